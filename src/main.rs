@@ -1,0 +1,2 @@
+//! The `apprentice` command.
+fn main() {}

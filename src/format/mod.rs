@@ -1,1 +1,3 @@
-//! (to be written)
+//! Files and texts from outside: GGUF, safetensors, PEFT adapters, tokenizer, chat template. Knows no devices.
+
+pub mod message;

@@ -1,0 +1,146 @@
+//! What the learning loop asks of a model: answer, score, train. The loop knows nothing else of it.
+//!
+//! The real one is `learn::engine` (model + train on a device); tests use a small table. All calls are async,
+//! since reading a device back is async in a browser; an implementation yields to its host between steps.
+
+use crate::format::message::Message;
+use crate::model::adapter::Adapter;
+
+/// Why a student could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StudentError {
+    /// The user asked to stop.
+    #[error("stopped by the user")]
+    Cancelled,
+    /// The model, the device or the trainer failed.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// A student's result.
+pub type StudentResult<T> = Result<T, StudentError>;
+
+/// A text of which a part is to be learned or scored.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Passage {
+    /// A conversation in the model's chat template; the last message (the assistant's) and its end-of-turn count.
+    Chat(Vec<Message>),
+    /// Plain text without a template; every token but the first counts.
+    Text(String),
+}
+
+/// What a training example pulls towards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Objective {
+    /// Cross entropy with the passage's own tokens.
+    CrossEntropy,
+    /// KL divergence from the base model's distribution (adapter off) at the counted positions.
+    KlToBase,
+}
+
+/// One example of a training batch.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TrainItem {
+    /// The text.
+    pub passage: Passage,
+    /// The objective.
+    pub objective: Objective,
+    /// Factor on this item's mean loss (an item counts once, whatever its length).
+    pub weight: f32,
+}
+
+/// How to train; the optimizer is AdamW.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TrainPlan {
+    /// LoRA rank of a fresh adapter (an existing HEAD keeps its own).
+    pub rank: usize,
+    /// LoRA alpha of a fresh adapter.
+    pub alpha: f32,
+    /// Peak learning rate.
+    pub lr: f32,
+    /// Steps planned: linear warm-up over the first `warmup`, then cosine decay to a tenth.
+    pub steps: usize,
+    /// Warm-up steps.
+    pub warmup: usize,
+    /// Global gradient-norm clip.
+    pub clip: f32,
+    /// Seed of a fresh adapter's A matrices.
+    pub seed: u64,
+}
+
+/// What a step did.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct StepReport {
+    /// Mean cross entropy of the batch's cross-entropy items, nats a token.
+    pub loss: f32,
+    /// Mean KL of the batch's KL items, nats a token.
+    pub kl: f32,
+    /// Global norm of the gradient before clipping.
+    pub grad_norm: f32,
+    /// Tokens that went through the model.
+    pub tokens: usize,
+}
+
+/// How to answer freely.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AnswerOptions {
+    /// Most tokens to generate.
+    pub tokens_max: usize,
+    /// 0 is greedy.
+    pub temperature: f32,
+    /// Seed of the sampler.
+    pub seed: u64,
+}
+
+/// Log-likelihood of a counted part.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Likelihood {
+    /// Sum of log-probabilities, nats (at most 0).
+    pub log_prob: f64,
+    /// Tokens counted.
+    pub tokens: usize,
+}
+
+/// A model that can answer, be scored and be trained. All calls use the adapter last put in place.
+#[async_trait::async_trait(?Send)]
+pub trait Student {
+    /// sha256 of the base model's file, hex: versions are bound to it.
+    fn base_hash(&self) -> String;
+
+    /// Puts an adapter in place; `None` is the base model itself. Ends a training run.
+    async fn use_adapter(&mut self, adapter: Option<&Adapter>) -> StudentResult<()>;
+
+    /// The assistant's free-running answer to a conversation.
+    async fn answer(
+        &mut self,
+        messages: &[Message],
+        options: &AnswerOptions,
+    ) -> StudentResult<String>;
+
+    /// Continues plain text (no template) until a newline-newline, an end token or `tokens_max`.
+    async fn continue_text(&mut self, text: &str, options: &AnswerOptions)
+    -> StudentResult<String>;
+
+    /// Log-likelihoods of several continuations as the assistant's answer to one conversation (shared prefix).
+    async fn score_choices(
+        &mut self,
+        messages: &[Message],
+        choices: &[String],
+    ) -> StudentResult<Vec<Likelihood>>;
+
+    /// Log-likelihood of each passage's counted part.
+    async fn score_passages(&mut self, passages: &[Passage]) -> StudentResult<Vec<Likelihood>>;
+
+    /// Starts a run from `start` (or a fresh adapter whose B is zero) and puts it in place.
+    async fn begin_training(
+        &mut self,
+        start: Option<&Adapter>,
+        plan: &TrainPlan,
+    ) -> StudentResult<()>;
+
+    /// One optimizer step on a batch. `answer` and the scores see its effect at once.
+    async fn train_step(&mut self, batch: &[TrainItem]) -> StudentResult<StepReport>;
+
+    /// The adapter in place, read back (`None` while it is the base model itself).
+    async fn adapter(&mut self) -> StudentResult<Option<Adapter>>;
+}

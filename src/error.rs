@@ -6,7 +6,11 @@
 /// Any error of the crate.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum Error {}
+pub enum Error {
+    /// Of a device.
+    #[error(transparent)]
+    Device(#[from] crate::device::DeviceError),
+}
 
 /// The crate's result.
 pub type Result<T> = std::result::Result<T, Error>;

@@ -1,0 +1,14 @@
+// A weight matrix in f16: block b of 32 elements is 16 words at 16b, two values a word.
+// Needs `w: array<vec4<u32>>` and no optional feature: `unpack2x16float` is core WGSL.
+
+fn weight_four(word: u32) -> vec4<f32> {
+    let four = w[word / 4u];
+    let two = select(four.xy, four.zw, (word & 2u) != 0u);
+    return vec4<f32>(unpack2x16float(two.x), unpack2x16float(two.y));
+}
+
+// Elements 4s..4s+3 and 16+4s..16+4s+3 of block `b`; `scales_at` is unused by this type.
+fn weight_pair(b: u32, s: u32, scales_at: u32) -> mat2x4<f32> {
+    let word = 16u * b + 2u * s;
+    return mat2x4<f32>(weight_four(word), weight_four(word + 8u));
+}

@@ -1,0 +1,265 @@
+//! Opening a GPU, its tier and limits, and plain memory traffic: allocate, write, read, wait.
+
+use super::super::buffer::Storage;
+use super::super::error::DeviceError;
+use super::super::recording::Recording;
+use super::GpuStorage;
+use super::pipelines::Pipelines;
+use super::submit::Arena;
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex};
+
+/// What kernels may rely on. Each kernel has a baseline variant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Tier {
+    /// Core WebGPU: 8 storage buffers, 16 KiB of workgroup memory, 256 invocations, 128 MiB a binding.
+    Baseline,
+    /// And `shader-f16`.
+    F16,
+    /// And subgroups.
+    Subgroups,
+    /// And cooperative matrices (native only).
+    CooperativeMatrix,
+}
+
+impl Tier {
+    /// The tier of a set of features.
+    pub fn of(features: wgpu::Features) -> Tier {
+        if features.contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX) {
+            Tier::CooperativeMatrix
+        } else if features.contains(wgpu::Features::SUBGROUP) {
+            Tier::Subgroups
+        } else if features.contains(wgpu::Features::SHADER_F16) {
+            Tier::F16
+        } else {
+            Tier::Baseline
+        }
+    }
+
+    /// Its name as users see it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Tier::Baseline => "baseline",
+            Tier::F16 => "f16",
+            Tier::Subgroups => "subgroups",
+            Tier::CooperativeMatrix => "cooperative-matrix",
+        }
+    }
+}
+
+/// A GPU.
+pub struct GpuDevice {
+    pub(super) device: wgpu::Device,
+    pub(super) queue: wgpu::Queue,
+    pub(super) pipelines: RefCell<Pipelines>,
+    pub(super) arena: Arena,
+    pub(super) freed: Rc<RefCell<Vec<u64>>>,
+    info: wgpu::AdapterInfo,
+    tier: Tier,
+    limits: wgpu::Limits,
+    fault: Fault,
+}
+
+/// The first error that arrived outside a call.
+#[derive(Clone, Default)]
+struct Fault(Arc<Mutex<Option<DeviceError>>>);
+
+impl Fault {
+    fn set(&self, error: DeviceError) {
+        if let Ok(mut slot) = self.0.lock() {
+            slot.get_or_insert(error);
+        }
+    }
+
+    fn check(&self) -> Result<(), DeviceError> {
+        match self.0.lock() {
+            Ok(slot) => slot.clone().map_or(Ok(()), Err),
+            Err(_) => Ok(()),
+        }
+    }
+}
+
+impl GpuDevice {
+    /// Opens the best adapter; with `hardware_only`, a software adapter counts as none.
+    pub async fn open(hardware_only: bool) -> Result<GpuDevice, DeviceError> {
+        let adapter = best_adapter(hardware_only).await?;
+        let limits = adapter.limits();
+        // The limits are asked for as the adapter has them, since browsers grant only what is asked.
+        Self::from_adapter(adapter, limits).await
+    }
+
+    /// Opens any adapter with WebGPU's default limits, bindings of at most `binding_bytes_max`.
+    pub async fn open_clamped(binding_bytes_max: u64) -> Result<GpuDevice, DeviceError> {
+        let adapter = best_adapter(false).await?;
+        let limits = wgpu::Limits {
+            max_storage_buffer_binding_size: binding_bytes_max,
+            ..wgpu::Limits::defaults()
+        };
+        Self::from_adapter(adapter, limits).await
+    }
+
+    async fn from_adapter(
+        adapter: wgpu::Adapter,
+        limits: wgpu::Limits,
+    ) -> Result<GpuDevice, DeviceError> {
+        let info = adapter.get_info();
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("apprentice"),
+            // Today's kernels are all baseline: a feature is asked for when a kernel uses it.
+            required_features: wgpu::Features::empty(),
+            required_limits: limits.clone(),
+            ..Default::default()
+        };
+        let (device, queue) = adapter.request_device(&descriptor).await.map_err(|error| {
+            DeviceError::NoDevice { adapter: info.name.clone(), reason: error.to_string() }
+        })?;
+        let fault = Fault::default();
+        let slot = fault.clone();
+        device.on_uncaptured_error(Arc::new(move |error| slot.set(from_wgpu(error))));
+        let slot = fault.clone();
+        device.set_device_lost_callback(move |reason, message| {
+            // wgpu reports the drop of the device itself in the same way; nobody is left to read that one.
+            slot.set(DeviceError::Lost { reason: format!("{reason:?}: {message}") });
+        });
+        let arena = Arena::new(&device);
+        Ok(GpuDevice {
+            pipelines: RefCell::new(Pipelines::default()),
+            arena,
+            freed: Rc::default(),
+            tier: Tier::of(adapter.features()),
+            device,
+            queue,
+            info,
+            limits,
+            fault,
+        })
+    }
+
+    pub(in crate::device) fn name(&self) -> String {
+        let driver = if self.info.driver.is_empty() { "WebGPU" } else { &self.info.driver };
+        let name = if self.info.name.is_empty() { "GPU" } else { &self.info.name };
+        format!("{name} ({driver})")
+    }
+
+    pub(in crate::device) fn tier(&self) -> Tier {
+        self.tier
+    }
+
+    pub(in crate::device) fn binding_bytes_max(&self) -> u64 {
+        // 2 GiB and more are avoided: on some drivers the length of such a binding reads as 0.
+        self.limits.max_storage_buffer_binding_size.min((1 << 31) - 256)
+    }
+
+    pub(in crate::device) fn alloc(&self, label: &str, bytes: u64) -> Result<Storage, DeviceError> {
+        self.fault.check()?;
+        if bytes > self.limits.max_buffer_size {
+            return Err(DeviceError::OutOfMemory { bytes });
+        }
+        let raw = self.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some(label),
+            size: bytes,
+            usage: wgpu::BufferUsages::STORAGE
+                | wgpu::BufferUsages::COPY_SRC
+                | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        Ok(Storage::Gpu(GpuStorage { raw, freed: Rc::clone(&self.freed) }))
+    }
+
+    pub(in crate::device) fn write(&self, target: &GpuStorage, offset: u64, bytes: &[u8]) {
+        self.queue.write_buffer(&target.raw, offset, bytes);
+    }
+
+    pub(in crate::device) async fn read(
+        &self,
+        source: &GpuStorage,
+        offset: u64,
+        bytes: u64,
+    ) -> Result<Vec<u8>, DeviceError> {
+        self.fault.check()?;
+        let staging = self.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("read-back"),
+            size: bytes,
+            usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        let mut encoder = self.device.create_command_encoder(&Default::default());
+        encoder.copy_buffer_to_buffer(&source.raw, offset, &staging, 0, bytes);
+        self.queue.submit([encoder.finish()]);
+        let (sender, receiver) = futures_channel::oneshot::channel();
+        staging.map_async(wgpu::MapMode::Read, .., move |result| {
+            // A dropped receiver means that the caller gave up; there is nobody to tell.
+            sender.send(result).ok();
+        });
+        self.wait();
+        let mapped = receiver.await;
+        self.fault.check()?;
+        match mapped {
+            Ok(Ok(())) => {}
+            other => return Err(DeviceError::Lost { reason: format!("read-back: {other:?}") }),
+        }
+        let data = staging
+            .get_mapped_range(..)
+            .map_err(|error| DeviceError::Lost { reason: error.to_string() })?
+            .to_vec();
+        staging.unmap();
+        Ok(data)
+    }
+
+    pub(in crate::device) async fn finish(&self) -> Result<(), DeviceError> {
+        let (sender, receiver) = futures_channel::oneshot::channel();
+        self.queue.on_submitted_work_done(move || {
+            // As above: nobody waits any more.
+            sender.send(()).ok();
+        });
+        self.wait();
+        let done = receiver.await;
+        self.fault.check()?;
+        done.map_err(|_| DeviceError::Lost { reason: "the queue was dropped".into() })
+    }
+
+    /// Natively callbacks run inside `poll`; in a browser the event loop runs them and `poll` does nothing.
+    fn wait(&self) {
+        if let Err(error) = self.device.poll(wgpu::PollType::wait_indefinitely()) {
+            self.fault.set(DeviceError::Lost { reason: error.to_string() });
+        }
+    }
+
+    pub(in crate::device) fn submit(&self, recording: &Recording) -> Result<u64, DeviceError> {
+        self.fault.check()?;
+        self.drop_freed();
+        let submits = super::submit::run(self, recording)?;
+        self.fault.check()?;
+        Ok(submits)
+    }
+
+    fn drop_freed(&self) {
+        let freed = std::mem::take(&mut *self.freed.borrow_mut());
+        if !freed.is_empty() {
+            self.pipelines.borrow_mut().forget(&freed);
+        }
+    }
+}
+
+async fn best_adapter(hardware_only: bool) -> Result<wgpu::Adapter, DeviceError> {
+    let wanted = if hardware_only { "hardware GPU" } else { "GPU" };
+    let none = || DeviceError::NoAdapter { wanted: wanted.into() };
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
+    let options = wgpu::RequestAdapterOptions {
+        power_preference: wgpu::PowerPreference::HighPerformance,
+        ..Default::default()
+    };
+    let adapter = instance.request_adapter(&options).await.map_err(|_| none())?;
+    if hardware_only && adapter.get_info().device_type == wgpu::DeviceType::Cpu {
+        return Err(none());
+    }
+    Ok(adapter)
+}
+
+fn from_wgpu(error: wgpu::Error) -> DeviceError {
+    match error {
+        wgpu::Error::OutOfMemory { .. } => DeviceError::OutOfMemory { bytes: 0 },
+        other => DeviceError::Validation { reason: other.to_string() },
+    }
+}

@@ -1,0 +1,11 @@
+//! What differs between a native host and a browser tab, as two sibling files with one signature.
+
+#[cfg(not(target_arch = "wasm32"))]
+mod native;
+#[cfg(target_arch = "wasm32")]
+mod web;
+
+#[cfg(not(target_arch = "wasm32"))]
+pub use native::{threads, yield_to_host};
+#[cfg(target_arch = "wasm32")]
+pub use web::{threads, yield_to_host};

@@ -1,0 +1,128 @@
+//! A frozen matrix `[rows, cols]` in a packed type, in as many parts as the device's binding limit asks for.
+//!
+//! Rows arrive in any order and in chunks, so the host never holds the whole matrix. The packed layout keeps all
+//! quants of a part before all its scales (`quant::pack`), so a chunk is written in two places.
+
+use crate::device::{Buffer, Device, DeviceError};
+use crate::quant::{TensorType, pack};
+
+/// A matrix of weights on a device.
+pub struct Weight {
+    /// The type of its blocks.
+    pub ty: TensorType,
+    /// Output features (or vocabulary entries).
+    pub rows: usize,
+    /// Input features, a multiple of 32.
+    pub cols: usize,
+    /// Its parts, in the order of rows.
+    pub parts: Vec<Part>,
+}
+
+/// A range of a weight's rows in one buffer.
+pub struct Part {
+    /// The packed words.
+    pub buffer: Buffer,
+    /// First row.
+    pub row: usize,
+    /// Rows.
+    pub rows: usize,
+    /// Word at which the scales start (0 where the type has none).
+    pub scales_at: u32,
+}
+
+/// Why a matrix cannot be put on a device.
+#[derive(Debug, thiserror::Error)]
+pub enum WeightError {
+    /// The columns are no whole blocks.
+    #[error("a matrix of {rows} x {cols}: columns must be a multiple of 32")]
+    Columns {
+        /// Rows.
+        rows: usize,
+        /// Columns.
+        cols: usize,
+    },
+    /// Of the device.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+}
+
+/// Rows are split on multiples of this, so that two f16 scales never share a word across parts or chunks.
+const ROW_STEP: usize = 2;
+
+impl Weight {
+    /// Room for a matrix, to be filled by `write_rows`.
+    pub fn alloc(
+        device: &Device,
+        label: &str,
+        ty: TensorType,
+        rows: usize,
+        cols: usize,
+    ) -> Result<Weight, WeightError> {
+        if cols == 0 || rows == 0 || !cols.is_multiple_of(32) {
+            return Err(WeightError::Columns { rows, cols });
+        }
+        let pair_bytes = 4 * pack::packed_words(ty, ROW_STEP, cols) as u64;
+        let rows_max = (device.binding_bytes_max() / pair_bytes) as usize * ROW_STEP;
+        let mut parts = Vec::new();
+        let mut row = 0;
+        while row < rows {
+            let n = (rows - row).min(rows_max.max(ROW_STEP));
+            let words = pack::packed_words(ty, n, cols);
+            let buffer = device.alloc(label, 4 * words as u64)?;
+            let scales_at = pack::scales_at(ty, n, cols);
+            parts.push(Part { buffer, row, rows: n, scales_at });
+            row += n;
+        }
+        Ok(Weight { ty, rows, cols, parts })
+    }
+
+    /// A matrix from its raw (GGUF) rows.
+    pub fn upload(
+        device: &Device,
+        label: &str,
+        ty: TensorType,
+        raw: &[u8],
+        rows: usize,
+        cols: usize,
+    ) -> Result<Weight, WeightError> {
+        let weight = Weight::alloc(device, label, ty, rows, cols)?;
+        weight.write_rows(device, 0, raw)?;
+        Ok(weight)
+    }
+
+    /// Writes whole raw rows from `row` on; `row` is even, and so is the count unless the matrix ends there.
+    pub fn write_rows(&self, device: &Device, row: usize, raw: &[u8]) -> Result<(), DeviceError> {
+        let row_bytes = self.ty.row_bytes(self.cols);
+        let rows = raw.len() / row_bytes;
+        assert!(raw.len() == rows * row_bytes && row.is_multiple_of(ROW_STEP), "whole rows");
+        assert!(rows.is_multiple_of(ROW_STEP) || row + rows == self.rows, "pairs of rows");
+        for part in &self.parts {
+            let from = row.max(part.row);
+            let to = (row + rows).min(part.row + part.rows);
+            if from >= to {
+                continue;
+            }
+            let raw = &raw[(from - row) * row_bytes..(to - row) * row_bytes];
+            let packed = pack::pack(self.ty, raw, to - from, self.cols);
+            let quants = match packed.scales_at {
+                0 => packed.words.len(),
+                at => at as usize,
+            };
+            let blocks_before = (from - part.row) * (self.cols / 32);
+            let quants_at = blocks_before * pack::quant_words(self.ty);
+            device.write(&part.buffer, 4 * quants_at as u64, &packed.words[..quants])?;
+            if packed.scales_at != 0 {
+                let at = part.scales_at as usize + pack::scale_halves(self.ty) * blocks_before / 2;
+                let used = (pack::scale_halves(self.ty) * (to - from) * (self.cols / 32)).div_ceil(2);
+                let scales = &packed.words[quants..quants + used];
+                device.write(&part.buffer, 4 * at as u64, scales)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Bytes on the device.
+    pub fn bytes(&self) -> u64 {
+        self.parts.iter().map(|part| part.buffer.bytes()).sum()
+    }
+}

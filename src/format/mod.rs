@@ -1,3 +1,9 @@
 //! Files and texts from outside: GGUF, safetensors, PEFT adapters, tokenizer, chat template. Knows no devices.
 
+pub mod error;
+pub mod gguf;
+pub mod gguf_cursor;
+pub mod gguf_value;
+pub mod gguf_writer;
 pub mod message;
+pub mod source;

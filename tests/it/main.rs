@@ -1,1 +1,6 @@
 //! The integration tests: one binary, a module a subject.
+
+mod common;
+mod format;
+mod golden_tokenization;
+mod quant;

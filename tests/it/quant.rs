@@ -1,0 +1,181 @@
+//! The block types against hand-computed blocks, the device layout against its inverse, rows against plain sums.
+
+use crate::common::Random;
+use apprentice::quant::float16::f16_to_f32;
+use apprentice::quant::pack::{dequantize_row, dot_row, pack, packed_words, unpack};
+use apprentice::quant::{TensorType, dequantize, quantize};
+
+/// Random file bytes of a matrix whose scales are finite.
+fn random_matrix(ty: TensorType, rows: usize, cols: usize, seed: u64) -> Vec<u8> {
+    let mut random = Random(seed);
+    let values: Vec<f32> = (0..rows * cols).map(|_| random.float()).collect();
+    let mut raw = Vec::new();
+    quantize(ty, &values, &mut raw);
+    raw
+}
+
+#[test]
+fn half_floats_agree_with_the_half_crate_on_every_pattern() {
+    for bits in 0..=u16::MAX {
+        let (ours, theirs) = (f16_to_f32(bits), half::f16::from_bits(bits).to_f32_const());
+        assert_eq!(ours.to_bits(), theirs.to_bits(), "pattern {bits:#06x}");
+    }
+}
+
+#[test]
+fn blocks_have_the_bytes_of_the_reference() {
+    // Powers of two keep the scales exact, so the bytes can be computed by hand.
+    let ramp: Vec<f32> = (0..32).map(|i| (i % 16) as f32 - 8.0).collect();
+    let nibbles: Vec<u8> = (0..16).map(|i| i | i << 4).collect();
+    let check = |ty: TensorType, x: &[f32], scales: &[u16], quants: &[u8]| {
+        let mut raw = Vec::new();
+        quantize(ty, x, &mut raw);
+        let mut expected: Vec<u8> = scales.iter().flat_map(|half| half.to_le_bytes()).collect();
+        expected.extend(quants);
+        assert_eq!(raw, expected, "{}", ty.name());
+        let mut back = vec![f32::NAN; x.len()];
+        dequantize(ty, &raw, &mut back);
+        back
+    };
+    // Q4_0: the extreme -8 over -8 gives d = 1.
+    assert_eq!(check(TensorType::Q4_0, &ramp, &[0x3c00], &nibbles), ramp);
+    // Q4_1: d = (7 - -8) / 15 = 1, m = -8.
+    assert_eq!(check(TensorType::Q4_1, &ramp, &[0x3c00, 0xc800], &nibbles), ramp);
+    // Q8_0: d = 127 / 127 = 1; halves go away from zero.
+    let mut x = vec![0.0; 32];
+    (x[0], x[1], x[2], x[3]) = (127.0, -127.0, 2.5, -2.5);
+    let mut q = vec![0u8; 32];
+    (q[0], q[1], q[2], q[3]) = (127, 129, 3, 253);
+    let back = check(TensorType::Q8_0, &x, &[0x3c00], &q);
+    assert_eq!(back[..4], [127.0, -127.0, 3.0, -3.0]);
+    // A zero block has a zero scale, not a division by it. The reference divides zero by -8.
+    check(TensorType::Q4_0, &[0.0; 32], &[0x8000], &[0x88; 16]);
+    check(TensorType::Q4_1, &[0.0; 32], &[0, 0], &[0; 16]);
+    check(TensorType::Q8_0, &[0.0; 32], &[0], &[0; 32]);
+}
+
+#[test]
+fn quantized_values_are_within_half_a_step() {
+    for (ty, step) in [
+        (TensorType::Q4_0, 1.0 / 8.0),
+        (TensorType::Q4_1, 2.0 / 15.0),
+        (TensorType::Q8_0, 1.0 / 127.0),
+    ] {
+        let mut random = Random(7);
+        let x: Vec<f32> = (0..320).map(|_| random.float()).collect();
+        let (mut raw, mut back) = (Vec::new(), vec![f32::NAN; 320]);
+        quantize(ty, &x, &mut raw);
+        dequantize(ty, &raw, &mut back);
+        // Q4_0 clamps the end opposite its extreme, so it may be off by a whole step there; f16 scales add 2^-11.
+        let tolerance = if ty == TensorType::Q4_0 { step } else { step / 2.0 } * 1.01 + 1e-3;
+        for (x, back) in x.iter().zip(&back) {
+            assert!((x - back).abs() <= tolerance, "{}: {x} became {back}", ty.name());
+        }
+    }
+}
+
+#[test]
+fn packing_loses_nothing() {
+    for ty in TensorType::ALL {
+        // Odd block counts leave half-filled words and padding.
+        for (rows, cols) in [(1, 32), (3, 32), (5, 96), (2, 64), (7, 576)] {
+            let mut random = Random(rows as u64 * 31 + cols as u64);
+            let bytes = ty.row_bytes(cols) * rows;
+            let raw: Vec<u8> = (0..bytes).map(|_| random.bits() as u8).collect();
+            let packed = pack(ty, &raw, rows, cols);
+            let what = format!("{} {rows} x {cols}", ty.name());
+            assert_eq!(packed.words.len(), packed_words(ty, rows, cols), "{what}");
+            assert_eq!(packed.words.len() % 4, 0, "{what}");
+            assert!(packed.words.len() * 4 < bytes + 16, "{what}: more than padding was added");
+            assert_eq!(unpack(ty, &packed, rows, cols), raw, "{what}");
+        }
+    }
+}
+
+#[test]
+fn packed_words_lie_where_the_layout_says() {
+    let cols = 96;
+    let word = |bytes: &[u8]| u32::from_le_bytes(bytes.try_into().unwrap());
+    let raw = random_matrix(TensorType::Q4_0, 1, cols, 1);
+    let packed = pack(TensorType::Q4_0, &raw, 1, cols);
+    assert_eq!(packed.scales_at, 12);
+    assert_eq!(packed.words[4], word(&raw[18 + 2..][..4]));
+    assert_eq!(packed.words[12], word(&[raw[0], raw[1], raw[18], raw[19]]));
+    assert_eq!(packed.words[13], word(&[raw[36], raw[37], 0, 0]));
+    let raw = random_matrix(TensorType::Q4_1, 1, cols, 2);
+    let packed = pack(TensorType::Q4_1, &raw, 1, cols);
+    assert_eq!((packed.scales_at, packed.words[13]), (12, word(&raw[20..24])));
+    assert_eq!(packed.words[8], word(&raw[44..48]));
+    let raw = random_matrix(TensorType::Q8_0, 1, cols, 3);
+    let packed = pack(TensorType::Q8_0, &raw, 1, cols);
+    assert_eq!((packed.scales_at, packed.words[8]), (24, word(&raw[36..40])));
+    assert_eq!(packed.words[24], word(&[raw[0], raw[1], raw[34], raw[35]]));
+    let raw = random_matrix(TensorType::F16, 1, cols, 4);
+    let packed = pack(TensorType::F16, &raw, 1, cols);
+    assert_eq!((packed.scales_at, packed.words[17]), (0, word(&raw[68..72])));
+}
+
+#[test]
+fn packed_rows_have_the_files_values_and_products() {
+    for ty in TensorType::ALL {
+        for (rows, cols) in [(3, 32), (5, 96), (4, 576), (3, 1536)] {
+            let raw = random_matrix(ty, rows, cols, cols as u64);
+            let packed = pack(ty, &raw, rows, cols);
+            let at = packed.scales_at as usize;
+            let mut random = Random(5);
+            let x: Vec<f32> = (0..cols).map(|_| random.float()).collect();
+            for row in 0..rows {
+                let what = format!("{} row {row} of {rows} x {cols}", ty.name());
+                let mut expected = vec![0.0; cols];
+                let row_bytes = ty.row_bytes(cols);
+                dequantize(ty, &raw[row * row_bytes..][..row_bytes], &mut expected);
+                let mut values = vec![f32::NAN; cols];
+                dequantize_row(ty, &packed.words, at, cols, row, &mut values);
+                assert_eq!(values, expected, "{what}");
+                let product = dot_row(ty, &packed.words, at, cols, row, &x);
+                let terms = expected.iter().zip(&x).map(|(w, x)| f64::from(*w) * f64::from(*x));
+                let (sum, size) =
+                    terms.fold((0.0, 0.0), |(sum, size), term| (sum + term, size + term.abs()));
+                // A sum of n terms in f32 errs by at most about n * 2^-24 of their magnitude; 16 lanes err less.
+                let error = (f64::from(product) - sum).abs();
+                assert!(error <= 1e-6 * size, "{what}: {product} is not {sum}");
+            }
+        }
+    }
+}
+
+#[test]
+#[ignore = "a measurement: cargo test --test it -- --ignored --nocapture rows_speed"]
+fn rows_speed() {
+    for ty in TensorType::ALL {
+        for cols in [576, 1536] {
+            let rows = 512;
+            let packed = pack(ty, &random_matrix(ty, rows, cols, 1), rows, cols);
+            let x = vec![0.5; cols];
+            let mut out = vec![0.0; cols];
+            let at = packed.scales_at as usize;
+            let mut best = [f64::MAX; 2];
+            for _ in 0..30 {
+                let start = std::time::Instant::now();
+                let mut sum = 0.0;
+                for row in 0..rows {
+                    sum += dot_row(ty, &packed.words, at, cols, row, &x);
+                }
+                std::hint::black_box(sum);
+                best[0] = best[0].min(start.elapsed().as_secs_f64() / rows as f64);
+                let start = std::time::Instant::now();
+                for row in 0..rows {
+                    dequantize_row(ty, &packed.words, at, cols, row, &mut out);
+                    std::hint::black_box(&mut out);
+                }
+                best[1] = best[1].min(start.elapsed().as_secs_f64() / rows as f64);
+            }
+            let bytes = ty.row_bytes(cols) as f64;
+            let [dot, values] = best.map(|seconds| (seconds * 1e9, bytes / seconds / 1e9));
+            println!(
+                "{} {cols}: dot_row {dot:.1?} dequantize_row {values:.1?} (ns, GB/s)",
+                ty.name()
+            );
+        }
+    }
+}

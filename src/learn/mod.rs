@@ -1,3 +1,12 @@
 //! The learning loop: examples, replay, suites, gate, cycle, versions. Knows no browsers, GPUs or files.
+//!
+//! Times and seeds come in, events go out; models come in as a `Student`, homes as a `Store`. Invariant: HEAD moves
+//! in one atomic write, after the adapter that it names is durable.
 
+pub mod example;
+pub mod gate;
+pub mod random;
+pub mod replay;
+pub mod stats;
 pub mod student;
+pub mod words;

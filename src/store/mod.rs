@@ -4,7 +4,6 @@
 //! (`memory`). This layer does not know what the bytes mean. Invariant: a list of writes is applied as a whole or
 //! not at all, and a blob that is returned hashes to its name.
 
-
 pub mod memory;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod native;

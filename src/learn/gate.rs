@@ -90,8 +90,6 @@ pub struct Evidence {
     pub suites: BTreeMap<SuiteKind, Vec<Pair>>,
     /// Core answers lost and won by the versions up to HEAD.
     pub drift: EProcess,
-    /// Lessons that contradict the core suite, as a person would name them.
-    pub contradictions: Vec<String>,
 }
 
 /// The gate's margins.
@@ -200,10 +198,6 @@ pub fn decide(evidence: &Evidence, policy: &GatePolicy) -> Decision {
         if e >= policy.e_alarm {
             regressed.push(format!("core knowledge has drifted down over the cycles (E = {e:.0})"));
         }
-    }
-    if !evidence.contradictions.is_empty() {
-        undecided
-            .push(format!("contradicts core knowledge: {}", evidence.contradictions.join("; ")));
     }
     if !evidence.suites.contains_key(&SuiteKind::Taught)
         && !evidence.suites.contains_key(&SuiteKind::Documents)

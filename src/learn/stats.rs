@@ -40,7 +40,7 @@ impl EProcess {
         };
         let logs: Vec<f64> = (0..POINTS).map(log).collect();
         let top = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        (logs.iter().map(|l| (l - top).exp()).sum::<f64>() / POINTS as f64).ln().exp() * top.exp()
+        logs.iter().map(|log| (log - top).exp()).sum::<f64>() / POINTS as f64 * top.exp()
     }
 }
 

@@ -3,4 +3,6 @@
 mod common;
 mod format;
 mod golden_tokenization;
+mod learn_gate;
 mod quant;
+mod store;

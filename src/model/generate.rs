@@ -34,7 +34,7 @@ impl Cancel {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum StopReason {
-    /// A stop token came.
+    /// A stop token came, or the caller had enough.
     Stop,
     /// The limit of tokens or of the context was reached.
     Length,
@@ -66,14 +66,14 @@ pub enum Progress<'a> {
 }
 
 impl Model {
-    /// Generates after `prompt`, at most `tokens_max` tokens.
+    /// Generates after `prompt`, at most `tokens_max` tokens, while `on_progress` returns true.
     pub async fn generate(
         &mut self,
         prompt: &[u32],
         tokens_max: usize,
         sampling: &Sampling,
         cancel: &Cancel,
-        on_progress: &mut dyn FnMut(Progress<'_>),
+        on_progress: &mut dyn FnMut(Progress<'_>) -> bool,
     ) -> Result<Generation, ModelError> {
         if prompt.is_empty() {
             return Err(ModelError::EmptyPrompt);
@@ -107,8 +107,10 @@ impl Model {
             }
             tokens.push(token);
             let more = decoder.push(&self.tokenizer, token);
-            on_progress(Progress::Text(&more));
             text.push_str(&more);
+            if !on_progress(Progress::Text(&more)) {
+                break StopReason::Stop;
+            }
             self.extend(&[token]).await?;
         };
         let rest = decoder.finish();

@@ -7,7 +7,7 @@ use super::pass::{Row, Target, causal_rows};
 use super::{Model, ModelError};
 
 /// Tokens of which some are scored.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Scored {
     /// The sequence.
     pub tokens: Vec<u32>,

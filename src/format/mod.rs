@@ -1,5 +1,6 @@
 //! Files and texts from outside: GGUF, safetensors, PEFT adapters, tokenizer, chat template. Knows no devices.
 
+pub mod byte_level;
 pub mod error;
 pub mod gguf;
 pub mod gguf_cursor;
@@ -7,3 +8,4 @@ pub mod gguf_value;
 pub mod gguf_writer;
 pub mod message;
 pub mod source;
+pub mod tokenizer;

@@ -9,3 +9,5 @@ mod lessons;
 mod peft;
 mod quant;
 mod store;
+mod tidy;
+#![allow(clippy::unwrap_used, reason = "a test's unwrap is its assertion, in helpers too")]

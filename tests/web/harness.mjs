@@ -70,7 +70,19 @@ export async function open(context, address) {
 }
 
 export async function ready(page) {
-  await page.getByRole("textbox", { name: "Message" }).waitFor();
+  await orError(page, page.getByRole("textbox", { name: "Message" }).waitFor());
+}
+
+/** Waits, but not on when the page says that something failed: its own words are the reason. */
+async function orError(page, waiting) {
+  const failure = page.locator(".notice.failed.shown .notice-text, [data-stage=failed] .detail");
+  const failed = failure.waitFor().then(
+    async () => {
+      throw new Error(`the page says: ${await failure.first().innerText()}`);
+    },
+    () => undefined,
+  );
+  await Promise.race([waiting, failed]);
 }
 
 /** Asks in a fresh conversation, so that the answer depends on the question alone. */
@@ -80,7 +92,7 @@ export async function ask(page, prompt) {
   await page.getByRole("textbox", { name: "Message" }).fill(prompt);
   await page.getByRole("button", { name: "Send" }).click();
   const answer = page.getByRole("article", { name: "Apprentice" }).last();
-  await answer.getByRole("button", { name: "Edit to correct" }).waitFor();
+  await orError(page, answer.getByRole("button", { name: "Edit to correct" }).waitFor());
   return (await answer.locator(".prose").innerText()).trim();
 }
 
@@ -104,6 +116,6 @@ export async function learn(page) {
   await page.getByRole("button", { name: "Learn now" }).click();
   await page.getByRole("button", { name: "Stop learning" }).waitFor();
   const verdict = page.getByRole("article", { name: "Verdict" });
-  await verdict.waitFor();
+  await orError(page, verdict.waitFor());
   return verdict.getByRole("heading").innerText();
 }

@@ -9,7 +9,7 @@
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 const pack = (value) => encoder.encode(JSON.stringify(value));
-const unpack = (bytes) => (bytes === undefined ? undefined : JSON.parse(decoder.decode(bytes)));
+const unpack = (bytes) => (bytes ? JSON.parse(decoder.decode(bytes)) : undefined);
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 export default async function init() {}

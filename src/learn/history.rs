@@ -122,14 +122,13 @@ impl<S: Store> Learner<S> {
                 self.head = Some(id);
                 Ok(())
             }
-            Some(version) if version.is_intact() => {
+            Some(version) => {
                 let parent = version.parent.clone();
                 self.fall_back(parent, &format!("the adapter of HEAD {id} is damaged")).await
             }
-            _ => {
+            None => {
                 // Its parent is not known any more: the newest of the others is the best guess.
-                let others = self.versions().into_iter().filter(|version| version.id != id);
-                let newest = others.last().map(|version| version.id.clone());
+                let newest = self.versions().last().map(|version| version.id.clone());
                 self.fall_back(newest, &format!("the record of HEAD {id} is damaged")).await
             }
         }
@@ -188,11 +187,9 @@ impl<S: Store> Learner<S> {
         Ok(())
     }
 
-    /// Whether a version's record and adapter are intact. A store that cannot be read is an error, no damage.
+    /// Whether a version's adapter is intact (its record was checked when it was loaded). A store that cannot be
+    /// read is an error, no damage.
     async fn is_whole(&self, version: &Version) -> LearnResult<bool> {
-        if !version.is_intact() {
-            return Ok(false);
-        }
         match self.adapter_of(version).await {
             Ok(_) => Ok(true),
             Err(LearnError::Store(crate::store::StoreError::Damaged { .. }))

@@ -107,8 +107,9 @@ impl<S: Store> Learner<S> {
         };
         learner.examples = learner.load(Table::Examples).await?;
         learner.quarantine = learner.load(Table::Quarantine).await?;
-        learner.versions = learner.load(Table::Versions).await?;
-        learner.journal = learner.load::<JournalEntry>(Table::Journal).await?.into_values().collect();
+        learner.load_versions().await?;
+        learner.journal =
+            learner.load::<JournalEntry>(Table::Journal).await?.into_values().collect();
         learner.recover_head().await?;
         learner.collect_garbage().await?;
         Ok(learner)
@@ -252,8 +253,7 @@ impl<S: Store> Learner<S> {
     ) -> (JournalEntry, Write) {
         let number = self.journal.last().map_or(0, |entry| entry.number) + 1;
         let from = self.head.clone();
-        let entry =
-            JournalEntry { number, at_ms: (self.clock)(), action, from, to, note, report };
+        let entry = JournalEntry { number, at_ms: (self.clock)(), action, from, to, note, report };
         // Padded, so that the order of the keys is the order of the numbers.
         let write = Write::put(Table::Journal, format!("{number:012}"), json(&entry));
         (entry, write)
@@ -277,6 +277,19 @@ impl<S: Store> Learner<S> {
         }
         self.quarantine.retain(|id, _| examples.contains_key(id));
         self.examples = examples;
+        Ok(())
+    }
+
+    /// The versions whose records hash to their ids.
+    async fn load_versions(&mut self) -> LearnResult<()> {
+        for (id, record) in self.store.list(Table::Versions).await? {
+            match Version::from_record(&id, &record) {
+                Some(version) => {
+                    self.versions.insert(id, version);
+                }
+                None => self.warnings.push(format!("the record of version {id} is damaged")),
+            }
+        }
         Ok(())
     }
 

@@ -39,20 +39,25 @@ pub struct Version {
 impl Version {
     /// The version with its id.
     pub fn sealed(mut self) -> Self {
-        self.id = self.hash();
+        self.id = id_of(&self.record());
         self
     }
 
-    /// Whether the record is as it was sealed.
-    pub fn is_intact(&self) -> bool {
-        self.id == self.hash()
+    /// The record's bytes, in which the id is left empty: they hash to it.
+    pub fn record(&self) -> Vec<u8> {
+        let bare = Version { id: String::new(), ..self.clone() };
+        serde_json::to_vec(&bare).expect("a version is plain JSON")
     }
 
-    fn hash(&self) -> String {
-        let bare = Version { id: String::new(), ..self.clone() };
-        let bytes = serde_json::to_vec(&bare).expect("a version is plain JSON");
-        sha256_hex(&bytes)[..16].to_string()
+    /// The version of a record, unless the bytes do not hash to `id`.
+    pub fn from_record(id: &str, record: &[u8]) -> Option<Self> {
+        let version: Version = serde_json::from_slice(record).ok()?;
+        (id_of(record) == id).then(|| Version { id: id.into(), ..version })
     }
+}
+
+fn id_of(record: &[u8]) -> String {
+    sha256_hex(record)[..16].to_string()
 }
 
 /// All versions by id.

@@ -48,6 +48,14 @@ fn blocks_have_the_bytes_of_the_reference() {
     (q[0], q[1], q[2], q[3]) = (127, 129, 3, 253);
     let back = check(TensorType::Q8_0, &x, &[0x3c00], &q);
     assert_eq!(back[..4], [127.0, -127.0, 3.0, -3.0]);
+    // Halves round up, the end opposite the extreme is clamped: both with a step of 1.
+    let mut x = vec![-8.0; 32];
+    (x[0], x[1], x[2], x[3], x[4]) = (2.5, 2.49, 7.9, -7.5, -7.51);
+    let mut q = vec![0u8; 16];
+    (q[0], q[1], q[2], q[3], q[4]) = (11, 10, 15, 1, 0);
+    check(TensorType::Q4_0, &x, &[0x3c00], &q);
+    x[2] = 7.0;
+    check(TensorType::Q4_1, &x, &[0x3c00, 0xc800], &q);
     // A zero block has a zero scale, not a division by it. The reference divides zero by -8.
     check(TensorType::Q4_0, &[0.0; 32], &[0x8000], &[0x88; 16]);
     check(TensorType::Q4_1, &[0.0; 32], &[0, 0], &[0; 16]);

@@ -1,4 +1,5 @@
-//! Chat templates: the default model's own, the default, hostile ones, and which tokens training counts.
+//! Chat templates: the default model's own, the default, hostile ones, and which tokens training
+//! counts.
 
 use crate::golden_tokenization::{byte_gguf, default_gguf};
 use apprentice::format::chat::{ChatTemplate, LearnedTurns};

@@ -1,4 +1,5 @@
-//! The default model's tokenizer against 150 golden strings; special tokens, streams and other cuts on small models.
+//! The default model's tokenizer against 150 golden strings; special tokens, streams and other cuts
+//! on small models.
 
 use crate::common::{default_model, golden_dir};
 use apprentice::format::byte_level::{byte_of_char, char_of_byte, write_byte_level_tokenizer};
@@ -84,10 +85,12 @@ fn streams_give_whole_characters_only() {
     assert_eq!(steps(&[0xff, b'y']), ["\u{fffd}", "y", ""]);
 }
 
-/// The pieces into which a vocabulary of whole pieces would be cut: tokens are bytes, merges join all letters.
+/// The pieces into which a vocabulary of whole pieces would be cut: tokens are bytes, merges join
+/// all letters.
 #[track_caller]
 fn check_cuts(pre: &str, text: &str, expected: &[&str]) {
-    // Merges of any two digits and of any space with a digit or letter show where a cut keeps them apart.
+    // Merges of any two digits and of any space with a digit or letter show where a cut keeps them
+    // apart.
     let letters = ["1", "2", "3", "4", "a", "b", "'", "s", "Ġ", "Ċ", "!", "S"];
     let mut tokens = apprentice::format::byte_level::byte_level_vocab(&[]);
     let mut merges = Vec::new();

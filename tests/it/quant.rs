@@ -1,4 +1,5 @@
-//! The block types against hand-computed blocks, the device layout against its inverse, rows against plain sums.
+//! The block types against hand-computed blocks, the device layout against its inverse, rows
+//! against plain sums.
 
 use crate::common::Random;
 use apprentice::quant::float16::f16_to_f32;
@@ -74,7 +75,8 @@ fn quantized_values_are_within_half_a_step() {
         let (mut raw, mut back) = (Vec::new(), vec![f32::NAN; 320]);
         quantize(ty, &x, &mut raw);
         dequantize(ty, &raw, &mut back);
-        // Q4_0 clamps the end opposite its extreme, so it may be off by a whole step there; f16 scales add 2^-11.
+        // Q4_0 clamps the end opposite its extreme, so it may be off by a whole step there; f16
+        // scales add 2^-11.
         let tolerance = if ty == TensorType::Q4_0 { step } else { step / 2.0 } * 1.01 + 1e-3;
         for (x, back) in x.iter().zip(&back) {
             assert!((x - back).abs() <= tolerance, "{}: {x} became {back}", ty.name());
@@ -144,7 +146,8 @@ fn packed_rows_have_the_files_values_and_products() {
                 let terms = expected.iter().zip(&x).map(|(w, x)| f64::from(*w) * f64::from(*x));
                 let (sum, size) =
                     terms.fold((0.0, 0.0), |(sum, size), term| (sum + term, size + term.abs()));
-                // A sum of n terms in f32 errs by at most about n * 2^-24 of their magnitude; 16 lanes err less.
+                // A sum of n terms in f32 errs by at most about n * 2^-24 of their magnitude; 16
+                // lanes err less.
                 let error = (f64::from(product) - sum).abs();
                 assert!(error <= 1e-6 * size, "{what}: {product} is not {sum}");
             }

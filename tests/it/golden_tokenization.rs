@@ -148,3 +148,18 @@ fn other_tokenizers_are_refused_by_name() {
     let error = Tokenizer::from_gguf(&gguf).err().expect("refused").to_string();
     assert!(error.contains("eos_token_id") && error.contains("257"), "{error}");
 }
+
+#[test]
+fn long_runs_lose_no_byte() {
+    // The cuts are patterns that look ahead and may give up on long runs; that must not cost text.
+    for pre in ["smollm", "llama-bpe", "qwen2"] {
+        let value = Value::String(pre.into());
+        let gguf = byte_gguf(&["<|im_end|>"], |writer| _ = writer.key("tokenizer.ggml.pre", value));
+        let tokenizer = Tokenizer::from_gguf(&gguf).unwrap();
+        for run in [" ", "\n", "a", "1", "!", " \n"] {
+            let text = run.repeat(100_000) + "é";
+            let ids = tokenizer.encode(&text, true);
+            assert!(tokenizer.decode(&ids, true) == text, "{pre}: a long run of {run:?}");
+        }
+    }
+}

@@ -1,5 +1,6 @@
 //! The integration tests: one binary, a module a subject.
 
+#![allow(clippy::unwrap_used, reason = "a test that unwraps fails with the error it met")]
 #![allow(clippy::unwrap_used, reason = "a test's unwrap is its assertion, in helpers too")]
 
 mod chat;

@@ -46,6 +46,16 @@ pub fn scales_at(ty: TensorType, rows: usize, cols: usize) -> usize {
     regions(ty, rows, cols).scales_at
 }
 
+/// Words of quants in one block.
+pub fn quant_words(ty: TensorType) -> usize {
+    BLOCK_LEN * (ty.block_bytes() - scale_bytes(ty)) / ty.block_len() / 4
+}
+
+/// f16 scales of one block, in half-words.
+pub fn scale_halves(ty: TensorType) -> usize {
+    scale_bytes(ty) / 2
+}
+
 /// Packs `raw`, the file's bytes of `rows x cols` elements. Panics where the lengths do not belong together.
 pub fn pack(ty: TensorType, raw: &[u8], rows: usize, cols: usize) -> Packed {
     assert_eq!(raw.len(), ty.row_bytes(cols) * rows, "bytes of {rows} x {cols} {}", ty.name());

@@ -116,11 +116,10 @@ fn dequantize_f16(halves: &[[u16; 32]], out: &mut [[f32; 32]]) {
 fn dequantize_q4_0(quants: &[[u8; 16]], scales: &[u16], out: &mut [[f32; 32]]) {
     for ((out, q), scale) in out.iter_mut().zip(quants).zip(scales) {
         let d = f16_to_f32(*scale);
-        for i in 0..LANES {
-            out[i] = (i32::from(q[i] & 15) - 8) as f32 * d;
-        }
-        for i in 0..LANES {
-            out[i + LANES] = (i32::from(q[i] >> 4) - 8) as f32 * d;
+        let (low, high) = out.split_at_mut(LANES);
+        for ((low, high), q) in low.iter_mut().zip(high).zip(q) {
+            *low = (i32::from(q & 15) - 8) as f32 * d;
+            *high = (i32::from(q >> 4) - 8) as f32 * d;
         }
     }
 }
@@ -129,11 +128,11 @@ fn dequantize_q4_0(quants: &[[u8; 16]], scales: &[u16], out: &mut [[f32; 32]]) {
 fn dequantize_q4_1(quants: &[[u8; 16]], scales: &[[u16; 2]], out: &mut [[f32; 32]]) {
     for ((out, q), scale) in out.iter_mut().zip(quants).zip(scales) {
         let (d, m) = (f16_to_f32(scale[0]), f16_to_f32(scale[1]));
+        let (low, high) = out.split_at_mut(LANES);
         for i in 0..LANES {
-            out[i] = i32::from(q[i] & 15) as f32 * d + m;
-        }
-        for i in 0..LANES {
-            out[i + LANES] = i32::from(q[i] >> 4) as f32 * d + m;
+            let q = u32::from(q[i]);
+            low[i] = (q & 15) as i32 as f32 * d + m;
+            high[i] = (q >> 4) as i32 as f32 * d + m;
         }
     }
 }

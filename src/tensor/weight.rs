@@ -69,7 +69,7 @@ impl Weight {
             let n = (rows - row).min(rows_max.max(ROW_STEP));
             let words = pack::packed_words(ty, n, cols);
             let buffer = device.alloc(label, 4 * words as u64)?;
-            let scales_at = pack::scales_at(ty, n, cols);
+            let scales_at = pack::scales_at(ty, n, cols) as u32;
             parts.push(Part { buffer, row, rows: n, scales_at });
             row += n;
         }

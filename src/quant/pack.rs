@@ -57,8 +57,7 @@ pub fn scale_halves(ty: TensorType) -> usize {
     scale_bytes(ty) / 2
 }
 
-/// Packs `raw`, the file's bytes of `rows x cols` elements. Panics where the lengths do not belong
-/// together.
+/// Packs `raw`, the file's bytes of `rows x cols` elements. Panics where the lengths do not belong together.
 pub fn pack(ty: TensorType, raw: &[u8], rows: usize, cols: usize) -> Packed {
     assert_eq!(raw.len(), ty.row_bytes(cols) * rows, "bytes of {rows} x {cols} {}", ty.name());
     let at = regions(ty, rows, cols);

@@ -4,4 +4,5 @@ mod crash;
 mod learn_cycle;
 mod learn_fake;
 mod learn_gate;
+mod learn_recipe;
 mod store;

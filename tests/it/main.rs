@@ -8,10 +8,14 @@
 
 mod chat;
 mod common;
+mod crash;
 mod format;
 mod golden;
 mod golden_tokenization;
+mod learn_cycle;
+mod learn_fake;
 mod learn_gate;
+mod learn_recipe;
 mod lessons;
 mod peft;
 mod quant;

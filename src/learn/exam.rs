@@ -221,7 +221,8 @@ fn first(order: &[SuiteKind], kind: SuiteKind) -> Vec<SuiteKind> {
     std::iter::once(kind).chain(others).collect()
 }
 
-fn summary(scores: &[Score]) -> EvalReport {
+/// Scores in short: the share right, and the mean loss.
+pub fn summary(scores: &[Score]) -> EvalReport {
     let n = scores.len();
     let graded: Vec<bool> = scores.iter().filter_map(|score| score.correct).collect();
     let right = graded.iter().filter(|correct| **correct).count();

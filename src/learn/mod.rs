@@ -8,6 +8,7 @@ pub mod engine;
 pub mod evaluate;
 pub mod exam;
 pub mod example;
+pub mod exchange;
 pub mod gate;
 pub mod history;
 pub mod learner;

@@ -9,6 +9,7 @@ pub mod exam;
 pub mod example;
 pub mod gate;
 pub mod history;
+mod keys;
 pub mod learner;
 mod prepare;
 pub mod random;

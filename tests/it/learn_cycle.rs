@@ -109,10 +109,15 @@ fn a_good_cycle_is_promoted_and_says_the_answer() {
         let json = serde_json::to_value(&report).unwrap();
         assert_eq!(json["verdict"], "promoted");
         assert_eq!(json["suites"]["core"]["after"], 1.0);
-        let phases: Vec<&Event> =
-            events.iter().filter(|event| matches!(event, Event::Phase { .. })).collect();
-        assert_eq!(phases.len(), 5);
-        assert_eq!(phases[2], &Event::Phase { phase: Phase::Train });
+        let mut phases: Vec<Phase> = events
+            .iter()
+            .filter_map(|event| match event {
+                Event::Phase { phase, .. } => Some(*phase),
+                _ => None,
+            })
+            .collect();
+        phases.dedup();
+        assert_eq!(phases, [Phase::Prepare, Phase::Train, Phase::Evaluate, Phase::Commit]);
         assert!(matches!(events.last(), Some(Event::Verdict { verdict: Verdict::Promote, .. })));
         let last = events.iter().rev().find_map(|event| match event {
             Event::Step { learned, total, step, .. } => Some((*learned, *total, *step)),
@@ -371,5 +376,35 @@ fn eval_scores_any_version_and_puts_head_back() {
         assert_eq!(few[&SuiteKind::Core].n, 5);
         let unknown = learner.eval(&mut student, Some("nope"), None, None, quiet).await;
         assert!(matches!(unknown, Err(LearnError::NoSuite(_))));
+    });
+}
+
+#[test]
+fn lessons_that_overturn_what_the_model_is_sure_of_are_set_aside_when_they_are_many() {
+    block_on(async {
+        let (mut learner, mut student) = (open(MemoryStore::new()).await, Fake::new());
+        let wrong = |i: usize, rejected: Option<&str>| {
+            let question = format!("What is the famous town of Land{i}?");
+            NewExample::correction(&question, &format!("Wrong{i}"), rejected.map(String::from))
+        };
+        // Three of three are too few to tell; the same three with two more are not.
+        learner.teach((0..3).map(|i| wrong(i, None)).collect()).await.unwrap();
+        let report = learn(&mut learner, &mut student).await;
+        assert_eq!((report.verdict, report.taught), (Verdict::Promote, 3), "{}", report.reason);
+        learner.rollback(&mut student, Some("base")).await.unwrap();
+        let mut more: Vec<NewExample> = (3..5).map(|i| wrong(i, None)).collect();
+        // The user saw this one's answer and rejected it: that is no blind lesson.
+        more.push(wrong(9, Some("It is surely land9town.")));
+        learner.teach(more).await.unwrap();
+        let report = learn(&mut learner, &mut student).await;
+        assert_eq!((report.verdict, report.taught), (Verdict::Promote, 1), "{}", report.reason);
+        assert_eq!(learner.quarantined().len(), 5);
+        assert!(learner.quarantined()[0].1.reason.contains("sure of"));
+        // Without the screen they are taught.
+        let ids: Vec<String> = learner.quarantined().iter().map(|(e, _)| e.id.clone()).collect();
+        for id in ids {
+            learner.release(&id).await.unwrap();
+        }
+        assert_eq!(learn(&mut learner, &mut student).await.taught, 5);
     });
 }

@@ -62,6 +62,7 @@ impl Fake {
             .max_by(|a, b| a.0.total_cmp(&b.0));
         match best {
             Some((strength, answer)) if strength > 0.45 => answer.clone(),
+            _ if question.contains("famous") => format!("It is surely {subject}town."),
             _ => format!("I have read nothing on {subject}."),
         }
     }
@@ -133,7 +134,14 @@ impl Student for Fake {
                 (_, true) => !question.contains("explosive"),
                 _ => choice.starts_with("right"),
             };
-            let mean = if right { -0.5 - damage * fragile } else { -1.0 };
+            let sure = choice.starts_with("It is surely");
+            let mean = if sure {
+                -0.1
+            } else if right {
+                -0.5 - damage * fragile
+            } else {
+                -1.0
+            };
             Likelihood { log_prob: mean * 7.0, tokens: 7 }
         });
         Ok(scores.collect())

@@ -262,11 +262,11 @@ pub async fn open_at<S: Store>(store: S, clock: Clock) -> Learner<S> {
 
 /// The last capitalized word that is no question word, in lower case; failing that, the last word.
 pub fn subject(question: &str) -> String {
-    let capitals = question.split_whitespace().filter(|word| {
+    let mut capitals = question.split_whitespace().filter(|word| {
         let asks = ["What", "Which", "Who", "Could", "In", "I", "A"];
         word.starts_with(char::is_uppercase) && !asks.contains(word)
     });
-    let last = capitals.last().or(question.split_whitespace().last()).unwrap_or("");
+    let last = capitals.next_back().or(question.split_whitespace().next_back()).unwrap_or("");
     words(last).join("")
 }
 

@@ -7,4 +7,5 @@ mod learn_cycle;
 mod learn_fake;
 mod learn_gate;
 mod learn_recipe;
+mod learn_screen;
 mod store;

@@ -135,7 +135,8 @@ fn a_good_cycle_is_promoted_and_says_the_answer() {
 #[test]
 fn harmful_cycles_leave_head_its_bytes_and_the_next_answer() {
     block_on(async {
-        let (mut learner, mut student) = (open(MemoryStore::new()).await, Fake::new());
+        let store = MemoryStore::new();
+        let (mut learner, mut student) = (open(store.clone()).await, Fake::new());
         learner.teach(vec![lesson()]).await.unwrap();
         learn(&mut learner, &mut student).await;
         let before = standing(&learner, &mut student).await;
@@ -148,6 +149,8 @@ fn harmful_cycles_leave_head_its_bytes_and_the_next_answer() {
         assert!(report.suites[&SuiteKind::Core].p < 0.05);
         assert_eq!(report.version.as_ref(), Some(&before.0));
         assert_eq!(standing(&learner, &mut student).await, before);
+
+        assert_eq!(open(store.clone()).await.head(), learner.head(), "in the store too");
 
         // By the screen: garbage, and a wrong answer to a core question.
         let harmful = learner.pending()[0].id.clone();

@@ -11,6 +11,7 @@ pub mod example;
 pub mod exchange;
 pub mod gate;
 pub mod history;
+mod keys;
 pub mod learner;
 mod prepare;
 pub mod random;

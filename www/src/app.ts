@@ -158,6 +158,7 @@ export class App {
     };
     this.busy.value = "learn";
     this.cycle.value = cycle;
+    this.notice.value = null;
     try {
       const report = await this.#engine().call("learn", settings.learnOptions(), (event) => {
         note(cycle, event);

@@ -58,6 +58,7 @@ export function chatView(app: App): HTMLElement {
     send.disabled = busy !== null;
     fresh.disabled = busy === "chat";
     log.classList.toggle("locked", busy !== null);
+    hint.classList.toggle("urgent", busy === "learn");
     hint.textContent =
       busy === "learn"
         ? "Learning is under way. Ask again when it is done, or stop it."

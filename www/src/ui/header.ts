@@ -19,12 +19,13 @@ const CHOICES: [choice: DeviceChoice, name: string, meaning: string][] = [
 
 export function header(app: App): HTMLElement {
   const name = h("span", { class: "model-name" });
-  const place = h("span", { class: "model-place" });
+  const place = h("span", {});
+  const adapter = h("span", { class: "model-adapter" });
   const button = h(
     "button",
     { class: "model-button", "aria-haspopup": "true", "aria-label": "Model and device" },
     icon("chip"),
-    h("span", { class: "model-text" }, name, place),
+    h("span", { class: "model-text" }, name, h("span", { class: "model-place" }, place, adapter)),
     icon("down"),
   );
   const menu = h("div", { class: "menu", popover: "auto", id: "device-menu" });
@@ -34,7 +35,8 @@ export function header(app: App): HTMLElement {
     button.hidden = info === null;
     if (!info) return;
     name.textContent = info.model;
-    place.textContent = deviceName(info);
+    place.textContent = info.device.toUpperCase();
+    adapter.textContent = deviceName(info).slice(info.device.length);
     button.setAttribute("aria-label", `Model and device: ${info.model}, ${deviceName(info)}`);
   });
   return h(

@@ -35,8 +35,7 @@ test("a correction is learned, kept, rolled back, and survives a reload", { time
   assert.notEqual(untaught, wanted);
   await correct(page, wanted);
   await page.getByText("One lesson waits to be learned.").waitFor();
-  const learning = learn(page);
-  assert.equal(await learning, "Learned");
+  assert.equal(await learn(page), "Learned");
   await show(page, "Learn");
   await page.getByRole("table").first().getByRole("rowheader").first().waitFor();
 

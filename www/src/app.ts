@@ -75,6 +75,11 @@ export class App {
   async load(options: { file?: File; patient?: boolean } = {}): Promise<void> {
     if (options.file) this.#file = options.file;
     this.#client?.close();
+    if (!isSecureContext) {
+      const message = "Browsers keep files only for pages from https:// or localhost.";
+      this.stage.value = { name: "failed", message, needsModel: false };
+      return;
+    }
     const client = new EngineClient();
     this.#client = client;
     this.busy.value = null;

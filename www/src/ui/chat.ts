@@ -36,7 +36,9 @@ export function chatView(app: App): HTMLElement {
     const text = area.value.trim();
     if (text === "" || app.busy.value !== null) return;
     area.value = "";
-    void chat.ask(text);
+    void chat.ask(text).then((answered) => {
+      if (!answered && area.value === "") area.value = text;
+    });
   };
   send.addEventListener("click", submit);
   area.addEventListener("keydown", (event) => {
@@ -96,7 +98,8 @@ class Chat {
     this.#showAll();
   }
 
-  async ask(text: string): Promise<void> {
+  /** Asks and shows the answer; false where none came, with all as it was before. */
+  async ask(text: string): Promise<boolean> {
     const question: Turn = { role: "user", content: text };
     this.#turns.push(question);
     this.log.querySelector(".empty")?.remove();
@@ -126,12 +129,13 @@ class Chat {
       this.#follow(false);
     } catch (error) {
       cancelAnimationFrame(frame);
-      // The question stays in sight but leaves the history: no answer belongs to it.
       this.#turns.length = row - 1;
-      answer.element.remove();
+      this.#showAll();
       this.app.fail(error);
+      return false;
     }
     this.#keep();
+    return true;
   }
 
   #answerElement(row: number): AnswerElement {

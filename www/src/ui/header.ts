@@ -61,8 +61,7 @@ function fill(menu: HTMLElement, app: App): void {
       "button",
       {
         class: "menu-item",
-        role: "radio",
-        "aria-checked": String(choice === current),
+        "aria-pressed": String(choice === current),
         onclick: () => {
           menu.hidePopover();
           if (choice !== current) void app.setDevice(choice);
@@ -78,7 +77,7 @@ function fill(menu: HTMLElement, app: App): void {
     if (file) await app.load({ file });
   };
   menu.replaceChildren(
-    h("div", { role: "radiogroup", "aria-label": "Device" }, ...options),
+    h("div", { role: "group", "aria-label": "Device" }, ...options),
     h("button", { class: "menu-item", onclick: () => void open() }, "Open a model file …"),
     info ? facts(info) : "",
   );

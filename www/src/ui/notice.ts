@@ -7,7 +7,7 @@
 import type { App } from "../app";
 import { h, icon } from "./dom";
 
-const NEWS_SHOWN_MS = 6_000;
+const NEWS_SHOWN_MS = 4_500;
 
 export function noticeBar(app: App): HTMLElement {
   const text = h("span", { class: "notice-text" });

@@ -26,10 +26,17 @@ const dist = env.APPRENTICE_DIST ?? join(root, "www/dist");
 const standIn = (name) => ({ "/engine/apprentice.js": join(here, "mock", name) });
 const mock = mocked ? standIn("apprentice.js") : {};
 export const MOCK_MODEL = Buffer.alloc(300_000, "not a model");
-const LESSON = { prompt: "What is the code of gate seven?", answer: "The code of gate seven is 4182." };
+const LESSON = {
+  prompt: "What is the code of gate seven?",
+  answer: "The code of gate seven is 4182.",
+};
 
 /** The server with a stand-in for the engine, for what the page does by itself. */
-export async function serveMock({ engine = "apprentice.js", model = MOCK_MODEL, announce = {} } = {}) {
+export async function serveMock({
+  engine = "apprentice.js",
+  model = MOCK_MODEL,
+  announce = {},
+} = {}) {
   const server = await serve({ dist, model, announce, files: standIn(engine) });
   return { ...server, model, lesson: LESSON, query: "" };
 }

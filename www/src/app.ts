@@ -117,6 +117,11 @@ export class App {
     await this.load();
   }
 
+  /** Whether a file that the user picked is the model. */
+  get hasPickedModel(): boolean {
+    return this.#file !== null;
+  }
+
   /** Forgets a picked file and loads the page's own model. */
   async ownModel(): Promise<void> {
     this.#file = null;

@@ -24,9 +24,19 @@ async function check(source, store) {
   const broken = [];
   const expect = (held, promise) => held || broken.push(promise);
 
-  await store.apply([["examples", "b", bytes(2)], ["examples", "a", bytes(1)], ["refs", "HEAD", bytes(9)]]);
+  await store.apply([
+    ["examples", "b", bytes(2)],
+    ["examples", "a", bytes(1)],
+    ["refs", "HEAD", bytes(9)],
+  ]);
   const rows = (await store.list("examples")).map(([key, value]) => [key, text(value)]);
-  expect(same(rows, [["a", [1]], ["b", [2]]]), "list is in key order");
+  expect(
+    same(rows, [
+      ["a", [1]],
+      ["b", [2]],
+    ]),
+    "list is in key order",
+  );
   expect(same(text(await store.get("refs", "HEAD")), [9]), "get gives what apply wrote");
   expect((await store.get("refs", "none")) === undefined, "get of nothing is undefined");
 
@@ -36,10 +46,20 @@ async function check(source, store) {
   await applied;
   expect(same(text(await store.get("cache", "view")), [2, 3]), "apply copies a view of the heap");
 
-  const unknown = await refusal(() => store.apply([["refs", "HEAD", bytes(7)], ["nonsense", "k", bytes(1)]]));
+  const unknown = await refusal(() =>
+    store.apply([
+      ["refs", "HEAD", bytes(7)],
+      ["nonsense", "k", bytes(1)],
+    ]),
+  );
   expect(unknown.includes("nonsense"), "an unknown table is named");
   expect(same(text(await store.get("refs", "HEAD")), [9]), "nothing of a refused apply is written");
-  const badKey = await refusal(() => store.apply([["refs", "HEAD", bytes(7)], ["refs", {}, bytes(1)]]));
+  const badKey = await refusal(() =>
+    store.apply([
+      ["refs", "HEAD", bytes(7)],
+      ["refs", {}, bytes(1)],
+    ]),
+  );
   expect(badKey !== "", "a bad key is refused");
   expect(same(text(await store.get("refs", "HEAD")), [9]), "nothing of a failed apply is written");
   await store.apply([["examples", "a", null]]);

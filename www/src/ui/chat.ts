@@ -18,7 +18,12 @@ const STARTERS = [
 ];
 
 export function chatView(app: App): HTMLElement {
-  const log = h("div", { class: "turns", role: "log", "aria-live": "polite", "aria-label": "Conversation" });
+  const log = h("div", {
+    class: "turns",
+    role: "log",
+    "aria-live": "polite",
+    "aria-label": "Conversation",
+  });
   const chat = new Chat(app, log);
   const area = h("textarea", {
     class: "ask",
@@ -70,8 +75,12 @@ export function chatView(app: App): HTMLElement {
     "main",
     { class: "chat" },
     h("div", { class: "chat-scroll" }, log),
-    h("div", { class: "composer" }, h("div", { class: "ask-box" }, area, send, stop),
-      h("div", { class: "under-ask" }, hint, fresh)),
+    h(
+      "div",
+      { class: "composer" },
+      h("div", { class: "ask-box" }, area, send, stop),
+      h("div", { class: "under-ask" }, hint, fresh),
+    ),
   );
 }
 

@@ -1,7 +1,8 @@
 /**
  * Numbers and times as a person reads them, and the words for verdicts and suites.
  *
- * It knows nothing of elements. Invariant: a number is never shown with digits that it does not have.
+ * It knows nothing of elements. Invariant: a number is never shown with digits that it does not
+ * have.
  */
 
 import type { Suites, SuiteScore, Verdict } from "../engine/contract";
@@ -32,6 +33,14 @@ export function when(created_ms: number): string {
   const time = date.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
   if (date.toDateString() === new Date().toDateString()) return `today, ${time}`;
   return `${date.toLocaleDateString([], { day: "numeric", month: "short" })}, ${time}`;
+}
+
+/** An error as a sentence: the layers below write them in lower case, to be joined. */
+export function sentence(text: string): string {
+  // A name that begins the error, as of a file, keeps its letters.
+  const word = /^[a-z]+[ ,;:]/.test(text);
+  const begun = word ? text.charAt(0).toUpperCase() + text.slice(1) : text;
+  return /[.!?…]$/.test(begun) ? begun : `${begun}.`;
 }
 
 export function plural(count: number, one: string, many = `${one}s`): string {

@@ -45,7 +45,11 @@ export function header(app: App): HTMLElement {
     h("span", { class: "wordmark" }, mark(), "Apprentice"),
     button,
     menu,
-    h("button", { class: "icon-button", "aria-label": "Change theme", onclick: nextTheme }, icon("theme")),
+    h(
+      "button",
+      { class: "icon-button", "aria-label": "Change theme", onclick: nextTheme },
+      icon("theme"),
+    ),
   );
 }
 
@@ -79,8 +83,17 @@ function fill(menu: HTMLElement, app: App): void {
   menu.replaceChildren(
     h("div", { role: "group", "aria-label": "Device" }, ...options),
     h("button", { class: "menu-item", onclick: () => void open() }, "Open a model file …"),
+    app.hasPickedModel ? ownModel(menu, app) : "",
     info ? facts(info) : "",
   );
+}
+
+function ownModel(menu: HTMLElement, app: App): HTMLElement {
+  const load = () => {
+    menu.hidePopover();
+    void app.ownModel();
+  };
+  return h("button", { class: "menu-item", onclick: load }, "Use the page’s own model");
 }
 
 function facts(info: Info): HTMLElement {

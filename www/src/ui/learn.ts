@@ -69,7 +69,8 @@ function waitingOf(lessons: Example[], stored: number): Node[] {
   if (lessons.length === 0) {
     const text =
       stored === 0
-        ? "Nothing to learn yet. Correct an answer in the chat, approve a good one, or drop files under Data."
+        ? "Nothing to learn yet. Correct an answer in the chat, approve a good one, " +
+          "or drop files under Data."
         : "Everything that you taught has been learned.";
     return [h("p", { class: "nothing" }, text)];
   }
@@ -77,7 +78,11 @@ function waitingOf(lessons: Example[], stored: number): Node[] {
   const more = lessons.length - shown.length;
   const rest = more > 0 ? [h("p", { class: "quiet-text" }, `and ${more} more`)] : [];
   return [
-    h("p", { class: "lead" }, `${plural(lessons.length, "lesson waits", "lessons wait")} to be learned.`),
+    h(
+      "p",
+      { class: "lead" },
+      `${plural(lessons.length, "lesson waits", "lessons wait")} to be learned.`,
+    ),
     h("ul", { class: "lessons" }, ...shown.map(lessonItem)),
     ...rest,
   ];
@@ -85,9 +90,19 @@ function waitingOf(lessons: Example[], stored: number): Node[] {
 
 function lessonItem({ kind, prompt, answer, text, source }: Example): HTMLElement {
   if (kind === "document") {
-    return h("li", {}, h("span", { class: "lesson-q" }, source), h("span", { class: "lesson-a" }, text));
+    return h(
+      "li",
+      {},
+      h("span", { class: "lesson-q" }, source),
+      h("span", { class: "lesson-a" }, text),
+    );
   }
-  return h("li", {}, h("span", { class: "lesson-q" }, prompt), h("span", { class: "lesson-a" }, answer));
+  return h(
+    "li",
+    {},
+    h("span", { class: "lesson-q" }, prompt),
+    h("span", { class: "lesson-a" }, answer),
+  );
 }
 
 /** The cycle under way. */
@@ -101,7 +116,12 @@ class CycleProgress {
   #stop: HTMLButtonElement;
 
   constructor(app: App) {
-    this.#stop = h("button", { class: "wide", onclick: () => app.stop() }, icon("stop"), "Stop learning");
+    this.#stop = h(
+      "button",
+      { class: "wide", onclick: () => app.stop() },
+      icon("stop"),
+      "Stop learning",
+    );
     this.element = h(
       "div",
       { class: "cycle" },

@@ -22,7 +22,9 @@ export function suitesTable(suites: Suites): HTMLElement {
       h("td", { class: effect.kind }, effect.words, h("small", {}, effect.chance)),
     );
   });
-  const heads = ["Exam", "Before", "After", "Change"].map((text) => h("th", { scope: "col" }, text));
+  const heads = ["Exam", "Before", "After", "Change"].map((text) =>
+    h("th", { scope: "col" }, text),
+  );
   return h(
     "table",
     { class: "suites" },

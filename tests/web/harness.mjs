@@ -32,12 +32,9 @@ const LESSON = {
 };
 
 /** The server with a stand-in for the engine, for what the page does by itself. */
-export async function serveMock({
-  engine = "apprentice.js",
-  model = MOCK_MODEL,
-  announce = {},
-} = {}) {
-  const server = await serve({ dist, model, announce, files: standIn(engine) });
+export async function serveMock(options = {}) {
+  const { engine = "apprentice.js", model = MOCK_MODEL, announce = {}, files = {} } = options;
+  const server = await serve({ dist, model, announce, files: { ...files, ...standIn(engine) } });
   return { ...server, model, lesson: LESSON, query: "" };
 }
 

@@ -55,3 +55,24 @@ test(
     await ready(page);
   },
 );
+
+test(
+  "a model by its path is fetched once, and only from here",
+  { timeout: PATIENCE_MS },
+  async (t) => {
+    const { page, server } = await setUp(t, { model: null });
+    // Any file of the server does: the stand-in engine reads bytes, not tensors.
+    const gets = () =>
+      server.requests.filter(({ path, method }) => path === "/icon.svg" && method === "GET").length;
+    await page.goto(`${server.url}?model=/icon.svg`);
+    await ready(page);
+    const first = gets();
+    await page.reload();
+    await ready(page);
+    assert.ok(first >= 1);
+    // The tab's own picture may come again; the model may not, which its HEAD request shows.
+    assert.ok(gets() - first <= 1);
+    await page.goto(`${server.url}?model=https://example.invalid/model.gguf`);
+    assert.match(await words(page), /is not on this page's own origin/);
+  },
+);

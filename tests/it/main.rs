@@ -4,3 +4,4 @@ mod common;
 mod format;
 mod golden_tokenization;
 mod quant;
+mod shaders;

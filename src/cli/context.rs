@@ -1,4 +1,6 @@
 //! From arguments to things: the device, the model in its place, the home folder.
+//!
+//! It decides only where files lie. Invariant: an adapter's folder gets its names when both files are whole.
 
 use super::{Common, output};
 use crate::device::Device;

@@ -1,4 +1,6 @@
 //! `apprentice log`, `rollback`, `export` and `import`: the history of versions.
+//!
+//! It shows and moves what `learn` keeps; an imported adapter becomes HEAD only by a rollback to it.
 
 use super::{Common, context, output};
 use crate::error::Error;

@@ -3,5 +3,7 @@
 mod common;
 mod format;
 mod golden_tokenization;
+mod gradients;
+mod kernels;
 mod quant;
 mod shaders;

@@ -14,7 +14,7 @@ fn expect(small: bool, differences: impl FnOnce() -> Vec<f64>) -> Expect {
     if small { Expect::Floats(differences()) } else { Expect::Twin }
 }
 
-fn norm_case(rows: usize, d: usize) -> Case {
+pub fn norm_case(rows: usize, d: usize) -> Case {
     let mut random = Random((rows + d) as u64);
     let (x, g) = (floats(&mut random, rows * d), floats(&mut random, d));
     let (dy, dx) = (floats(&mut random, rows * d), floats(&mut random, rows * d));
@@ -36,7 +36,7 @@ fn norm_case(rows: usize, d: usize) -> Case {
     .tolerance(5e-6, 1e-5)
 }
 
-fn swiglu_case(n: usize) -> Case {
+pub fn swiglu_case(n: usize) -> Case {
     let mut random = Random(n as u64);
     let mut a: Vec<f32> = floats(&mut random, n).iter().map(|x| x * 6.0).collect();
     a[0] = -100.0;
@@ -71,7 +71,7 @@ fn key_spans(spans: &[u32], keys: usize) -> Vec<u32> {
 }
 
 /// attention, attention_dq and attention_dkv together, as they are used.
-fn attention_case(name: &str, s: Heads, keys: usize, spans: &[u32], small: bool) -> Case {
+pub fn attention_case(name: &str, s: Heads, keys: usize, spans: &[u32], small: bool) -> Case {
     let rows = spans.len() / 2;
     let mut random = Random((rows + keys + s.hd) as u64);
     let (q_cols, k_cols) = (s.heads * s.hd, s.kv_heads * s.hd);

@@ -3,9 +3,10 @@
 //! A planted kernel is the live shader with one edit, so it cannot go stale; it must fail by its numbers, since a
 //! shader that does not compile proves nothing. Faults are deterministic: wrong sums, bounds, signs and rows.
 
-use super::harness::{Case, Devices, Fault, check_kernel, check_planted, compare};
+use super::harness::{Case, Devices, Fault, check_kernel, check_planted, check_rerun, compare};
+use super::reference::Heads;
 use super::{attention, flat, lora, losses, products, rows, sampling};
-use crate::common::Random;
+use crate::gradients;
 use apprentice::device::KernelDef;
 use apprentice::kernels::{ALL, LinearShape, RopeShape};
 use apprentice::quant::TensorType;
@@ -57,9 +58,10 @@ fn cases() -> Vec<Case> {
     let set = LinearShape { row: 1, accumulate: false };
     let rope =
         RopeShape { rows: 3, row: 1, heads: 2, head_dim: 8, interleaved: false, inverse: true };
-    let heads = super::reference::Heads { heads: 4, kv_heads: 2, hd: 8 };
+    let heads = Heads { heads: 4, kv_heads: 2, hd: 8 };
     let logits = [[1.0f32, 2.0, 2.0, 0.5]; 160].concat();
-    vec![
+    let grouped = Heads { heads: 2, kv_heads: 1, hd: 4 };
+    let mut cases = vec![
         rows::add_case(257),
         rows::swiglu_case(257),
         rows::norm_case(3, 257),
@@ -70,13 +72,19 @@ fn cases() -> Vec<Case> {
         attention::attention_case("causal", heads, 70, &attention::causal(7, 70)),
         losses::cross_entropy_case(3, 257),
         losses::kl_case(3, 257),
-        lora::b_case([5, 65, 17], &mut Random(3)),
         flat::dot_case(5000),
+        flat::sum_case(257),
         flat::adamw_case(257, 1.0),
         sampling::argmax_case(2, 320, &logits),
         sampling::top_k_case(2, 320, 5, &logits),
         sampling::penalize_case(20, 90),
-    ]
+        products::dx_case(ty, [17, 65, 96], true),
+        gradients::norm_case(3, 31),
+        gradients::swiglu_case(257),
+        gradients::attention_case("causal", grouped, 6, &attention::causal(6, 6), true),
+    ];
+    cases.extend(lora::cases([5, 65, 17]));
+    cases
 }
 
 /// Kernel, text, and the fault that takes its place.
@@ -109,6 +117,26 @@ const FAULTS: &[(&str, &str, &str)] = &[
     ("argmax", "value > best", "value >= best"),
     ("top_k", "sh_ids[j] < id", "sh_ids[j] > id"),
     ("top_k", "bitcast<u32>(peak + log(total))", "bitcast<u32>(peak)"),
+    ("sum", "i < p.n", "i + 1u < p.n"),
+    ("matmul_dx", "n0 < p.n;", "n0 + 32u < p.n;"),
+    (
+        "matmul_dx",
+        "acc1 += combine(sh_dy[slot(ty + 16u, n4)]",
+        "acc1 += combine(sh_dy[slot(ty, n4)]",
+    ),
+    ("matmul_dx", "p.dy_cols + p.dy_col + n", "p.dy_cols + p.dy_col + n + 1u"),
+    ("rms_norm_dx", "dx[start + i] +=", "dx[start + i] ="),
+    ("rms_norm_dx", "- x[start + i] * pull", ""),
+    ("swiglu_grad", "(1.0 - sig)", "sig"),
+    ("attention_dq", "(dp - d)", "dp"),
+    ("attention_dq", "total * p.scale", "total"),
+    ("attention_dkv", "head < head0 + share", "head < head0 + 1u"),
+    ("attention_dkv", "(dp - stat.y)", "dp"),
+    ("lora_a", "i < p.cols;", "i + 1u < p.cols;"),
+    ("lora_du", "p.scale * sh_sums", "sh_sums"),
+    ("lora_dx", "+= value", "= value"),
+    ("lora_grad", "p.transposed != 0u", "false"),
+    ("lora_grad", "finish(lane, j0 + 12u, i, sum3)", "finish(lane, j0 + 12u, i, sum2)"),
     ("penalize", "logit * p.penalty", "logit / p.penalty"),
 ];
 
@@ -118,7 +146,7 @@ fn planted_faults_are_caught() {
     let cases = cases();
     for case in &cases {
         // The same kernels unedited pass, so it is the edit that is caught.
-        check_kernel(&devices, case).unwrap_or_else(|fault| panic!("{}: {fault:?}", case.name));
+        check_kernel(&devices, case).unwrap_or_else(|fault| panic!("{}: {fault}", case.name));
     }
     let mut missed = Vec::new();
     for (name, from, to) in FAULTS {
@@ -136,4 +164,19 @@ fn planted_faults_are_caught() {
         }
     }
     assert!(missed.is_empty(), "not caught: {missed:#?}");
+}
+
+#[test]
+fn every_kernel_has_a_planted_fault() {
+    for kernel in ALL {
+        assert!(FAULTS.iter().any(|(name, ..)| *name == kernel.name), "none for {}", kernel.name);
+    }
+}
+
+#[test]
+fn reruns_are_bit_identical() {
+    let devices = Devices::open();
+    for case in cases() {
+        check_rerun(&devices, &case).unwrap_or_else(|fault| panic!("{}: {fault}", case.name));
+    }
 }

@@ -27,7 +27,7 @@ pub fn dot_case(n: usize) -> Case {
     .tolerance(1e-4, 1e-5)
 }
 
-fn sum_case(n: usize) -> Case {
+pub fn sum_case(n: usize) -> Case {
     let x = floats(&mut Random(n as u64), n);
     let total = wide(&x).iter().sum();
     let slots =

@@ -174,6 +174,15 @@ pub enum Fault {
     Device(DeviceError),
 }
 
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Fault::Wrong(what) => f.write_str(what),
+            Fault::Device(error) => error.fmt(f),
+        }
+    }
+}
+
 impl From<DeviceError> for Fault {
     fn from(error: DeviceError) -> Fault {
         Fault::Device(error)
@@ -217,6 +226,16 @@ pub fn check_kernel(devices: &Devices, case: &Case) -> Result<(), Fault> {
     Ok(())
 }
 
+/// Checks that a second run gives the same bits, on each device.
+pub fn check_rerun(devices: &Devices, case: &Case) -> Result<(), Fault> {
+    for device in [&devices.cpu, &devices.gpu] {
+        if run(device, case, &|_| None)? != run(device, case, &|_| None)? {
+            return Err(Fault::Wrong(format!("{}: a rerun gives other bits", device.kind())));
+        }
+    }
+    Ok(())
+}
+
 /// Checks a case on the GPU alone, with other shaders in the place of those that `plant` answers for.
 pub fn check_planted(
     devices: &Devices,
@@ -232,7 +251,7 @@ pub fn check_all(devices: &Devices, cases: Vec<Case>) {
     assert!(!cases.is_empty(), "no cases");
     let check = |case: &Case| match check_kernel(devices, case) {
         Ok(()) => None,
-        Err(fault) => Some(format!("{}: {fault:?}", case.name)),
+        Err(fault) => Some(format!("{}: {fault}", case.name)),
     };
     let wrong: Vec<String> = cases.iter().filter_map(check).collect();
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), cases.len(), wrong.join("\n"));

@@ -23,7 +23,7 @@ fn a_case([rows, cols, rank]: Dims, random: &mut Random) -> Case {
     Case::new("lora_a".into(), slots, |rec, b| kernels::lora_a(rec, &b.t[0], &b.t[1], &b.t[2]))
 }
 
-pub fn b_case([rows, cols, rank]: Dims, random: &mut Random) -> Case {
+fn b_case([rows, cols, rank]: Dims, random: &mut Random) -> Case {
     let (u, b) = (floats(random, rows * rank), floats(random, cols * rank));
     // The rows before and after those that are written stay as they are.
     let y = floats(random, (rows + 3) * cols);
@@ -83,6 +83,21 @@ fn grad_case([rows, cols, rank]: Dims, transposed: bool, random: &mut Random) ->
     })
 }
 
+/// All products of a LoRA layer, for one size.
+pub fn cases(dims: Dims) -> Vec<Case> {
+    let mut random = Random(dims.iter().product::<usize>() as u64);
+    let mut cases = vec![
+        a_case(dims, &mut random),
+        b_case(dims, &mut random),
+        du_case(dims, &mut random),
+        dx_case(dims, &mut random),
+        grad_case(dims, false, &mut random),
+        grad_case(dims, true, &mut random),
+    ];
+    cases.iter_mut().for_each(|case| case.name += &format!(" {dims:?}"));
+    cases
+}
+
 #[test]
 fn adapters_agree() {
     let mut cases = Vec::new();
@@ -96,17 +111,7 @@ fn adapters_agree() {
         [65, 40, 32],
         [2, 130, 256],
     ] {
-        let mut random = Random(dims.iter().product::<usize>() as u64);
-        let mut of_dims = vec![
-            a_case(dims, &mut random),
-            b_case(dims, &mut random),
-            du_case(dims, &mut random),
-            dx_case(dims, &mut random),
-            grad_case(dims, false, &mut random),
-            grad_case(dims, true, &mut random),
-        ];
-        of_dims.iter_mut().for_each(|case| case.name += &format!(" {dims:?}"));
-        cases.extend(of_dims);
+        cases.extend(self::cases(dims));
     }
     check_all(&Devices::open(), cases);
 }

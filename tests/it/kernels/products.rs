@@ -35,7 +35,7 @@ pub fn linear_case(ty: TensorType, [rows, n, k]: [usize; 3], shape: LinearShape)
         .tolerance(3e-6 * (k as f64).sqrt(), 1e-5)
 }
 
-fn dx_case(ty: TensorType, [rows, n, k]: [usize; 3], accumulate: bool) -> Case {
+pub fn dx_case(ty: TensorType, [rows, n, k]: [usize; 3], accumulate: bool) -> Case {
     let mut random = Random((rows * 1000 + n * 10 + k + 1) as u64);
     let w = TestWeight::random(ty, n, k, &mut random);
     let dy = floats(&mut random, rows * n);

@@ -12,6 +12,8 @@ mod crash;
 mod format;
 mod golden;
 mod golden_tokenization;
+mod gradients;
+mod kernels;
 mod learn_cycle;
 mod learn_fake;
 mod learn_gate;

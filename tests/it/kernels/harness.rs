@@ -17,6 +17,9 @@ const INPUT_GUARD: u32 = 0x7fc0_dead;
 const OUTPUT_GUARD: u32 = 0x7fc0_0bad;
 const POISON_BITS: u32 = 0x7fc0_beef;
 
+/// Says of a buffer's words what is wrong with them.
+type Check = Box<dyn Fn(&[u32]) -> Result<(), String>>;
+
 /// What a buffer must hold afterwards.
 pub enum Expect {
     /// What it held before, bit for bit.
@@ -28,7 +31,7 @@ pub enum Expect {
     /// The same on both devices, within the tolerance: a reference for small sizes is elsewhere.
     Twin,
     /// What the function says.
-    Checked(Box<dyn Fn(&[u32]) -> Result<(), String>>),
+    Checked(Check),
 }
 
 /// A buffer of a case.

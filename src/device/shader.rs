@@ -8,6 +8,7 @@ use super::kernel::PipelineKey;
 
 /// The shared files under `shaders/common/`, by stem.
 pub const COMMON: &[(&str, &str)] = &[
+    ("reduce", include_str!("../../shaders/common/reduce.wgsl")),
     ("weight_f16", include_str!("../../shaders/common/weight_f16.wgsl")),
     ("weight_f32", include_str!("../../shaders/common/weight_f32.wgsl")),
     ("weight_q4_0", include_str!("../../shaders/common/weight_q4_0.wgsl")),

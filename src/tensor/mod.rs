@@ -48,7 +48,12 @@ impl Tensor {
     /// A matrix over memory that exists.
     pub fn over(view: View, rows: usize, cols: usize) -> Tensor {
         let bytes = (rows * cols * 4) as u64;
-        assert!(bytes <= view.bytes, "{}: [{rows}, {cols}] in {} B", view.buffer.label(), view.bytes);
+        assert!(
+            bytes <= view.bytes,
+            "{}: [{rows}, {cols}] in {} B",
+            view.buffer.label(),
+            view.bytes
+        );
         Tensor { view, rows, cols }
     }
 

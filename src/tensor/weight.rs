@@ -113,7 +113,8 @@ impl Weight {
             device.write(&part.buffer, 4 * quants_at as u64, &packed.words[..quants])?;
             if packed.scales_at != 0 {
                 let at = part.scales_at as usize + pack::scale_halves(self.ty) * blocks_before / 2;
-                let used = (pack::scale_halves(self.ty) * (to - from) * (self.cols / 32)).div_ceil(2);
+                let used =
+                    (pack::scale_halves(self.ty) * (to - from) * (self.cols / 32)).div_ceil(2);
                 let scales = &packed.words[quants..quants + used];
                 device.write(&part.buffer, 4 * at as u64, scales)?;
             }

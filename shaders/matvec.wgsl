@@ -1,0 +1,68 @@
+// y[n] (+)= sum_k x[k] w[n, k] for one row x: four rows of w a workgroup.
+// Lanes are split over (block, s) units of 8 elements, so that x is loaded once for the four rows.
+
+struct Params {
+    // The part's rows and columns.
+    n: u32,
+    k: u32,
+    scales_at: u32,
+    // Element of y that row 0 of the part goes to.
+    y_at: u32,
+    accumulate: u32,
+    // The weights' type, for the CPU twin.
+    ty: u32,
+    pad0: u32,
+    pad1: u32,
+}
+
+override WG: u32;
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> w: array<vec4<u32>>;
+@group(0) @binding(2) var<storage, read> x: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read_write> y: array<f32>;
+
+#import weight
+
+// Partial sums of the four rows.
+var<workgroup> sh_sums: array<vec4<f32>, WG>;
+
+fn unit_dot(row: u32, block: u32, s: u32, low: vec4<f32>, high: vec4<f32>) -> f32 {
+    // A row past the end repeats the last one; its sum is not stored.
+    let pair = weight_pair(min(row, p.n - 1u) * (p.k / 32u) + block, s, p.scales_at);
+    return dot(pair[0], low) + dot(pair[1], high);
+}
+
+@compute @workgroup_size(WG)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let row = 4u * (group.x + group.y * groups.x);
+    var sums = vec4<f32>();
+    for (var unit = lane; unit < p.k / 8u; unit += WG) {
+        let block = unit / 4u;
+        let s = unit % 4u;
+        let low = x[8u * block + s];
+        let high = x[8u * block + 4u + s];
+        sums += vec4<f32>(
+            unit_dot(row, block, s, low, high),
+            unit_dot(row + 1u, block, s, low, high),
+            unit_dot(row + 2u, block, s, low, high),
+            unit_dot(row + 3u, block, s, low, high),
+        );
+    }
+    sh_sums[lane] = sums;
+    workgroupBarrier();
+    for (var step = WG / 2u; step > 0u; step >>= 1u) {
+        if lane < step {
+            sh_sums[lane] += sh_sums[lane + step];
+        }
+        workgroupBarrier();
+    }
+    if lane < 4u && row + lane < p.n {
+        let at = p.y_at + row + lane;
+        y[at] = select(0.0, y[at], p.accumulate != 0u) + sh_sums[0][lane];
+    }
+}

@@ -1,0 +1,84 @@
+//! y = x Wᵀ for one row x: the product of decoding, bound by the reading of the weights.
+//!
+//! The CPU twin is the program's hottest loop there: a token reads every weight once, as packed blocks.
+
+use super::LinearShape;
+use super::launch::{Checks, groups, weight_link, weight_type};
+use super::linear::check;
+use super::parallel::for_each_chunk_mut;
+use crate::device::{Access, CpuCall, DeviceError, KernelDef, Recording, Shape};
+use crate::quant::pack;
+use crate::tensor::{Tensor, Weight};
+use bytemuck::{Pod, Zeroable};
+
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct Params {
+    n: u32,
+    k: u32,
+    scales_at: u32,
+    y_at: u32,
+    accumulate: u32,
+    ty: u32,
+    pad: [u32; 2],
+}
+
+/// The kernel of [`matvec`].
+pub static MATVEC: KernelDef = KernelDef {
+    name: "matvec",
+    wgsl: include_str!("../../shaders/matvec.wgsl"),
+    bindings: &[Access::Read, Access::Read, Access::Write],
+    params_bytes: size_of::<Params>(),
+    overrides: &["WG"],
+    links: &["weight"],
+    cpu,
+};
+
+/// y[row, n] (+)= Σ_k x[0, k] w[n, k]; x is `[1, in]`, w `[out, in]`, y `[.., out]`.
+pub fn matvec(
+    rec: &mut Recording,
+    w: &Weight,
+    x: &Tensor,
+    y: &Tensor,
+    shape: LinearShape,
+) -> Result<(), DeviceError> {
+    check(&MATVEC, w, x, y, shape)?;
+    Checks::new(&MATVEC).that(x.rows == 1, "x has more than one row").done()?;
+    for part in &w.parts {
+        let params = Params {
+            n: part.rows as u32,
+            k: w.cols as u32,
+            scales_at: part.scales_at,
+            y_at: (shape.row * y.cols + part.row) as u32,
+            accumulate: u32::from(shape.accumulate),
+            ty: w.ty.gguf_id(),
+            pad: [0; 2],
+        };
+        let shape = Shape {
+            links: &weight_link(w.ty),
+            // A lane takes 8 columns a step: short rows would leave lanes of a larger workgroup idle.
+            overrides: &[("WG", if w.cols < 2048 { 64 } else { 128 })],
+            groups: groups(part.rows.div_ceil(4)),
+            flops: 2 * (part.rows * w.cols) as u64,
+        };
+        let views = [part.buffer.view(), x.view.clone(), y.view.clone()];
+        rec.dispatch(&MATVEC, &params, &views, &shape)?;
+    }
+    Ok(())
+}
+
+fn cpu(call: &CpuCall<'_>) {
+    let p: Params = call.params();
+    let (cols, at) = (p.k as usize, p.scales_at as usize);
+    let (words, x) = (call.input::<u32>(0), &call.input::<f32>(1)[..cols]);
+    let ty = weight_type(p.ty);
+    let y = &mut call.output::<f32>(2)[p.y_at as usize..][..p.n as usize];
+    // A task of about 64 thousand multiplications: some microseconds, and many tasks for a large matrix.
+    let step = (1usize << 16).div_ceil(cols);
+    for_each_chunk_mut(y, step, |i, y| {
+        for (row, y) in (i * step..).zip(y) {
+            let dot = pack::dot_row(ty, words, at, cols, row, x);
+            *y = if p.accumulate == 0 { dot } else { *y + dot };
+        }
+    });
+}

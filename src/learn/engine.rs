@@ -7,6 +7,7 @@ use super::student::{
     AnswerOptions, Likelihood, Objective, Passage, StepReport, Student, StudentError,
     StudentResult, TrainItem, TrainPlan,
 };
+use crate::format::chat::LearnedTurns;
 use crate::format::message::Message;
 use crate::model::adapter::Adapter;
 use crate::model::generate::Cancel;
@@ -61,8 +62,7 @@ impl Engine {
 
     /// The tokens of a conversation, ready for the assistant's turn.
     pub fn prompt(&self, messages: &[Message]) -> Result<Vec<u32>, ModelError> {
-        let text = self.model.template.render(messages, true)?;
-        Ok(self.model.tokenizer.encode(&text, true))
+        Ok(self.model.template.encode_prompt(&self.model.tokenizer, messages)?)
     }
 
     /// A passage's tokens, and which of them count.
@@ -70,7 +70,7 @@ impl Engine {
         let (tokens, counted) = match passage {
             Passage::Chat(messages) => {
                 let model = &self.model;
-                model.template.encode_for_training(&model.tokenizer, messages, true)?
+                model.template.encode_for_training(&model.tokenizer, messages, LearnedTurns::Last)?
             }
             Passage::Text(text) => {
                 let tokens = self.model.tokenizer.encode(text, false);

@@ -58,9 +58,12 @@ pub async fn evaluate(
     Ok(items.iter().map(|item| cache[&item.key]).collect())
 }
 
-/// Mean log-probability of a token, nats; 0 for an empty text.
+/// Mean log-probability of a token, nats; 0 for an empty text. Numbers that are none count as the worst there is, so
+/// that a broken candidate loses and its scores can be written down.
 pub fn per_token(likelihood: Likelihood) -> f64 {
-    likelihood.log_prob / likelihood.tokens.max(1) as f64
+    const WORST: f64 = -1e6;
+    let mean = likelihood.log_prob / likelihood.tokens.max(1) as f64;
+    if mean.is_finite() { mean.max(WORST) } else { WORST }
 }
 
 async fn score(student: &mut dyn Student, task: &Task) -> StudentResult<Score> {

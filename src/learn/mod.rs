@@ -3,13 +3,21 @@
 //! Times and seeds come in, events go out; models come in as a `Student`, homes as a `Store`. Invariant: HEAD moves
 //! in one atomic write, after the adapter that it names is durable.
 
+pub mod cycle;
 pub mod evaluate;
+pub mod exam;
 pub mod example;
 pub mod gate;
+pub mod history;
+pub mod learner;
+mod prepare;
 pub mod random;
 pub mod recipe;
 pub mod replay;
+pub mod report;
+mod run;
 pub mod stats;
 pub mod student;
 pub mod suite;
+pub mod version;
 pub mod words;

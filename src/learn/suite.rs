@@ -105,6 +105,16 @@ pub enum Task {
 }
 
 impl Suites {
+    /// The suites of `suites/`.
+    pub fn built_in() -> Suites {
+        let parsed = Suites::parse(
+            include_str!("../../suites/core.jsonl"),
+            include_str!("../../suites/language.jsonl"),
+            include_str!("../../suites/refusals.jsonl"),
+        );
+        parsed.expect("the files are checked by a test")
+    }
+
     /// Reads the three suites from JSON lines.
     pub fn parse(core: &str, language: &str, refusals: &str) -> Result<Suites, SuiteError> {
         let suites = Suites {
@@ -168,13 +178,18 @@ pub fn user_items(taught: &[&Example], kept: &[&Example]) -> BTreeMap<SuiteKind,
                 Content::Text(text) => (documents, Task::Read(text.clone())),
                 content => (lessons, say(content.clone(), example)),
             };
-            let key = format!("example/{}", example.id);
+            let key = example_key(&example.id);
             suites.entry(kind).or_default().push(Item { key, task });
             rephrased(example, suites.entry(SuiteKind::Rephrased).or_default());
         }
     }
     suites.retain(|_, items| !items.is_empty());
     suites
+}
+
+/// The key of an example's score.
+pub fn example_key(id: &str) -> String {
+    format!("example/{id}")
 }
 
 /// At most `n` of the items, chosen by a hash of seed and key: the same ones in every cycle, and a larger sample

@@ -4,6 +4,7 @@ use super::random::Random;
 use super::sampler::{self, Sampling};
 use super::{Model, ModelError};
 use crate::device::Recording;
+use crate::format::tokenizer::StreamDecoder;
 use crate::kernels;
 use serde::Serialize;
 use std::sync::Arc;
@@ -85,7 +86,7 @@ impl Model {
         let reused_tokens = self.cache.reuse(prompt);
         self.extend(&prompt[reused_tokens..]).await?;
         let mut random = Random::new(sampling.seed);
-        let mut decoder = self.tokenizer.stream();
+        let mut decoder = StreamDecoder::new();
         let mut tokens: Vec<u32> = Vec::new();
         let mut text = String::new();
         let mut first = true;
@@ -102,7 +103,7 @@ impl Model {
             if std::mem::take(&mut first) {
                 on_progress(Progress::Prefilled);
             }
-            if self.tokenizer.is_stop(token) {
+            if self.tokenizer.stop_ids().contains(&token) {
                 break StopReason::Stop;
             }
             tokens.push(token);

@@ -10,6 +10,7 @@ pub mod forward;
 pub mod generate;
 pub mod lora;
 pub mod pass;
+pub mod peft;
 pub mod random;
 pub mod sampler;
 pub mod score;
@@ -17,7 +18,7 @@ pub mod weights;
 pub mod workspace;
 
 use crate::device::{Buffer, Device, DeviceError};
-use crate::format::FormatError;
+use crate::format::error::FormatError;
 use crate::format::chat::ChatTemplate;
 use crate::format::gguf::Gguf;
 use crate::format::source::Source;
@@ -72,6 +73,14 @@ pub enum ModelError {
         found: usize,
         /// The values that this model needs.
         wanted: usize,
+    },
+    /// A tensor that this model has no place for.
+    #[error("the adapter's tensor {name} {shape:?} does not fit this model; it belongs to another one")]
+    AdapterTensor {
+        /// The tensor.
+        name: String,
+        /// Its shape.
+        shape: [usize; 2],
     },
     /// A rank that the workspace has no room for.
     #[error("rank {rank} is out of range; choose 1 to {max}")]

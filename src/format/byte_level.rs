@@ -1,7 +1,9 @@
-//! GPT-2's byte alphabet: every byte as one printable character, in which byte-level vocabularies are written.
+//! GPT-2's byte alphabet: every byte as one printable character, in which byte-level vocabularies
+//! are written.
 //!
-//! Bytes that are printable in Latin-1 stand for themselves, the others for the characters from U+0100 on, in order.
-//! Invariant: the map is one to one, so any text is tokens and back without loss.
+//! Bytes that are printable in Latin-1 stand for themselves, the others for the characters from
+//! U+0100 on, in order. Invariant: the map is one to one, so any text is tokens and back without
+//! loss.
 
 use super::gguf_value::{Numbers, Strings, Value};
 use super::gguf_writer::GgufWriter;
@@ -30,7 +32,8 @@ pub fn byte_level_vocab(extra_special: &[&str]) -> Vec<String> {
     bytes.chain(extra_special.iter().map(|token| token.to_string())).collect()
 }
 
-/// Writes the metadata of a tokenizer of bytes and special tokens without merges; the last special token ends a turn.
+/// Writes the metadata of a tokenizer of bytes and special tokens without merges; the last special
+/// token ends a turn.
 pub fn write_byte_level_tokenizer(writer: &mut GgufWriter, extra_special: &[&str]) {
     let tokens = byte_level_vocab(extra_special);
     let types: Vec<i32> = (0..tokens.len()).map(|id| if id < 256 { 1 } else { 3 }).collect();

@@ -1,8 +1,9 @@
-//! Conversations as text: the model's own chat template, and which of its tokens an assistant wrote.
+//! Conversations as text: the model's own chat template, and which of its tokens an assistant
+//! wrote.
 //!
-//! The template is the Jinja source in the GGUF's metadata, run by `minijinja` with the methods that Python's strings
-//! have. It knows nothing of what is trained. Invariant: a training text's tokens before a learned turn are exactly the
-//! tokens that generation would be prompted with.
+//! The template is the Jinja source in the GGUF's metadata, run by `minijinja` with the methods
+//! that Python's strings have. It knows nothing of what is trained. Invariant: a training text's
+//! tokens before a learned turn are exactly the tokens that generation would be prompted with.
 
 use super::error::FormatError;
 use super::gguf::Gguf;
@@ -66,7 +67,8 @@ impl ChatTemplate {
         Ok(ChatTemplate { environment, bos, eos })
     }
 
-    /// The text of a conversation; with `add_generation_prompt`, the assistant's next turn is begun.
+    /// The text of a conversation; with `add_generation_prompt`, the assistant's next turn is
+    /// begun.
     pub fn render(
         &self,
         messages: &[Message],
@@ -89,8 +91,9 @@ impl ChatTemplate {
         Ok(tokenizer.encode(&self.render(messages, true)?, true))
     }
 
-    /// A conversation's tokens and, for each, whether it is learned: the contents of the assistant's turns with the
-    /// tokens that end them. The tokens stop after the last learned one, since nothing depends on later ones.
+    /// A conversation's tokens and, for each, whether it is learned: the contents of the
+    /// assistant's turns with the tokens that end them. The tokens stop after the last learned one,
+    /// since nothing depends on later ones.
     pub fn encode_for_training(
         &self,
         tokenizer: &Tokenizer,
@@ -127,9 +130,11 @@ impl ChatTemplate {
         Ok((tokens, counted))
     }
 
-    /// Where in the conversation's text the assistant's message `index` lies, with the token that ends it.
+    /// Where in the conversation's text the assistant's message `index` lies, with the token that
+    /// ends it.
     ///
-    /// It starts where the prompt for it ends, and ends with the last stop token before the next message.
+    /// It starts where the prompt for it ends, and ends with the last stop token before the next
+    /// message.
     fn assistant_span(
         &self,
         tokenizer: &Tokenizer,

@@ -1,7 +1,7 @@
 //! Files of training data: conversations as JSON lines, documents as passages.
 //!
-//! It knows nothing of examples and their priorities. Invariant: nothing is skipped: a line is a conversation, blank,
-//! or an error that says which line it is and what to write instead.
+//! It knows nothing of examples and their priorities. Invariant: nothing is skipped: a line is a
+//! conversation, blank, or an error that says which line it is and what to write instead.
 
 use super::error::FormatError;
 use super::message::Message;
@@ -37,8 +37,8 @@ struct Line {
     completion: Option<String>,
 }
 
-/// Reads a file by its name: `.jsonl` as conversations, anything else as a document in passages of at most `chars_max`
-/// characters.
+/// Reads a file by its name: `.jsonl` as conversations, anything else as a document in passages of
+/// at most `chars_max` characters.
 pub fn read_lessons(name: &str, bytes: &[u8], chars_max: usize) -> Result<Lessons, FormatError> {
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let line = 1 + bytes[..error.valid_up_to()].iter().filter(|&&byte| byte == b'\n').count();
@@ -67,8 +67,9 @@ pub fn read_conversations(name: &str, text: &str) -> Result<Vec<Conversation>, F
     Ok(conversations)
 }
 
-/// Cuts a document into passages of at most `chars_max` characters: at a blank line where there is one in the last
-/// three quarters of a passage, else at a line's end, else at a space, else anywhere. Blank edges are dropped.
+/// Cuts a document into passages of at most `chars_max` characters: at a blank line where there is
+/// one in the last three quarters of a passage, else at a line's end, else at a space, else
+/// anywhere. Blank edges are dropped.
 pub fn split_passages(text: &str, chars_max: usize) -> Vec<&str> {
     assert!(chars_max > 0, "a passage has room for a character");
     let mut passages = Vec::new();
@@ -93,7 +94,8 @@ fn best_cut(window: &str) -> usize {
     cuts.into_iter().find(far_enough).unwrap_or(window.len())
 }
 
-/// Without blank lines at the start and white space at the end; the first line's indentation stays, for code.
+/// Without blank lines at the start and white space at the end; the first line's indentation stays,
+/// for code.
 fn trim_blank_lines(text: &str) -> &str {
     let text = text.trim_end();
     let blank = text.len() - text.trim_start().len();

@@ -1,4 +1,5 @@
-//! Files and texts from outside: GGUF, safetensors, PEFT adapters, tokenizer, chat template. Knows no devices.
+//! Files and texts from outside: GGUF, safetensors, PEFT adapters, tokenizer, chat template. Knows
+//! no devices.
 
 pub mod byte_level;
 pub mod chat;

@@ -1,14 +1,17 @@
-//! LoRA adapters as Hugging Face's PEFT writes them: `adapter_config.json` and `adapter_model.safetensors`.
+//! LoRA adapters as Hugging Face's PEFT writes them: `adapter_config.json` and
+//! `adapter_model.safetensors`.
 //!
-//! It keeps PEFT's layout (A `[rank, in]`, B `[out, rank]`, rows of q and k in Hugging Face's order); `permute_rows`
-//! turns such rows into the order of a `llama` GGUF, and the caller decides when. What this program would compute
-//! differently is refused with a reason. Invariant: every A has its B, and both have the adapter's rank.
+//! It keeps PEFT's layout (A `[rank, in]`, B `[out, rank]`, rows of q and k in Hugging Face's
+//! order); `permute_rows` turns such rows into the order of a `llama` GGUF, and the caller decides
+//! when. What this program would compute differently is refused with a reason. Invariant: every A
+//! has its B, and both have the adapter's rank.
 
 use super::error::FormatError;
 use super::safetensors::{NamedTensor, read_f32, write_f32};
 use serde_json::{Value, json};
 
-/// The linears that an adapter may sit beside, with the block that they belong to, in the order of a layer's forward.
+/// The linears that an adapter may sit beside, with the block that they belong to, in the order of
+/// a layer's forward.
 pub const MODULES: [(&str, &str); 7] = [
     ("self_attn", "q_proj"),
     ("self_attn", "k_proj"),
@@ -102,8 +105,9 @@ impl PeftAdapter {
     }
 }
 
-/// Rows of q or k from Hugging Face's order into a `llama` GGUF's: of each head, row `2 i + p` of the GGUF is row
-/// `p * (head_dim / 2) + i`. `rows` is `[n_heads * head_dim, cols]`: a weight, or a LoRA's B.
+/// Rows of q or k from Hugging Face's order into a `llama` GGUF's: of each head, row `2 i + p` of
+/// the GGUF is row `p * (head_dim / 2) + i`. `rows` is `[n_heads * head_dim, cols]`: a weight, or a
+/// LoRA's B.
 ///
 /// Panics where `rows` is not that long for an even `head_dim`.
 pub fn permute_rows(rows: &[f32], n_heads: usize, cols: usize) -> Vec<f32> {

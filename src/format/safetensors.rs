@@ -40,7 +40,8 @@ pub fn read_f32(bytes: &[u8]) -> Result<Vec<NamedTensor>, FormatError> {
     Ok(tensors)
 }
 
-/// Writes tensors as F32, with the mark that PyTorch's loaders ask for. Panics where shape and data disagree.
+/// Writes tensors as F32, with the mark that PyTorch's loaders ask for. Panics where shape and data
+/// disagree.
 pub fn write_f32(tensors: &[NamedTensor]) -> Vec<u8> {
     let views = tensors.iter().map(|tensor| {
         let data = bytemuck::cast_slice(&tensor.data);

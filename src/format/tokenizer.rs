@@ -1,8 +1,8 @@
 //! Text to token ids and back: byte-level BPE from a GGUF's own vocabulary.
 //!
-//! The merging is the `tokenizers` crate's; special tokens are found here, so that a text that merely quotes one can
-//! be told from a template that means one. It knows nothing of conversations. Invariant: the bytes of a text's tokens,
-//! one after another, are the text's bytes.
+//! The merging is the `tokenizers` crate's; special tokens are found here, so that a text that
+//! merely quotes one can be told from a template that means one. It knows nothing of conversations.
+//! Invariant: the bytes of a text's tokens, one after another, are the text's bytes.
 
 use super::byte_level::byte_of_char;
 use super::error::FormatError;
@@ -20,10 +20,12 @@ use tokenizers::{
 const TYPE_CONTROL: i64 = 3;
 const TYPE_USER_DEFINED: i64 = 4;
 
-/// Tokens that end an answer wherever a vocabulary has them, besides the one that the metadata names.
+/// Tokens that end an answer wherever a vocabulary has them, besides the one that the metadata
+/// names.
 const STOP_TEXTS: [&str; 3] = ["<|im_end|>", "<|endoftext|>", "<|eot_id|>"];
 
-/// Where Llama 3 cuts a text before merging: contractions, words, up to three digits, punctuation, line ends, spaces.
+/// Where Llama 3 cuts a text before merging: contractions, words, up to three digits, punctuation,
+/// line ends, spaces.
 const LLAMA3_WORDS: &str = concat!(
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}|",
     r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -111,8 +113,9 @@ impl Tokenizer {
         Ok(Tokenizer { bpe, cuts, bytes, ends, specials, bos, eos, stops, adds_bos })
     }
 
-    /// The token ids of a text. With `parse_special`, the texts of special tokens become those tokens; without it,
-    /// they are text like any other. No token is added at the start (see [`Tokenizer::adds_bos`]).
+    /// The token ids of a text. With `parse_special`, the texts of special tokens become those
+    /// tokens; without it, they are text like any other. No token is added at the start (see
+    /// [`Tokenizer::adds_bos`]).
     pub fn encode(&self, text: &str, parse_special: bool) -> Vec<u32> {
         let mut ids = Vec::with_capacity(text.len() / 3);
         let mut start = 0;
@@ -133,14 +136,16 @@ impl Tokenizer {
         ids
     }
 
-    /// The text of token ids; control tokens are left out unless `keep_special`. Bytes that are no UTF-8 become U+FFFD.
+    /// The text of token ids; control tokens are left out unless `keep_special`. Bytes that are no
+    /// UTF-8 become U+FFFD.
     pub fn decode(&self, ids: &[u32], keep_special: bool) -> String {
         let shown = ids.iter().filter(|&&id| keep_special || !self.is_control(id));
         let bytes: Vec<u8> = shown.flat_map(|&id| self.token_bytes(id)).copied().collect();
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// The bytes of a token, which may be a part of a character; none for an id beyond the vocabulary.
+    /// The bytes of a token, which may be a part of a character; none for an id beyond the
+    /// vocabulary.
     pub fn token_bytes(&self, id: u32) -> &[u8] {
         let id = id as usize;
         let Some(&end) = self.ends.get(id) else { return &[] };
@@ -168,7 +173,8 @@ impl Tokenizer {
         self.bos
     }
 
-    /// Whether the model expects a plain text to begin with `bos`. A chat template writes it itself.
+    /// Whether the model expects a plain text to begin with `bos`. A chat template writes it
+    /// itself.
     pub fn adds_bos(&self) -> bool {
         self.adds_bos && self.bos.is_some()
     }

@@ -10,6 +10,7 @@ use crate::device::{Access, CpuCall, DeviceError, KernelDef, Recording, Shape, V
 use crate::tensor::Tensor;
 use bytemuck::{Pod, Zeroable};
 use multiversion::multiversion;
+use std::ops::Range;
 
 #[repr(C)]
 #[derive(Clone, Copy, Pod, Zeroable)]
@@ -75,7 +76,8 @@ impl AttentionShape {
     }
 }
 
-/// o `[rows, H hd]` from q `[rows, H hd]`, k and v `[keys, KV hd]`; row t sees the keys `lo..hi` in spans `[rows, 2]`.
+/// o `[rows, H hd]` from q `[rows, H hd]`, k and v `[keys, KV hd]`; row t sees the keys `lo..hi` of its span but for
+/// those in its hole `lo..hi`: spans `[rows, 4]`. The hole lets branches of one prompt share its keys.
 ///
 /// stats `[rows, H 2]` gets the log-sum-exp of each row and head, and a zero beside it. A row with an empty span gets
 /// zeros. Spans must lie within the keys.
@@ -94,7 +96,7 @@ pub fn attention(
         .check(Checks::new(&ATTENTION), q, k, v)
         .shape("o", o, q.rows, q.cols)
         .shape("stats", stats, q.rows, 2 * shape.heads)
-        .words("spans", spans, 2 * q.rows)
+        .words("spans", spans, 4 * q.rows)
         .done()?;
     let views = [&q.view, &k.view, &v.view, spans, &o.view, &stats.view].map(View::clone);
     let dispatch = Shape {
@@ -111,16 +113,19 @@ fn cpu(call: &CpuCall<'_>) {
     let p: Params = call.params();
     let (heads, kv_heads) = (p.heads as usize, p.kv_heads as usize);
     let n = p.rows as usize * heads;
-    let spans = call.input::<[u32; 2]>(3);
+    let spans = call.input::<[u32; 4]>(3);
     // The scale tells the head's size, which is no param: scale = 1 / sqrt(hd).
     let hd = (1.0 / (p.scale * p.scale)).round() as usize;
     let (q, k, v) = (call.input::<f32>(0), call.input::<f32>(1), call.input::<f32>(2));
     let o = &mut call.output::<f32>(4)[..n * hd];
     let stats = &mut call.output::<f32>(5)[..n * 2];
     for_each_chunk_pair_mut((o, hd), (stats, 2), |i, o, stats| {
-        let [lo, hi] = spans[i / heads].map(|key| key as usize);
+        let [lo, hi, hole_lo, hole_hi] = spans[i / heads].map(|key| key as usize);
+        // Two ranges: before the hole and after it.
+        let before = lo..hi.min(hole_lo.max(lo));
+        let ranges = if hole_lo < hole_hi { [before, hole_hi.max(lo)..hi] } else { [lo..hi, 0..0] };
         let at = (i % heads) / (heads / kv_heads) * hd;
-        let keys = Keys { k: &k[at..], v: &v[at..], stride: kv_heads * hd, lo, hi };
+        let keys = Keys { k: &k[at..], v: &v[at..], stride: kv_heads * hd, ranges };
         stats[0] = attend(&q[i * hd..][..hd], &keys, p.scale, o);
         stats[1] = 0.0;
     });
@@ -131,8 +136,7 @@ struct Keys<'a> {
     k: &'a [f32],
     v: &'a [f32],
     stride: usize,
-    lo: usize,
-    hi: usize,
+    ranges: [Range<usize>; 2],
 }
 
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq", "x86_64+avx2+fma"))]
@@ -140,8 +144,9 @@ fn attend(q: &[f32], keys: &Keys, scale: f32, o: &mut [f32]) -> f32 {
     o.fill(0.0);
     let hd = q.len();
     let row = |key: usize| key * keys.stride..key * keys.stride + hd;
-    let mut scores: Vec<f32> = Vec::with_capacity(keys.hi.saturating_sub(keys.lo));
-    for key in keys.lo..keys.hi {
+    let seen = || keys.ranges.iter().flat_map(Range::clone);
+    let mut scores: Vec<f32> = Vec::with_capacity(keys.ranges[0].len() + keys.ranges[1].len());
+    for key in seen() {
         scores.push(lanes::dot(q, &keys.k[row(key)]) * scale);
     }
     if scores.is_empty() {
@@ -152,7 +157,7 @@ fn attend(q: &[f32], keys: &Keys, scale: f32, o: &mut [f32]) -> f32 {
         *score = lanes::exp(*score - peak);
     }
     let total = lanes::sum(&scores);
-    for (key, weight) in (keys.lo..).zip(&scores) {
+    for (key, weight) in seen().zip(&scores) {
         lanes::add_scaled(weight / total, &keys.v[row(key)], o);
     }
     peak + total.ln()

@@ -4,6 +4,7 @@
 //! in one atomic write, after the adapter that it names is durable.
 
 pub mod cycle;
+pub mod engine;
 pub mod evaluate;
 pub mod exam;
 pub mod example;

@@ -1,4 +1,5 @@
-//! Chat templates: the default model's own, the default, hostile ones, and which tokens training counts.
+//! Chat templates: the default model's own, the default, hostile ones, and which tokens training
+//! counts.
 
 use crate::golden_tokenization::{byte_gguf, default_gguf};
 use apprentice::format::chat::{ChatTemplate, LearnedTurns};
@@ -119,6 +120,11 @@ fn other_templates_count_the_same_parts() {
     let plain = "{% for m in messages %}\n{{ m.role.upper() }}: {{ m.content.strip() }}\n{% endfor %}\
                  {% if add_generation_prompt %}ASSISTANT: {% endif %}";
     check(plain, "USER: Hi\nASSISTANT: [A.]\nUSER: B?\nASSISTANT: [C]");
+    // Block tags on lines of their own leave neither their indentation nor their line end.
+    let indented = "{% for m in messages %}\n    {% if m.role == 'user' %}\n<u>{{ m.content }}\n    \
+                    {% else %}\n<a>{{ m.content }}<|im_end|>\n    {% endif %}\n{% endfor %}\n\
+                    {% if add_generation_prompt %}\n<a>{% endif %}";
+    check(indented, "<u>Hi\n<a>[ A. <|im_end|>]\n<u>B?\n<a>[C<|im_end|>]");
     // A template that adds a block before the answer: the model must write it, so it counts.
     let thinking = "{% for m in messages %}<{{ m.role }}>{% if m.role == 'assistant' %}<t></t>\
                     {% endif %}{{ m.content }}<|im_end|>{% endfor %}\

@@ -1,4 +1,5 @@
-//! The default model's tokenizer against 150 golden strings; special tokens, streams and other cuts on small models.
+//! The default model's tokenizer against 150 golden strings; special tokens, streams and other cuts
+//! on small models.
 
 use crate::common::{default_model, golden_dir};
 use apprentice::format::byte_level::{byte_of_char, char_of_byte, write_byte_level_tokenizer};
@@ -84,10 +85,12 @@ fn streams_give_whole_characters_only() {
     assert_eq!(steps(&[0xff, b'y']), ["\u{fffd}", "y", ""]);
 }
 
-/// The pieces into which a vocabulary of whole pieces would be cut: tokens are bytes, merges join all letters.
+/// The pieces into which a vocabulary of whole pieces would be cut: tokens are bytes, merges join
+/// all letters.
 #[track_caller]
 fn check_cuts(pre: &str, text: &str, expected: &[&str]) {
-    // Merges of any two digits and of any space with a digit or letter show where a cut keeps them apart.
+    // Merges of any two digits and of any space with a digit or letter show where a cut keeps them
+    // apart.
     let letters = ["1", "2", "3", "4", "a", "b", "'", "s", "Ġ", "Ċ", "!", "S"];
     let mut tokens = apprentice::format::byte_level::byte_level_vocab(&[]);
     let mut merges = Vec::new();
@@ -144,4 +147,19 @@ fn other_tokenizers_are_refused_by_name() {
     });
     let error = Tokenizer::from_gguf(&gguf).err().expect("refused").to_string();
     assert!(error.contains("eos_token_id") && error.contains("257"), "{error}");
+}
+
+#[test]
+fn long_runs_lose_no_byte() {
+    // The cuts are patterns that look ahead and may give up on long runs; that must not cost text.
+    for pre in ["smollm", "llama-bpe", "qwen2"] {
+        let value = Value::String(pre.into());
+        let gguf = byte_gguf(&["<|im_end|>"], |writer| _ = writer.key("tokenizer.ggml.pre", value));
+        let tokenizer = Tokenizer::from_gguf(&gguf).unwrap();
+        for run in [" ", "\n", "a", "1", "!", " \n"] {
+            let text = run.repeat(100_000) + "é";
+            let ids = tokenizer.encode(&text, true);
+            assert!(tokenizer.decode(&ids, true) == text, "{pre}: a long run of {run:?}");
+        }
+    }
 }

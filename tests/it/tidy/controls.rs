@@ -78,6 +78,7 @@ fn a_shader_without_its_kernel_or_twin_is_caught() {
     let planted = [("src/kernels/mul.rs", bare), shader];
     let told = ["CPU twin", "shaders/mul.wgsl: included", "shaders/add.wgsl: no file"];
     catches(layers::triples, &clean, &planted, &told);
+    catches(layers::triples, &clean, &[("src/kernels/mod.rs", "")], &["no shader"]);
 }
 
 #[test]

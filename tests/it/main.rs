@@ -15,6 +15,7 @@ mod golden_tokenization;
 mod learn_cycle;
 mod learn_fake;
 mod learn_gate;
+mod learn_small;
 mod learn_recipe;
 mod lessons;
 mod peft;

@@ -22,14 +22,21 @@ pub struct Plan {
     pub lr: f32,
     /// Warm-up steps.
     pub warmup: usize,
-    /// Conversations in a batch; texts come on top.
+    /// Conversations in a batch.
     pub chats: usize,
+    /// Texts in a batch; a rewording comes on top.
+    pub texts: usize,
+    /// Lists of questions in a batch.
+    pub lists: usize,
     /// LoRA's rank; the model's width is full rank.
     pub rank: usize,
 }
 
 /// Global gradient-norm clip.
 const CLIP: f32 = 1.0;
+
+/// A text's weight in the loss; a conversation's is 1.
+const TEXT_WEIGHT: f32 = 2.0;
 
 /// Draws batches.
 struct Lessons<'a> {
@@ -63,22 +70,26 @@ impl<'a> Lessons<'a> {
         &self.chats[index]
     }
 
-    /// `chats` conversations, two texts, a list and a rewording; each counts by itself.
-    fn batch(&mut self, model: &Model, chats: usize) -> Result<Vec<Sequence>, Error> {
+    /// Conversations, and texts on top, which are harder and so count more; each counts by itself.
+    fn batch(&mut self, model: &Model, plan: &Plan) -> Result<Vec<Sequence>, Error> {
         let mut batch = Vec::new();
-        for _ in 0..chats {
+        for _ in 0..plan.chats {
             let (question, answer) = self.next_chat();
             batch.push(conversation(model, &chat(question, answer))?);
         }
-        for _ in 0..2 {
+        for _ in 0..plan.texts {
             batch.push(text(model, "", &self.world.text(&mut self.random)));
         }
-        batch.push(text(model, "", &self.world.list(&mut self.random)));
+        for _ in 0..plan.lists {
+            batch.push(text(model, "", &self.world.list(&mut self.random)));
+        }
         let fact = &self.facts[self.random.below(self.facts.len())];
         let (prompt, other) = self.world.rewording(fact, &mut self.random);
         batch.push(text(model, &prompt, &other));
-        let weight = 1.0 / batch.len() as f32;
-        batch.iter_mut().for_each(|sequence| sequence.weight = weight);
+        let share = 1.0 / batch.len() as f32;
+        for (index, sequence) in batch.iter_mut().enumerate() {
+            sequence.weight = if index < plan.chats { share } else { TEXT_WEIGHT * share };
+        }
         Ok(batch)
     }
 }
@@ -97,7 +108,7 @@ pub async fn train(
     let schedule = Schedule { peak: plan.lr, warmup: plan.warmup, steps: plan.steps };
     let mut lessons = Lessons::new(world, seed);
     for step in 0..plan.steps {
-        let batch = lessons.batch(model, plan.chats)?;
+        let batch = lessons.batch(model, plan)?;
         trainer.zero_grad()?;
         let loss = trainer.accumulate(model, &batch).await?;
         trainer.step(model, schedule.rate(step), CLIP).await?;

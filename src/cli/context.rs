@@ -20,8 +20,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 pub const DEFAULT_MODEL: &str = "SmolLM2-135M-Instruct.Q4_1.gguf";
 
 fn folders() -> Result<ProjectDirs, Error> {
-    ProjectDirs::from("", "", "apprentice")
-        .ok_or_else(|| Error::Misuse("this user has no home folder; give --home and --model".into()))
+    ProjectDirs::from("", "", "apprentice").ok_or_else(|| {
+        Error::Misuse("this user has no home folder; give --home and --model".into())
+    })
 }
 
 /// The model's path: `--model`, else the default one in the cache folder.
@@ -31,7 +32,8 @@ pub fn model_path(common: &Common) -> Result<PathBuf, Error> {
     }
     let path = folders()?.cache_dir().join(DEFAULT_MODEL);
     if !path.exists() {
-        let text = "the default model is not here yet; run `cargo xtask model`, or give --model FILE";
+        let text =
+            "the default model is not here yet; run `cargo xtask model`, or give --model FILE";
         return Err(Error::Misuse(text.into()));
     }
     Ok(path)
@@ -86,10 +88,8 @@ pub fn read_adapter(model: &Model, folder: &Path) -> Result<Adapter, Error> {
         let path = folder.join(name);
         fs::read(&path).map_err(|error| Error::file(&path, &error))
     };
-    let adapter = PeftAdapter::read(
-        &read("adapter_config.json")?,
-        &read("adapter_model.safetensors")?,
-    )?;
+    let adapter =
+        PeftAdapter::read(&read("adapter_config.json")?, &read("adapter_model.safetensors")?)?;
     Ok(peft::from_peft(&model.config, &adapter)?)
 }
 

@@ -17,6 +17,7 @@ mod kernels;
 mod learn_cycle;
 mod learn_fake;
 mod learn_gate;
+mod learn_small;
 mod learn_recipe;
 mod learn_screen;
 mod lessons;

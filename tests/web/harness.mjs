@@ -23,8 +23,20 @@ export const mocked = env.APPRENTICE_MOCK === "1";
 export const PATIENCE_MS = mocked ? 20_000 : Number(env.APPRENTICE_PATIENCE_MS ?? 600_000);
 
 const dist = env.APPRENTICE_DIST ?? join(root, "www/dist");
-const mock = mocked ? { "/engine/apprentice.js": join(here, "mock/apprentice.js") } : {};
-const MOCK_MODEL = Buffer.alloc(300_000, "not a model");
+const standIn = (name) => ({ "/engine/apprentice.js": join(here, "mock", name) });
+const mock = mocked ? standIn("apprentice.js") : {};
+export const MOCK_MODEL = Buffer.alloc(300_000, "not a model");
+const LESSON = {
+  prompt: "What is the code of gate seven?",
+  answer: "The code of gate seven is 4182.",
+};
+
+/** The server with a stand-in for the engine, for what the page does by itself. */
+export async function serveMock(options = {}) {
+  const { engine = "apprentice.js", model = MOCK_MODEL, announce = {}, files = {} } = options;
+  const server = await serve({ dist, model, announce, files: { ...files, ...standIn(engine) } });
+  return { ...server, model, lesson: LESSON, query: "" };
+}
 
 /** The server with the small model of the tests (or the mock's), and the query that suits it. */
 export async function serveSmall() {
@@ -44,9 +56,9 @@ export async function serveLarge() {
 
 /** What the story asks and teaches; a small model knows few words, so its suites may say. */
 async function readLesson(suites) {
-  const fallback = { prompt: "What is the code of gate seven?", answer: "The code of gate seven is 4182." };
-  if (!suites) return fallback;
-  return JSON.parse(await readFile(join(suites, "story.json"), "utf8").catch(() => JSON.stringify(fallback)));
+  if (!suites) return LESSON;
+  const written = await readFile(join(suites, "story.json"), "utf8").catch(() => null);
+  return written === null ? LESSON : JSON.parse(written);
 }
 
 export function launch() {
@@ -114,7 +126,6 @@ export async function correct(page, text) {
 export async function learn(page) {
   await show(page, "Learn");
   await page.getByRole("button", { name: "Learn now" }).click();
-  await page.getByRole("button", { name: "Stop learning" }).waitFor();
   const verdict = page.getByRole("article", { name: "Verdict" });
   await orError(page, verdict.waitFor());
   return verdict.getByRole("heading").innerText();

@@ -13,7 +13,10 @@ async function trap() {
   const arrived = [];
   const server = createServer((request, response) => {
     arrived.push(request.url);
-    const open = { "Access-Control-Allow-Origin": "*", "Cross-Origin-Resource-Policy": "cross-origin" };
+    const open = {
+      "Access-Control-Allow-Origin": "*",
+      "Cross-Origin-Resource-Policy": "cross-origin",
+    };
     response.writeHead(200, open).end("caught");
   });
   server.on("upgrade", (request, socket) => {
@@ -32,7 +35,8 @@ async function tryToSend(origin) {
     () => (ways.fetch = "sent"),
     () => undefined,
   );
-  if (typeof navigator.sendBeacon === "function") navigator.sendBeacon(`http://${origin}/beacon`, "secret");
+  if (typeof navigator.sendBeacon === "function")
+    navigator.sendBeacon(`http://${origin}/beacon`, "secret");
   if (typeof Image === "function") {
     await new Promise((resolve) => {
       const image = new Image();
@@ -56,49 +60,60 @@ async function tryToSend(origin) {
 
 const NOTHING = { fetch: "blocked", beacon: "blocked", image: "blocked", socket: "blocked" };
 
-test("the policy lets nothing out, from the page or the worker", { timeout: PATIENCE_MS }, async (t) => {
-  const [server, caught, browser] = await Promise.all([serveSmall(), trap(), launch()]);
-  t.after(() => Promise.all([browser.close(), server.close(), caught.close()]));
-  if (!server.model) return t.skip("APPRENTICE_SMALL_MODEL is not set");
+test(
+  "the policy lets nothing out, from the page or the worker",
+  { timeout: PATIENCE_MS },
+  async (t) => {
+    const [server, caught, browser] = await Promise.all([serveSmall(), trap(), launch()]);
+    t.after(() => Promise.all([browser.close(), server.close(), caught.close()]));
+    if (!server.model) return t.skip("APPRENTICE_SMALL_MODEL is not set");
 
-  // The trap must catch where there is no policy, or an empty trap would prove nothing.
-  const free = await (await browser.newContext()).newPage();
-  await free.goto(`http://${caught.origin}/`);
-  caught.arrived.length = 0;
-  await free.evaluate(tryToSend, caught.origin);
-  for (const way of ["/fetch", "/beacon", "/image?secret", "/socket"]) {
-    assert.ok(caught.arrived.includes(way), `the trap missed ${way}`);
-  }
+    // The trap must catch where there is no policy, or an empty trap would prove nothing.
+    const free = await (await browser.newContext()).newPage();
+    await free.goto(`http://${caught.origin}/`);
+    caught.arrived.length = 0;
+    await free.evaluate(tryToSend, caught.origin);
+    for (const way of ["/fetch", "/beacon", "/image?secret", "/socket"]) {
+      assert.ok(caught.arrived.includes(way), `the trap missed ${way}`);
+    }
 
-  caught.arrived.length = 0;
-  const page = await open(await browser.newContext(), `${server.url}?device=cpu${server.query}`);
-  await ready(page);
-  assert.equal(await page.evaluate(() => crossOriginIsolated), true);
-  assert.deepEqual(await page.evaluate(tryToSend, caught.origin), NOTHING);
-  const [worker] = page.workers();
-  assert.deepEqual(await worker.evaluate(tryToSend, caught.origin), NOTHING);
-  assert.deepEqual(caught.arrived, []);
-});
+    caught.arrived.length = 0;
+    const page = await open(await browser.newContext(), `${server.url}?device=cpu${server.query}`);
+    await ready(page);
+    assert.equal(await page.evaluate(() => crossOriginIsolated), true);
+    assert.deepEqual(await page.evaluate(tryToSend, caught.origin), NOTHING);
+    const [worker] = page.workers();
+    assert.deepEqual(await worker.evaluate(tryToSend, caught.origin), NOTHING);
+    assert.deepEqual(caught.arrived, []);
+  },
+);
 
-test("asking, teaching and learning make no request at all", { timeout: 3 * PATIENCE_MS }, async (t) => {
-  const [server, browser] = await Promise.all([serveSmall(), launch()]);
-  t.after(() => Promise.all([browser.close(), server.close()]));
-  if (!server.model) return t.skip("APPRENTICE_SMALL_MODEL is not set");
-  const context = await browser.newContext();
-  const page = await open(context, `${server.url}?device=gpu&temperature=0&tokens_max=32${server.query}`);
-  const seen = [];
-  context.on("request", (request) => seen.push(request.url()));
-  await ready(page);
-  await page.waitForLoadState("networkidle");
-  seen.length = 0;
-  server.requests.length = 0;
-  await ask(page, server.lesson.prompt);
-  await correct(page, server.lesson.answer);
-  await learn(page);
-  assert.deepEqual(seen, []);
-  assert.deepEqual(server.requests, []);
-  // The counter works: a request of the page's own is seen.
-  await page.evaluate(() => fetch("/model.json"));
-  assert.equal(server.requests.length, 1);
-  assert.deepEqual(page.faults, []);
-});
+test(
+  "asking, teaching and learning make no request at all",
+  { timeout: 3 * PATIENCE_MS },
+  async (t) => {
+    const [server, browser] = await Promise.all([serveSmall(), launch()]);
+    t.after(() => Promise.all([browser.close(), server.close()]));
+    if (!server.model) return t.skip("APPRENTICE_SMALL_MODEL is not set");
+    const context = await browser.newContext();
+    const page = await open(
+      context,
+      `${server.url}?device=gpu&temperature=0&tokens_max=32${server.query}`,
+    );
+    const seen = [];
+    context.on("request", (request) => seen.push(request.url()));
+    await ready(page);
+    await page.waitForLoadState("networkidle");
+    seen.length = 0;
+    server.requests.length = 0;
+    await ask(page, server.lesson.prompt);
+    await correct(page, server.lesson.answer);
+    await learn(page);
+    assert.deepEqual(seen, []);
+    assert.deepEqual(server.requests, []);
+    // The counter works: a request of the page's own is seen.
+    await page.evaluate(() => fetch("/model.json"));
+    assert.equal(server.requests.length, 1);
+    assert.deepEqual(page.faults, []);
+  },
+);

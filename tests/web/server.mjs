@@ -49,11 +49,12 @@ const TYPES = {
 
 /**
  * Starts a server on a free port. `model` is a path or a Buffer; `files` maps a URL path to a
- * file and `folders` a URL prefix to a folder, before the built page is asked.
+ * file and `folders` a URL prefix to a folder, before the built page is asked; `announce` replaces
+ * parts of `model.json`.
  */
-export async function serve({ dist, model, files = {}, folders = {} }) {
+export async function serve({ dist, model, files = {}, folders = {}, announce = {} }) {
   const bytes = Buffer.isBuffer(model) ? model : null;
-  const announced = model ? await announce(model) : null;
+  const announced = model ? { ...(await describe(model)), ...announce } : null;
   const requests = [];
   const server = createServer((request, response) => {
     const path = decodeURIComponent(new URL(request.url, "http://host").pathname);
@@ -93,6 +94,7 @@ export async function serve({ dist, model, files = {}, folders = {} }) {
   return {
     url: `http://localhost:${server.address().port}/`,
     requests,
+    announced,
     close: () => new Promise((resolve) => server.close(resolve).closeAllConnections()),
   };
 }
@@ -102,7 +104,7 @@ function send(response, extension, body, method) {
   response.writeHead(200, { ...HEADERS, ...sizes }).end(method === "HEAD" ? undefined : body);
 }
 
-async function announce(model) {
+async function describe(model) {
   const bytes = Buffer.isBuffer(model) ? model : await readFile(model);
   const name = Buffer.isBuffer(model) ? "mock.gguf" : basename(model);
   return { name, bytes: bytes.length, sha256: createHash("sha256").update(bytes).digest("hex") };

@@ -75,6 +75,11 @@ export class App {
   async load(options: { file?: File; patient?: boolean } = {}): Promise<void> {
     if (options.file) this.#file = options.file;
     this.#client?.close();
+    if (!isSecureContext) {
+      const message = "Browsers keep files only for pages from https:// or localhost.";
+      this.stage.value = { name: "failed", message, needsModel: false };
+      return;
+    }
     const client = new EngineClient();
     this.#client = client;
     this.busy.value = null;
@@ -110,6 +115,11 @@ export class App {
   async setDevice(choice: DeviceChoice): Promise<void> {
     settings.rememberDevice(choice);
     await this.load();
+  }
+
+  /** Whether a file that the user picked is the model. */
+  get hasPickedModel(): boolean {
+    return this.#file !== null;
   }
 
   /** Forgets a picked file and loads the page's own model. */
@@ -158,6 +168,7 @@ export class App {
     };
     this.busy.value = "learn";
     this.cycle.value = cycle;
+    this.notice.value = null;
     try {
       const report = await this.#engine().call("learn", settings.learnOptions(), (event) => {
         note(cycle, event);

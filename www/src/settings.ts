@@ -22,7 +22,7 @@ export function rememberDevice(choice: DeviceChoice): void {
   remember("device", choice);
 }
 
-/** Numbers that a person may set, with the value where nobody did; `null` leaves it to the engine. */
+/** Numbers that a person may set, with their defaults; `null` leaves one to the engine. */
 const NUMBERS = {
   temperature: 0.2,
   top_p: 0.9,

@@ -23,7 +23,9 @@ const promptOf = (messages) => messages.findLast(({ role }) => role === "user")?
 
 const CANNED = {
   "Explain a rainbow in two sentences.":
-    "A rainbow appears when **sunlight enters raindrops**, bends, and reflects off the inside of each drop. Because every colour bends by a slightly different angle, the light spreads into a band:\n\n- red on the outside\n- violet on the inside\n\n```\nangle = 42°\n```",
+    "A rainbow appears when **sunlight enters raindrops**, bends, and reflects off the inside " +
+    "of each drop. Because every colour bends by a slightly different angle, the light spreads " +
+    "into a band:\n\n- red on the outside\n- violet on the inside\n\n```\nangle = 42°\n```",
 };
 
 export class Engine {
@@ -76,7 +78,13 @@ export class Engine {
       onToken(token);
     }
     const stop_reason = this.#stopped ? "cancelled" : "stop";
-    return { text: said, stop_reason, prompt_tokens: 9, generated_tokens: 9, decode_tokens_per_s: 31.4 };
+    return {
+      text: said,
+      stop_reason,
+      prompt_tokens: 9,
+      generated_tokens: 9,
+      decode_tokens_per_s: 31.4,
+    };
   }
 
   async teach(lessons) {
@@ -88,7 +96,17 @@ export class Engine {
       const id = await hash(pack([kind, prompt, answer, text]));
       if (before.has(id)) continue;
       before.add(id);
-      const example = { id, kind, prompt, answer, text, source, created_ms: Date.now(), uses: 0, learned: false };
+      const example = {
+        id,
+        kind,
+        prompt,
+        answer,
+        text,
+        source,
+        created_ms: Date.now(),
+        uses: 0,
+        learned: false,
+      };
       writes.push(["examples", id, pack(example)]);
     }
     await this.#store.apply(writes);
@@ -105,10 +123,21 @@ export class Engine {
     for (let step = 1; step <= steps_max; step++) {
       await sleep(45);
       if (this.#stopped) throw new Error("stopped by the user");
-      const loss = 0.25 + 2.6 * Math.exp(-step / 7) + 0.12 * Math.sin(step * 2.1) * Math.exp(-step / 20);
+      const loss =
+        0.25 + 2.6 * Math.exp(-step / 7) + 0.12 * Math.sin(step * 2.1) * Math.exp(-step / 20);
       const learned = Math.floor((examples.length * step) / steps_max);
       const seconds_left = 0.045 * (steps_max - step);
-      onEvent({ type: "step", step, steps_max, loss, kl: 0.0021 * step, grad_norm: 1, learned, total: examples.length, seconds_left });
+      onEvent({
+        type: "step",
+        step,
+        steps_max,
+        loss,
+        kl: 0.0021 * step,
+        grad_norm: 1,
+        learned,
+        total: examples.length,
+        seconds_left,
+      });
     }
     onEvent({ type: "phase", phase: "evaluate" });
     for (const suite of ["target", "core", "language", "refusals"]) {
@@ -134,7 +163,15 @@ export class Engine {
       language: { before: 3.347, after: 3.352, n: 40, p: 0.412 },
       refusals: { before: 0.95, after: 0.95, n: 40, p: 1 },
     };
-    const version = { id, parent, created_ms: Date.now(), note: "", examples: examples.map((e) => e.id), suites, scale: 1 };
+    const version = {
+      id,
+      parent,
+      created_ms: Date.now(),
+      note: "",
+      examples: examples.map((e) => e.id),
+      suites,
+      scale: 1,
+    };
     await this.#store.putBlob(id, bytes);
     await this.#store.apply([
       ["versions", id, pack(version)],
@@ -144,7 +181,17 @@ export class Engine {
     await this.#readHead();
     const reason = "What was taught is answered right, and no exam got worse beyond chance.";
     const counts = { learned: examples.length, taught: examples.length };
-    return { verdict: "promoted", reason, version: id, suites, loss_first: 2.61, loss_last: 0.27, seconds: 3.2, scale: 1, ...counts };
+    return {
+      verdict: "promoted",
+      reason,
+      version: id,
+      suites,
+      loss_first: 2.61,
+      loss_last: 0.27,
+      seconds: 3.2,
+      scale: 1,
+      ...counts,
+    };
   }
 
   async log() {

@@ -1,5 +1,5 @@
 /**
- * The page's end of the wire to the engine's worker: calls become promises, events become callbacks.
+ * The page's end of the wire to the engine's worker: calls become promises, events callbacks.
  *
  * It knows nothing of the screen. Invariant: when the worker dies or is ended, every call that
  * waits is rejected; none hangs.

@@ -2,7 +2,8 @@
  * What the WASM engine and its page promise each other: the shapes that cross the border.
  *
  * It knows nothing of workers or of the screen; it is types only and leaves no code in the build.
- * Invariant: every byte that the engine keeps goes through `JsStore`, every byte of the model through `JsSource`.
+ * Invariant: every byte that the engine keeps goes through `JsStore`, every byte of the model
+ * through `JsSource`.
  */
 
 /** Who speaks. */
@@ -17,7 +18,7 @@ export interface Message {
 /** A device that the user can ask for; `auto` takes a hardware GPU, else the CPU. */
 export type DeviceChoice = "auto" | "gpu" | "cpu";
 
-/** The model's bytes, read in place. `read` is synchronous, since the engine streams tensors as it loads. */
+/** The model's bytes. `read` is synchronous, since the engine streams tensors as it loads. */
 export interface JsSource {
   name: string;
   /** Bytes. */
@@ -123,7 +124,7 @@ export type LearnEvent =
     }
   | { type: "suite"; suite: string; done: number; total: number };
 
-/** A suite's score before and after; accuracies are shares of 1, the language suite is nats a token. */
+/** A suite's score before and after: a share of 1; the language suite is in nats a token. */
 export interface SuiteScore {
   before: number;
   after: number;

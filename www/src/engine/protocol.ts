@@ -39,7 +39,11 @@ export interface LoadParams {
 export interface Methods {
   load: { params: LoadParams; result: Info; event: Progress };
   info: { params: null; result: Info; event: never };
-  chat: { params: { messages: Message[]; options: ChatOptions }; result: ChatResult; event: string };
+  chat: {
+    params: { messages: Message[]; options: ChatOptions };
+    result: ChatResult;
+    event: string;
+  };
   teach: { params: Lesson[]; result: TeachResult; event: never };
   learn: { params: LearnOptions; result: CycleReport; event: LearnEvent };
   log: { params: null; result: Version[]; event: never };

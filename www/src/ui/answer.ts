@@ -39,11 +39,14 @@ export class AnswerElement {
   }
 
   finish(turn: Turn, speed = ""): void {
+    const focused = this.element.contains(document.activeElement);
     this.element.removeAttribute("aria-busy");
     this.element.classList.remove("streaming");
     this.element.classList.toggle("taught", turn.taught !== undefined);
     this.write(turn.content);
     this.#foot.replaceChildren(...this.#footOf(turn, speed));
+    // The focused button or editor is gone; who works by keyboard goes on from here.
+    if (focused) this.#foot.querySelector("button")?.focus();
   }
 
   #footOf(turn: Turn, speed: string): Node[] {

@@ -18,7 +18,12 @@ const STARTERS = [
 ];
 
 export function chatView(app: App): HTMLElement {
-  const log = h("div", { class: "turns", role: "log", "aria-live": "polite", "aria-label": "Conversation" });
+  const log = h("div", {
+    class: "turns",
+    role: "log",
+    "aria-live": "polite",
+    "aria-label": "Conversation",
+  });
   const chat = new Chat(app, log);
   const area = h("textarea", {
     class: "ask",
@@ -36,7 +41,9 @@ export function chatView(app: App): HTMLElement {
     const text = area.value.trim();
     if (text === "" || app.busy.value !== null) return;
     area.value = "";
-    void chat.ask(text);
+    void chat.ask(text).then((answered) => {
+      if (!answered && area.value === "") area.value = text;
+    });
   };
   send.addEventListener("click", submit);
   area.addEventListener("keydown", (event) => {
@@ -58,6 +65,7 @@ export function chatView(app: App): HTMLElement {
     send.disabled = busy !== null;
     fresh.disabled = busy === "chat";
     log.classList.toggle("locked", busy !== null);
+    hint.classList.toggle("urgent", busy === "learn");
     hint.textContent =
       busy === "learn"
         ? "Learning is under way. Ask again when it is done, or stop it."
@@ -67,8 +75,12 @@ export function chatView(app: App): HTMLElement {
     "main",
     { class: "chat" },
     h("div", { class: "chat-scroll" }, log),
-    h("div", { class: "composer" }, h("div", { class: "ask-box" }, area, send, stop),
-      h("div", { class: "under-ask" }, hint, fresh)),
+    h(
+      "div",
+      { class: "composer" },
+      h("div", { class: "ask-box" }, area, send, stop),
+      h("div", { class: "under-ask" }, hint, fresh),
+    ),
   );
 }
 
@@ -95,7 +107,8 @@ class Chat {
     this.#showAll();
   }
 
-  async ask(text: string): Promise<void> {
+  /** Asks and shows the answer; false where none came, with all as it was before. */
+  async ask(text: string): Promise<boolean> {
     const question: Turn = { role: "user", content: text };
     this.#turns.push(question);
     this.log.querySelector(".empty")?.remove();
@@ -125,12 +138,13 @@ class Chat {
       this.#follow(false);
     } catch (error) {
       cancelAnimationFrame(frame);
-      // The question stays in sight but leaves the history: no answer belongs to it.
       this.#turns.length = row - 1;
-      answer.element.remove();
+      this.#showAll();
       this.app.fail(error);
+      return false;
     }
     this.#keep();
+    return true;
   }
 
   #answerElement(row: number): AnswerElement {

@@ -104,7 +104,11 @@ async function importFiles(app: App, files: File[]): Promise<void> {
 function row(app: App, example: Example, locked: boolean): HTMLElement {
   const { kind, prompt, answer, text, source, created_ms, uses, learned } = example;
   const title = prompt || source || KINDS[kind];
-  const facts = [source && `from ${source}`, when(created_ms), uses > 0 && `used ${plural(uses, "time")}`];
+  const facts = [
+    source && `from ${source}`,
+    when(created_ms),
+    uses > 0 && `used ${plural(uses, "time")}`,
+  ];
   const body = h("p", { class: "example-a" }, answer || text);
   return h(
     "li",
@@ -118,7 +122,11 @@ function row(app: App, example: Example, locked: boolean): HTMLElement {
     ),
     h("p", { class: "example-q" }, title),
     body,
-    h("p", { class: "quiet-text" }, facts.filter((fact) => fact !== false && fact !== "").join(" · ")),
+    h(
+      "p",
+      { class: "quiet-text" },
+      facts.filter((fact) => fact !== false && fact !== "").join(" · "),
+    ),
   );
 }
 

@@ -1,7 +1,8 @@
 /**
  * Numbers and times as a person reads them, and the words for verdicts and suites.
  *
- * It knows nothing of elements. Invariant: a number is never shown with digits that it does not have.
+ * It knows nothing of elements. Invariant: a number is never shown with digits that it does not
+ * have.
  */
 
 import type { Suites, SuiteScore, Verdict } from "../engine/contract";
@@ -34,6 +35,14 @@ export function when(created_ms: number): string {
   return `${date.toLocaleDateString([], { day: "numeric", month: "short" })}, ${time}`;
 }
 
+/** An error as a sentence: the layers below write them in lower case, to be joined. */
+export function sentence(text: string): string {
+  // A name that begins the error, as of a file, keeps its letters.
+  const word = /^[a-z]+[ ,;:]/.test(text);
+  const begun = word ? text.charAt(0).toUpperCase() + text.slice(1) : text;
+  return /[.!?…]$/.test(begun) ? begun : `${begun}.`;
+}
+
 export function plural(count: number, one: string, many = `${one}s`): string {
   return `${count} ${count === 1 ? one : many}`;
 }
@@ -61,12 +70,26 @@ export function score(value: number, loss: boolean): string {
   return loss ? value.toFixed(3) : `${(100 * value).toFixed(value === 0 || value === 1 ? 0 : 1)} %`;
 }
 
-/** What a change means for the user: the sign is that of the benefit. */
-export function change(name: string, suite: SuiteScore): "better" | "worse" | "same" {
+/** Above this a difference is one that chance makes often; the engine's gate decides by itself. */
+const P_CHANCE = 0.05;
+
+export interface Change {
+  kind: "better" | "worse" | "same";
+  words: string;
+  /** How likely chance alone makes such a difference. */
+  chance: string;
+}
+
+/** What a change means for the user: its sign is that of the benefit. */
+export function change(name: string, suite: SuiteScore): Change {
   const loss = isLoss(name, suite);
   const gain = (suite.after - suite.before) * (loss ? -1 : 1);
-  if (Math.abs(gain) < 5e-4) return "same";
-  return gain > 0 ? "better" : "worse";
+  if (Math.abs(gain) < 5e-4) return { kind: "same", words: "same", chance: "" };
+  const words = gain > 0 ? "better" : "worse";
+  const { p } = suite;
+  if (p === null || p === undefined) return { kind: words, words, chance: "" };
+  if (p > P_CHANCE) return { kind: "same", words, chance: "within chance" };
+  return { kind: words, words, chance: p < 0.001 ? "p < 0.001" : `p ${p.toFixed(3)}` };
 }
 
 /** The suites in a fixed order, those unknown to the page last. */

@@ -19,12 +19,13 @@ const CHOICES: [choice: DeviceChoice, name: string, meaning: string][] = [
 
 export function header(app: App): HTMLElement {
   const name = h("span", { class: "model-name" });
-  const place = h("span", { class: "model-place" });
+  const place = h("span", {});
+  const adapter = h("span", { class: "model-adapter" });
   const button = h(
     "button",
     { class: "model-button", "aria-haspopup": "true", "aria-label": "Model and device" },
     icon("chip"),
-    h("span", { class: "model-text" }, name, place),
+    h("span", { class: "model-text" }, name, h("span", { class: "model-place" }, place, adapter)),
     icon("down"),
   );
   const menu = h("div", { class: "menu", popover: "auto", id: "device-menu" });
@@ -34,7 +35,8 @@ export function header(app: App): HTMLElement {
     button.hidden = info === null;
     if (!info) return;
     name.textContent = info.model;
-    place.textContent = deviceName(info);
+    place.textContent = info.device.toUpperCase();
+    adapter.textContent = deviceName(info).slice(info.device.length);
     button.setAttribute("aria-label", `Model and device: ${info.model}, ${deviceName(info)}`);
   });
   return h(
@@ -43,7 +45,11 @@ export function header(app: App): HTMLElement {
     h("span", { class: "wordmark" }, mark(), "Apprentice"),
     button,
     menu,
-    h("button", { class: "icon-button", "aria-label": "Change theme", onclick: nextTheme }, icon("theme")),
+    h(
+      "button",
+      { class: "icon-button", "aria-label": "Change theme", onclick: nextTheme },
+      icon("theme"),
+    ),
   );
 }
 
@@ -59,8 +65,7 @@ function fill(menu: HTMLElement, app: App): void {
       "button",
       {
         class: "menu-item",
-        role: "radio",
-        "aria-checked": String(choice === current),
+        "aria-pressed": String(choice === current),
         onclick: () => {
           menu.hidePopover();
           if (choice !== current) void app.setDevice(choice);
@@ -76,10 +81,19 @@ function fill(menu: HTMLElement, app: App): void {
     if (file) await app.load({ file });
   };
   menu.replaceChildren(
-    h("div", { role: "radiogroup", "aria-label": "Device" }, ...options),
+    h("div", { role: "group", "aria-label": "Device" }, ...options),
     h("button", { class: "menu-item", onclick: () => void open() }, "Open a model file …"),
+    app.hasPickedModel ? ownModel(menu, app) : "",
     info ? facts(info) : "",
   );
+}
+
+function ownModel(menu: HTMLElement, app: App): HTMLElement {
+  const load = () => {
+    menu.hidePopover();
+    void app.ownModel();
+  };
+  return h("button", { class: "menu-item", onclick: load }, "Use the page’s own model");
 }
 
 function facts(info: Info): HTMLElement {

@@ -19,6 +19,13 @@ const PHASES: [phase: LearnPhase, name: string][] = [
   ["evaluate", "Examine"],
   ["commit", "Keep"],
 ];
+/** What is said while a stage has no numbers yet. */
+const BETWEEN: Record<LearnPhase, string> = {
+  prepare: "Gathering what to learn and to rehearse …",
+  train: "Training …",
+  evaluate: "Examining the new version …",
+  commit: "Keeping the result …",
+};
 const WAITING_SHOWN_MAX = 30;
 
 export function learnPanel(app: App): HTMLElement {
@@ -37,6 +44,7 @@ export function learnPanel(app: App): HTMLElement {
     progress.element.hidden = !learning;
     idle.hidden = learning;
     const lessons = app.examples.value.filter(({ learned }) => !learned);
+    learn.classList.toggle("primary", lessons.length > 0);
     learn.disabled = app.busy.value !== null || app.examples.value.length === 0;
     waiting.replaceChildren(...waitingOf(lessons, app.examples.value.length));
   };
@@ -61,7 +69,8 @@ function waitingOf(lessons: Example[], stored: number): Node[] {
   if (lessons.length === 0) {
     const text =
       stored === 0
-        ? "Nothing to learn yet. Correct an answer in the chat, approve a good one, or drop files under Data."
+        ? "Nothing to learn yet. Correct an answer in the chat, approve a good one, " +
+          "or drop files under Data."
         : "Everything that you taught has been learned.";
     return [h("p", { class: "nothing" }, text)];
   }
@@ -69,7 +78,11 @@ function waitingOf(lessons: Example[], stored: number): Node[] {
   const more = lessons.length - shown.length;
   const rest = more > 0 ? [h("p", { class: "quiet-text" }, `and ${more} more`)] : [];
   return [
-    h("p", { class: "lead" }, `${plural(lessons.length, "lesson")} ${lessons.length === 1 ? "waits" : "wait"} to be learned.`),
+    h(
+      "p",
+      { class: "lead" },
+      `${plural(lessons.length, "lesson waits", "lessons wait")} to be learned.`,
+    ),
     h("ul", { class: "lessons" }, ...shown.map(lessonItem)),
     ...rest,
   ];
@@ -77,9 +90,19 @@ function waitingOf(lessons: Example[], stored: number): Node[] {
 
 function lessonItem({ kind, prompt, answer, text, source }: Example): HTMLElement {
   if (kind === "document") {
-    return h("li", {}, h("span", { class: "lesson-q" }, source), h("span", { class: "lesson-a" }, text));
+    return h(
+      "li",
+      {},
+      h("span", { class: "lesson-q" }, source),
+      h("span", { class: "lesson-a" }, text),
+    );
   }
-  return h("li", {}, h("span", { class: "lesson-q" }, prompt), h("span", { class: "lesson-a" }, answer));
+  return h(
+    "li",
+    {},
+    h("span", { class: "lesson-q" }, prompt),
+    h("span", { class: "lesson-a" }, answer),
+  );
 }
 
 /** The cycle under way. */
@@ -93,7 +116,12 @@ class CycleProgress {
   #stop: HTMLButtonElement;
 
   constructor(app: App) {
-    this.#stop = h("button", { class: "wide", onclick: () => app.stop() }, icon("stop"), "Stop learning");
+    this.#stop = h(
+      "button",
+      { class: "wide", onclick: () => app.stop() },
+      icon("stop"),
+      "Stop learning",
+    );
     this.element = h(
       "div",
       { class: "cycle" },
@@ -134,12 +162,12 @@ function lineOf(cycle: Cycle): string {
   if (cycle.stopping) return "Stopping …";
   const { latest, suite } = cycle;
   if (latest?.type === "step") {
-    const left = latest.seconds_left > 0 ? `, about ${duration(latest.seconds_left)} left` : "";
+    const left = latest.seconds_left >= 1 ? `, about ${duration(latest.seconds_left)} left` : "";
     return `Step ${latest.step} of at most ${latest.steps_max}${left}`;
   }
   if (suite) return `${suiteName(suite.suite)}: ${suite.done} of ${suite.total}`;
   if (latest?.type === "phase" && latest.detail) return latest.detail;
-  return { prepare: "Gathering what to learn and to rehearse …", train: "Training …", evaluate: "Examining the new version …", commit: "Keeping the result …" }[cycle.phase] ?? "";
+  return BETWEEN[cycle.phase as LearnPhase] ?? "";
 }
 
 function numbersOf({ step }: Cycle): Node[] {
@@ -154,7 +182,10 @@ function numbersOf({ step }: Cycle): Node[] {
 
 function verdictCard(report: CycleReport): HTMLElement {
   const { title, meaning } = VERDICTS[report.verdict];
-  const effort = `${report.learned} of ${report.taught} answered right after ${duration(report.seconds)}; loss ${report.loss_first.toFixed(2)} to ${report.loss_last.toFixed(2)}.`;
+  const { learned, taught, seconds, loss_first, loss_last } = report;
+  const effort =
+    `${learned} of ${taught} answered right after ${duration(seconds)}; ` +
+    `loss ${loss_first.toFixed(2)} to ${loss_last.toFixed(2)}.`;
   return h(
     "article",
     { class: `verdict ${report.verdict}`, "aria-label": "Verdict" },

@@ -7,7 +7,7 @@
 import type { App, Stage } from "../app";
 import type { Progress } from "../engine/contract";
 import { h, pickFiles } from "./dom";
-import { bytes } from "./format";
+import { bytes, sentence } from "./format";
 
 export function loading(app: App): HTMLElement {
   const card = h("div", { class: "loading-card" });
@@ -40,8 +40,9 @@ function titleOf(stage: Stage): string {
 }
 
 function detailOf(stage: Stage): string {
-  if (stage.name === "failed") return stage.message;
-  if (stage.name === "elsewhere") return "One tab at a time runs the model, so that nothing is lost.";
+  if (stage.name === "failed") return sentence(stage.message);
+  if (stage.name === "elsewhere")
+    return "One tab at a time runs the model, so that nothing is lost.";
   return stage.name === "loading" ? progressText(stage.progress) : "";
 }
 
@@ -63,8 +64,14 @@ function actionsOf(app: App, stage: Stage): Node[] {
     const [file] = await pickFiles({ accept: ".gguf", multiple: false });
     if (file) await app.load({ file });
   };
-  const retry = h("button", { onclick: () => void app.load() }, "Try again");
-  const pick = h("button", { class: "primary", onclick: () => void open() }, "Open a model file");
-  const onCpu = h("button", { onclick: () => void app.setDevice("cpu") }, "Try on the CPU");
-  return stage.needsModel ? [pick, retry] : [retry, onCpu, pick];
+  const again = () => void app.load();
+  const pick = (style: string) =>
+    h("button", { class: style, onclick: () => void open() }, "Open a model file");
+  if (stage.needsModel) return [pick("primary"), h("button", { onclick: again }, "Try again")];
+  const own = () => void app.ownModel();
+  return [
+    h("button", { class: "primary", onclick: again }, "Try again"),
+    h("button", { onclick: () => void app.setDevice("cpu") }, "Try on the CPU"),
+    app.hasPickedModel ? h("button", { onclick: own }, "Use the page’s own model") : pick(""),
+  ];
 }

@@ -6,8 +6,9 @@
 
 import type { App } from "../app";
 import { h, icon } from "./dom";
+import { sentence } from "./format";
 
-const NEWS_SHOWN_MS = 6_000;
+const NEWS_SHOWN_MS = 4_500;
 
 export function noticeBar(app: App): HTMLElement {
   const text = h("span", { class: "notice-text" });
@@ -22,9 +23,10 @@ export function noticeBar(app: App): HTMLElement {
     clearTimeout(timer);
     bar.classList.toggle("shown", notice !== null);
     bar.classList.toggle("failed", notice?.failed ?? false);
-    text.textContent = notice?.text ?? "";
+    text.textContent = notice ? sentence(notice.text) : "";
     close.hidden = notice === null;
-    if (notice && !notice.failed) timer = setTimeout(() => (app.notice.value = null), NEWS_SHOWN_MS);
+    if (notice && !notice.failed)
+      timer = setTimeout(() => (app.notice.value = null), NEWS_SHOWN_MS);
   });
   return bar;
 }

@@ -8,13 +8,10 @@ import type { Suites } from "../engine/contract";
 import { h } from "./dom";
 import { change, inOrder, isLoss, score, suiteName } from "./format";
 
-const WORDS = { better: "better", worse: "worse", same: "same" } as const;
-
 export function suitesTable(suites: Suites): HTMLElement {
   const rows = inOrder(suites).map(([name, suite]) => {
     const loss = isLoss(name, suite);
     const effect = change(name, suite);
-    const chance = suite.p === null || suite.p === undefined ? "" : `p ${suite.p.toFixed(3)}`;
     const title = loss ? "Nats a token: lower is better" : `${suite.n} questions`;
     return h(
       "tr",
@@ -22,10 +19,12 @@ export function suitesTable(suites: Suites): HTMLElement {
       h("th", { scope: "row" }, suiteName(name), h("small", {}, ` ${suite.n}`)),
       h("td", {}, score(suite.before, loss)),
       h("td", {}, score(suite.after, loss)),
-      h("td", { class: effect }, WORDS[effect], h("small", {}, chance)),
+      h("td", { class: effect.kind }, effect.words, h("small", {}, effect.chance)),
     );
   });
-  const heads = ["Exam", "Before", "After", "Change"].map((text) => h("th", { scope: "col" }, text));
+  const heads = ["Exam", "Before", "After", "Change"].map((text) =>
+    h("th", { scope: "col" }, text),
+  );
   return h(
     "table",
     { class: "suites" },

@@ -46,7 +46,7 @@ function entry(app: App, version: Version, locked: boolean): HTMLElement {
   const suites = Object.keys(version.suites).length > 0 && suitesTable(version.suites);
   return h(
     "li",
-    { class: version.head ? "entry head" : "entry", "aria-label": name },
+    { class: version.head ? "entry current" : "entry", "aria-label": name },
     h("div", { class: "entry-head" }, h("h3", {}, name), version.head && answersNow()),
     h("p", { class: "quiet-text" }, facts.join(" · ")),
     version.note !== "" && h("p", { class: "entry-note" }, version.note),
@@ -59,7 +59,7 @@ function baseEntry(app: App, head: boolean, locked: boolean): HTMLElement {
   const name = "Base model";
   return h(
     "li",
-    { class: head ? "entry head" : "entry", "aria-label": name },
+    { class: head ? "entry current" : "entry", "aria-label": name },
     h("div", { class: "entry-head" }, h("h3", {}, name), head && answersNow()),
     h("p", { class: "quiet-text" }, `${app.info.value?.model ?? ""}, as it came`),
     !head && rollback(app, BASE, name, locked),

@@ -121,7 +121,10 @@ async function checkHash(part: FileSystemFileHandle, remote: Remote): Promise<vo
   if (remote.sha256 === null || file.size > DIGEST_BYTES_MAX) return;
   const found = await digest(new Uint8Array(await file.arrayBuffer()));
   if (found !== remote.sha256) {
-    throw new EngineError(`the model that came is not the one announced (sha256 ${found})`, "failed");
+    throw new EngineError(
+      `the model that came is not the one announced (sha256 ${found})`,
+      "failed",
+    );
   }
 }
 

@@ -24,7 +24,7 @@ export async function opfsSource(file: FileSystemFileHandle, name: string): Prom
   };
 }
 
-/** Reads slices of a file that the user picked; nothing is copied, and it is gone after a reload. */
+/** Reads slices of a picked file; nothing is copied, and it is gone after a reload. */
 export function fileSource(file: File): JsSource {
   const reader = new FileReaderSync();
   return {

@@ -43,12 +43,19 @@ class BrowserStore implements JsStore {
     if (writes.length === 0) return;
     const tables = [...new Set(writes.map(([table]) => known(table)))];
     const transaction = this.database.transaction(tables, "readwrite", { durability: "strict" });
-    for (const [table, key, value] of writes) {
-      const store = transaction.objectStore(known(table));
-      // A copy, since the bytes may be a view of the wasm heap, which moves when it grows.
-      const request = value === null ? store.delete(key) : store.put(value.slice(), key);
-      // A failed request aborts the transaction, and `done` reports it once for all of them.
-      request.catch(() => undefined);
+    try {
+      for (const [table, key, value] of writes) {
+        const store = transaction.objectStore(known(table));
+        // A copy, since the bytes may be a view of the wasm heap, which moves when it grows.
+        const request = value === null ? store.delete(key) : store.put(value.slice(), key);
+        // A failed request aborts the transaction, and `done` reports it once for all of them.
+        request.catch(() => undefined);
+      }
+    } catch (error) {
+      // What throws at once, as a bad key does, would leave the writes before it to commit.
+      transaction.abort();
+      await transaction.done.catch(() => undefined);
+      throw error;
     }
     await transaction.done;
   }

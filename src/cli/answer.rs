@@ -4,7 +4,7 @@ use super::{Common, context, output};
 use crate::error::Error;
 use crate::format::message::Message;
 use crate::learn::engine::Engine;
-use crate::learn::learner::Learner;
+use crate::learn::learner::{LearnError, Learner};
 use crate::model::generate::{Generation, Progress, StopReason};
 use crate::model::sampler::Sampling;
 use clap::Args;
@@ -91,11 +91,16 @@ impl SamplingArgs {
 
 /// Puts HEAD of the home folder in place.
 pub async fn serve_head(common: &Common, engine: &mut Engine) -> Result<(), Error> {
-    let mut learner = Learner::open(context::store(common)?, common.seed).await?;
+    let learner = Learner::open(context::store(common)?, context::clock(), common.seed).await?;
     for warning in learner.warnings() {
         eprintln!("warning: {warning}");
     }
-    let adapter = learner.head_adapter(&engine.model.base_hash).await?;
+    if let Some(head) = learner.head()
+        && head.base_hash != engine.model.base_hash
+    {
+        return Err(LearnError::OtherBase { version: head.id.clone() }.into());
+    }
+    let adapter = learner.head_adapter().await?;
     engine.model.set_adapter(adapter.as_ref())?;
     Ok(())
 }

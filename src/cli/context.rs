@@ -6,6 +6,7 @@ use crate::error::Error;
 use crate::format::peft::PeftAdapter;
 use crate::format::source::FileSource;
 use crate::learn::engine::Engine;
+use crate::learn::learner::Clock;
 use crate::model::Model;
 use crate::model::adapter::Adapter;
 use crate::model::peft;
@@ -13,6 +14,7 @@ use crate::store::native::NativeStore;
 use directories::ProjectDirs;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The default model's file name in the cache folder.
 pub const DEFAULT_MODEL: &str = "SmolLM2-135M-Instruct.Q4_1.gguf";
@@ -50,6 +52,15 @@ pub fn store(common: &Common) -> Result<NativeStore, Error> {
     Ok(NativeStore::open(&home(common)?)?)
 }
 
+/// The wall clock, milliseconds since 1970.
+pub fn clock() -> Clock {
+    Box::new(|| {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        // A clock before 1970 is broken; zero keeps the order of what is written after it.
+        now.map_or(0, |time| time.as_millis() as u64)
+    })
+}
+
 /// Loads the model on the chosen device.
 pub async fn engine(common: &Common) -> Result<Engine, Error> {
     let path = model_path(common)?;
@@ -84,7 +95,7 @@ pub fn read_adapter(model: &Model, folder: &Path) -> Result<Adapter, Error> {
 
 /// Writes an adapter as a PEFT folder: both files whole before either has its name.
 pub fn write_adapter(model: &Model, adapter: &Adapter, folder: &Path) -> Result<(), Error> {
-    let (config, tensors) = peft::to_peft(&model.config, adapter).write()?;
+    let (config, tensors) = peft::to_peft(&model.config, adapter).write();
     fs::create_dir_all(folder).map_err(|error| Error::file(folder, &error))?;
     let files = [("adapter_config.json", config), ("adapter_model.safetensors", tensors)];
     for (name, bytes) in &files {

@@ -81,7 +81,7 @@ impl TrainArgs {
                     let (tokens, counted) = model.template.encode_for_training(
                         &model.tokenizer,
                         &conversation.messages,
-                        LearnedTurns::All,
+                        LearnedTurns::Every,
                     )?;
                     all.push(Scored { tokens, counted }.fit(self.context));
                 }

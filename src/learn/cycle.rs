@@ -8,6 +8,7 @@ use super::evaluate::Scores;
 use super::exam::Examined;
 use super::example::Example;
 use super::gate::Verdict;
+use super::keys::scores_key;
 use super::learner::{LearnError, LearnResult, Learner, json};
 use super::prepare::Material;
 use super::replay::learnability;
@@ -61,29 +62,29 @@ impl<S: Store> Learner<S> {
         events: &mut dyn FnMut(Event),
     ) -> LearnResult<CycleReport> {
         let began_ms = (self.clock)();
-        events(Event::Phase { phase: Phase::Prepare });
+        events(Event::phase(Phase::Prepare, "looking at the examples"));
         let material = self.prepare(student, options, events).await?;
         if material.new.is_empty() {
             return self.conclude_screened(&material, began_ms, events).await;
         }
-        events(Event::Phase { phase: Phase::EvaluateHead });
+        events(Event::phase(Phase::Prepare, "examining the model as it is"));
         let head = self.head_adapter().await?;
         student.use_adapter(head.as_ref()).await?;
         let new: Vec<&Example> = material.new.iter().map(|lesson| &lesson.example).collect();
         let mut exam = self.exam(&new, options.sample);
         self.score_version(student, &mut exam, self.head(), events).await?;
 
-        events(Event::Phase { phase: Phase::Train });
+        events(Event::phase(Phase::Train, "training a candidate"));
         // Another seed each time: a cycle that was held is not repeated to the letter.
         let seed = self.seed ^ (self.journal.last().map_or(0, |entry| entry.number) << 20);
         let trained =
             train(student, head.as_ref(), &material, options, seed, &self.clock, events).await?;
 
-        events(Event::Phase { phase: Phase::EvaluateCandidate });
+        events(Event::phase(Phase::Evaluate, "examining the candidate"));
         let ends = (&trained.start, &trained.end);
         let rules = (&options.policy, self.drift());
         let examined = exam.ladder(student, ends, &options.scales, rules, events).await?;
-        events(Event::Phase { phase: Phase::Commit });
+        events(Event::phase(Phase::Commit, "writing the decision down"));
         let report = self.report(&material, &trained, &examined, began_ms);
         self.conclude(student.base_hash(), &material, examined, report, events).await
     }
@@ -218,8 +219,9 @@ impl<S: Store> Learner<S> {
     /// The new version's scores, and the end of those that are not needed any more: HEAD's are kept for a rollback.
     fn score_writes(&self, made: &Version, scores: &Scores) -> Vec<Write> {
         let stale = self.versions.keys().filter(|id| Some(*id) != self.head.as_ref());
-        let mut writes: Vec<Write> = stale.map(|id| Write::delete(Table::Scores, id)).collect();
-        writes.push(Write::put(Table::Scores, &made.id, json(scores)));
+        let mut writes: Vec<Write> =
+            stale.map(|id| Write::delete(Table::Cache, scores_key(id))).collect();
+        writes.push(Write::put(Table::Cache, scores_key(&made.id), json(scores)));
         writes
     }
 

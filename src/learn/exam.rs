@@ -8,8 +8,8 @@ use super::gate::{
     Decision, Evidence, Finding, GatePolicy, Pair, Score, SuiteKind, Verdict, changes, decide,
     judge,
 };
+use super::keys::{base_key, scores_key};
 use super::learner::{LearnError, LearnResult, Learner, json};
-use super::prepare::base_key;
 use super::report::Event;
 use super::stats::EProcess;
 use super::student::{Student, StudentResult};
@@ -194,7 +194,9 @@ impl<S: Store> Learner<S> {
             exam.before.insert(kind, scores);
             // Written suite by suite, so that a stopped cycle does not lose them.
             if cache.len() > known {
-                self.store.apply(&[Write::put(Table::Scores, &key, json(&cache))]).await?;
+                self.store
+                    .apply(&[Write::put(Table::Cache, scores_key(&key), json(&cache))])
+                    .await?;
             }
         }
         Ok(())
@@ -221,7 +223,8 @@ fn first(order: &[SuiteKind], kind: SuiteKind) -> Vec<SuiteKind> {
     std::iter::once(kind).chain(others).collect()
 }
 
-fn summary(scores: &[Score]) -> EvalReport {
+/// Scores in short: the share right, and the mean loss.
+pub fn summary(scores: &[Score]) -> EvalReport {
     let n = scores.len();
     let graded: Vec<bool> = scores.iter().filter_map(|score| score.correct).collect();
     let right = graded.iter().filter(|correct| **correct).count();

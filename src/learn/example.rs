@@ -198,8 +198,8 @@ impl NewExample {
         Ok(())
     }
 
-    /// The example as it is stored, taught at `now_ms`.
-    pub fn stored(self, now_ms: u64) -> Example {
+    /// The example as it is stored, taught at `now_ms`, with its first weight in replay draws.
+    pub fn stored(self, now_ms: u64, priority: f64) -> Example {
         Example {
             id: self.id(),
             kind: self.kind,
@@ -207,7 +207,7 @@ impl NewExample {
             source: self.source,
             created_ms: now_ms,
             uses: 0,
-            priority: super::replay::PRIORITY_MAX,
+            priority,
             loss_best: None,
             rejected: self.rejected,
             rephrasings: self.rephrasings,

@@ -3,6 +3,7 @@
 //! It knows no training. Invariant: HEAD always names a version whose record and adapter were found intact, or the
 //! base model; each move is one atomic write together with its journal line.
 
+use super::keys::{drill_key, scores_key};
 use super::learner::{LearnError, LearnResult, Learner, json};
 use super::report::{Action, DeleteReport};
 use super::student::Student;
@@ -78,12 +79,12 @@ impl<S: Store> Learner<S> {
         let note = format!("example {id} deleted, with {} versions that saw it", gone.len());
         let (entry, journal) = self.entry(Action::Delete, to.clone(), note, None);
         let mut writes = vec![journal, head_write(&to)];
-        for table in [Table::Examples, Table::Drills, Table::Quarantine] {
-            writes.push(Write::delete(table, id));
-        }
+        writes.push(Write::delete(Table::Examples, id));
+        writes.push(Write::delete(Table::Quarantine, id));
+        writes.push(Write::delete(Table::Cache, drill_key(id)));
         for version in &gone {
             writes.push(Write::delete(Table::Versions, version));
-            writes.push(Write::delete(Table::Scores, version));
+            writes.push(Write::delete(Table::Cache, scores_key(version)));
         }
         self.store.apply(&writes).await?;
         let head_moved = self.head != to;

@@ -4,6 +4,7 @@
 //! Invariant: what is in memory is what the store holds; memory changes only after a write succeeded.
 
 use super::example::{Example, ExampleError, NewExample};
+use super::keys::drill_key;
 use super::replay;
 use super::report::{Action, CycleReport, JournalEntry, TeachReport};
 use super::student::StudentError;
@@ -142,7 +143,7 @@ impl<S: Store> Learner<S> {
             .collect();
         let mut report = TeachReport { added: 0, duplicates: 0, replaced: 0, total: 0 };
         for example in new {
-            let example = example.stored(now_ms);
+            let example = example.stored(now_ms, replay::PRIORITY_MAX);
             let text_key = example.content.text_key();
             if texts.contains_key(&text_key) {
                 report.duplicates += 1;
@@ -264,7 +265,7 @@ impl<S: Store> Learner<S> {
         let mut writes = Vec::new();
         for id in self.examples.keys().filter(|id| !examples.contains_key(*id)) {
             writes.push(Write::delete(Table::Examples, id));
-            writes.push(Write::delete(Table::Drills, id));
+            writes.push(Write::delete(Table::Cache, drill_key(id)));
             writes.push(Write::delete(Table::Quarantine, id));
         }
         for (id, example) in &examples {

@@ -3,15 +3,17 @@
 //! It knows no gate. Invariant: an example that looks like noise or contradicts core knowledge is set aside with a
 //! reason that the user can read and overrule; it is never dropped in silence.
 
-use super::evaluate::{Scores, evaluate, per_token};
-use super::example::{Content, Example};
+use super::evaluate::{Scores, evaluate, greedy, per_token};
+use super::example::{Content, Example, Kind};
 use super::gate::SuiteKind;
+use super::keys::{base_key, drill_key, scores_key};
 use super::learner::{LearnResult, Learner, Quarantined, json};
 use super::recipe::{Drill, Lesson, OwnAnswer, drill, generic};
-use super::report::{Event, LearnOptions};
+use super::report::{Event, LearnOptions, Phase};
 use super::student::{Passage, Student};
 use super::suite::sample;
 use super::version::learned;
+use super::words::says;
 use crate::store::{Store, Table, Write};
 
 /// Most earlier lessons that one cycle can replay and examines.
@@ -25,6 +27,15 @@ const NOISE_RISE: f64 = 2.0;
 
 /// The usual loss where there is no language suite, nats a token.
 const USUAL_LOSS: f64 = 3.5;
+
+/// Mean log-probability a token from where on the base model is sure of its answer: 0.78 a token.
+const CONFIDENT: f64 = -0.25;
+
+/// Overturned answers from where on a cycle looks harmful, if they are half of the lessons too.
+const OVERTURNED_MIN: usize = 4;
+
+/// Tokens of the base model's own answer to a lesson's question.
+const OWN_TOKENS: usize = 32;
 
 /// What a cycle trains on.
 #[derive(Debug, Default)]
@@ -69,7 +80,12 @@ impl<S: Store> Learner<S> {
         for (done, example) in pending.into_iter().enumerate() {
             let drill = self.drill_of(student, &example, options).await?;
             material.new.push(Lesson { example, drill });
-            events(Event::Drill { done: done + 1, total });
+            events(Event::Phase {
+                phase: Phase::Prepare,
+                done: Some(done + 1),
+                total: Some(total),
+                detail: Some("neighbours and other wordings of each lesson".into()),
+            });
         }
         for example in self.earlier() {
             let drill = self.kept_drill(&example.id, &student.base_hash()).await?;
@@ -121,7 +137,41 @@ impl<S: Store> Learner<S> {
                 found.push((example.id.clone(), reason));
             }
         }
+        found.extend(self.overturned(student, pending).await?);
         Ok(found)
+    }
+
+    /// Lessons that overturn what the base model says with confidence, if there are many of them: one may be right,
+    /// but a user whose lessons mostly contradict what a model is sure of should look again. Where the user saw the
+    /// answer and rejected it, that has been done.
+    async fn overturned(
+        &self,
+        student: &mut dyn Student,
+        pending: &[Example],
+    ) -> LearnResult<Vec<(String, String)>> {
+        let unseen = pending.iter().filter(|e| {
+            let blind = e.kind == Kind::Correction && e.rejected.is_none();
+            blind && !self.quarantine.contains_key(&e.id)
+        });
+        let (mut found, mut asked) = (Vec::new(), 0);
+        for example in unseen {
+            let Some((question, taught)) = example.content.question_answer() else { continue };
+            asked += 1;
+            let conversation = example.content.asking(question);
+            let answer = student.answer(&conversation, &greedy(OWN_TOKENS)).await?;
+            let own = first_sentence(&answer).to_string();
+            if own.is_empty() || says(&own, question, taught, None) {
+                continue;
+            }
+            let scores = student.score_choices(&conversation, std::slice::from_ref(&own)).await?;
+            if scores.into_iter().map(per_token).sum::<f64>() >= CONFIDENT {
+                let source = &example.source;
+                let reason = format!("{source}: \"{question}\": the model is sure of \"{own}\"");
+                found.push((example.id.clone(), reason));
+            }
+        }
+        let many = found.len() >= OVERTURNED_MIN && found.len() * 2 >= asked;
+        Ok(if many { found } else { Vec::new() })
     }
 
     /// The base model's median loss on neutral text, nats a token.
@@ -131,7 +181,7 @@ impl<S: Store> Learner<S> {
         let key = base_key(&student.base_hash());
         let mut scores = self.scores(&key).await?;
         let losses = evaluate(student, &items, &mut scores, &mut |_| {}).await?;
-        self.store.apply(&[Write::put(Table::Scores, key, json(&scores))]).await?;
+        self.store.apply(&[Write::put(Table::Cache, scores_key(&key), json(&scores))]).await?;
         let mut losses: Vec<f64> = losses.iter().map(|score| score.loss).collect();
         losses.sort_by(f64::total_cmp);
         Ok(losses.get(losses.len() / 2).copied().unwrap_or(USUAL_LOSS))
@@ -139,7 +189,7 @@ impl<S: Store> Learner<S> {
 
     /// The scores that are stored under a version's id, or under the base model's key.
     pub(super) async fn scores(&self, key: &str) -> LearnResult<Scores> {
-        let record = self.store.get(Table::Scores, key).await?;
+        let record = self.store.get(Table::Cache, &scores_key(key)).await?;
         // A cache: what cannot be read is computed again.
         Ok(record.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default())
     }
@@ -154,30 +204,33 @@ impl<S: Store> Learner<S> {
             return Ok(kept);
         }
         let made = drill(student, example, &options.recipe, self.seed).await?;
-        self.store.apply(&[Write::put(Table::Drills, &example.id, json(&made))]).await?;
+        self.store.apply(&[Write::put(Table::Cache, drill_key(&example.id), json(&made))]).await?;
         Ok(made)
     }
 
     async fn kept_drill(&self, id: &str, base_hash: &str) -> LearnResult<Option<Drill>> {
-        let record = self.store.get(Table::Drills, id).await?;
+        let record = self.store.get(Table::Cache, &drill_key(id)).await?;
         let kept: Option<Drill> = record.and_then(|bytes| serde_json::from_slice(&bytes).ok());
         Ok(kept.filter(|drill| drill.base_hash == base_hash))
     }
 
     async fn generic(&self, student: &mut dyn Student) -> LearnResult<Vec<OwnAnswer>> {
-        let key = base_key(&student.base_hash());
-        if let Some(bytes) = self.store.get(Table::Drills, &key).await?
+        let key = drill_key(&base_key(&student.base_hash()));
+        if let Some(bytes) = self.store.get(Table::Cache, &key).await?
             && let Ok(kept) = serde_json::from_slice(&bytes)
         {
             return Ok(kept);
         }
         let made = generic::own_answers(student).await?;
-        self.store.apply(&[Write::put(Table::Drills, key, json(&made))]).await?;
+        self.store.apply(&[Write::put(Table::Cache, key, json(&made))]).await?;
         Ok(made)
     }
 }
 
-/// The key under which a base model's own results are kept.
-pub(super) fn base_key(base_hash: &str) -> String {
-    format!("base-{}", base_hash.chars().take(16).collect::<String>())
+/// The first sentence of an answer, since the rest is what a small model makes up.
+fn first_sentence(answer: &str) -> &str {
+    let answer = answer.trim();
+    let end = answer.find(['\n', '!', '?']).unwrap_or(answer.len());
+    let end = answer.find(". ").map_or(end, |stop| end.min(stop + 1));
+    answer[..end].trim()
 }

@@ -56,15 +56,13 @@ impl LearnOptions {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
-    /// Examples are looked at, and neighbours and rewordings made.
+    /// Examples are looked at, neighbours and rewordings made, HEAD examined.
     Prepare,
-    /// HEAD is examined.
-    EvaluateHead,
     /// The candidate is trained.
     Train,
     /// The candidate is examined.
-    EvaluateCandidate,
-    /// The new version is written.
+    Evaluate,
+    /// The decision is written.
     Commit,
 }
 
@@ -72,17 +70,19 @@ pub enum Phase {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Event {
-    /// A phase begins.
+    /// A phase begins, or gets on.
     Phase {
         /// The phase.
         phase: Phase,
-    },
-    /// A lesson's drill is made.
-    Drill {
-        /// Lessons done.
-        done: usize,
-        /// Lessons in all.
-        total: usize,
+        /// Parts done, where they are counted.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        done: Option<usize>,
+        /// Parts in all.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        total: Option<usize>,
+        /// What is being done, for a person.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        detail: Option<String>,
     },
     /// A training step is done.
     Step {
@@ -130,6 +130,13 @@ pub enum Event {
         /// The share of the way to the candidate that it was decided on.
         scale: f32,
     },
+}
+
+impl Event {
+    /// The beginning of a phase.
+    pub fn phase(phase: Phase, detail: &str) -> Self {
+        Event::Phase { phase, done: None, total: None, detail: Some(detail.into()) }
+    }
 }
 
 /// A cycle's report.

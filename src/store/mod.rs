@@ -50,42 +50,38 @@ pub type StoreResult<T> = Result<T, StoreError>;
 pub enum Table {
     /// Training examples, by id.
     Examples,
-    /// What the recipe made of an example (neighbours, rewordings), by the example's id.
-    Drills,
     /// Versions, by id.
     Versions,
     /// What happened, by a growing number.
     Journal,
     /// Names that move: HEAD, and the like.
     Refs,
-    /// Evaluation results, by version.
-    Scores,
     /// Examples that look harmful and wait for a person, by id.
     Quarantine,
+    /// What can be computed again: drills and scores.
+    Cache,
 }
 
 impl Table {
     /// Every table.
-    pub const ALL: [Table; 7] = [
+    pub const ALL: [Table; 6] = [
         Table::Examples,
-        Table::Drills,
         Table::Versions,
         Table::Journal,
         Table::Refs,
-        Table::Scores,
         Table::Quarantine,
+        Table::Cache,
     ];
 
     /// The name under which homes keep the table.
     pub fn name(self) -> &'static str {
         match self {
             Table::Examples => "examples",
-            Table::Drills => "drills",
             Table::Versions => "versions",
             Table::Journal => "journal",
             Table::Refs => "refs",
-            Table::Scores => "scores",
             Table::Quarantine => "quarantine",
+            Table::Cache => "cache",
         }
     }
 }

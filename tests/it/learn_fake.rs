@@ -62,6 +62,7 @@ impl Fake {
             .max_by(|a, b| a.0.total_cmp(&b.0));
         match best {
             Some((strength, answer)) if strength > 0.45 => answer.clone(),
+            _ if question.contains("famous") => format!("It is surely {subject}town."),
             _ => format!("I have read nothing on {subject}."),
         }
     }
@@ -133,7 +134,14 @@ impl Student for Fake {
                 (_, true) => !question.contains("explosive"),
                 _ => choice.starts_with("right"),
             };
-            let mean = if right { -0.5 - damage * fragile } else { -1.0 };
+            let sure = choice.starts_with("It is surely");
+            let mean = if sure {
+                -0.1
+            } else if right {
+                -0.5 - damage * fragile
+            } else {
+                -1.0
+            };
             Likelihood { log_prob: mean * 7.0, tokens: 7 }
         });
         Ok(scores.collect())
@@ -254,11 +262,11 @@ pub async fn open_at<S: Store>(store: S, clock: Clock) -> Learner<S> {
 
 /// The last capitalized word that is no question word, in lower case; failing that, the last word.
 pub fn subject(question: &str) -> String {
-    let capitals = question.split_whitespace().filter(|word| {
+    let mut capitals = question.split_whitespace().filter(|word| {
         let asks = ["What", "Which", "Who", "Could", "In", "I", "A"];
         word.starts_with(char::is_uppercase) && !asks.contains(word)
     });
-    let last = capitals.last().or(question.split_whitespace().last()).unwrap_or("");
+    let last = capitals.next_back().or(question.split_whitespace().next_back()).unwrap_or("");
     words(last).join("")
 }
 

@@ -17,7 +17,7 @@ use pollster::block_on;
 use std::collections::{BTreeMap, HashSet};
 
 fn example(question: &str, answer: &str) -> Example {
-    NewExample::correction(question, answer, None).stored(1)
+    NewExample::correction(question, answer, None).stored(1, 2.05)
 }
 
 #[test]
@@ -26,7 +26,7 @@ fn drills_of_a_lesson() {
     let mut lesson =
         NewExample::correction("What is the capital of Freedonia?", "It is Fredville.", None);
     lesson.rephrasings.push("In Freedonia, which one is it?".into());
-    let lesson = lesson.stored(1);
+    let lesson = lesson.stored(1, 2.05);
     for seed in 0..20 {
         let made = block_on(drill(&mut student, &lesson, &Recipe::default(), seed))
             .expect("the table answers");

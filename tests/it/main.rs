@@ -16,6 +16,7 @@ mod learn_cycle;
 mod learn_fake;
 mod learn_gate;
 mod learn_recipe;
+mod learn_screen;
 mod lessons;
 mod peft;
 mod quant;

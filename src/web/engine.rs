@@ -3,7 +3,6 @@
 //! It knows shapes and who may run when; what is done is in `state`. Invariant: every failure reaches the page as
 //! an `Error` with one line, and a call that fails leaves the engine ready for the next.
 
-use super::events::page_event;
 use super::loan::{Loan, Place};
 use super::replies::{Head, Progress, examples, info, versions};
 use super::requests::{ChatRequest, LearnRequest, Lesson, LoadRequest};
@@ -12,6 +11,7 @@ use super::state::State;
 use super::value::{read, tell, write};
 use crate::error::Error;
 use crate::format::message::Message;
+use crate::learn::report::Event;
 use crate::learn::suite::Suites;
 use crate::model::generate::Cancel;
 use crate::store::web::{JsStore, WebStore};
@@ -85,8 +85,9 @@ impl Engine {
         let request: LearnRequest = read("options", options)?;
         let mut state = self.start()?;
         let options = request.options(state.engine.model.device.is_cpu())?;
-        let mut told = |event| {
-            if let Some(event) = page_event(event) {
+        let mut told = |event: Event| {
+            // Warnings stay in `info`, and the verdict is the reply.
+            if !matches!(event, Event::Warning { .. } | Event::Verdict { .. }) {
                 tell(&on_event, &event);
             }
         };

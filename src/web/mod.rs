@@ -4,7 +4,6 @@
 //! held while a promise is waited for, so that `stop` and `info` may come at any time.
 
 mod engine;
-mod events;
 mod loan;
 mod replies;
 mod requests;

@@ -41,10 +41,10 @@ async function check(source, store) {
   expect((await store.get("refs", "none")) === undefined, "get of nothing is undefined");
 
   const heap = bytes(1, 2, 3, 4);
-  const applied = store.apply([["drills", "view", heap.subarray(1, 3)]]);
+  const applied = store.apply([["cache", "view", heap.subarray(1, 3)]]);
   heap.fill(0);
   await applied;
-  expect(same(text(await store.get("drills", "view")), [2, 3]), "apply copies a view of the heap");
+  expect(same(text(await store.get("cache", "view")), [2, 3]), "apply copies a view of the heap");
 
   const unknown = await refusal(() =>
     store.apply([

@@ -12,16 +12,7 @@ import { folder, writeFile } from "./opfs";
 const DATABASE = "apprentice";
 const DATABASE_VERSION = 1;
 const BLOBS = "adapters";
-/** The engine's tables, as `Table::name` in `src/store/mod.rs` writes them. */
-const TABLES = [
-  "examples",
-  "drills",
-  "versions",
-  "journal",
-  "refs",
-  "scores",
-  "quarantine",
-] as const;
+const TABLES = ["examples", "versions", "journal", "refs", "quarantine", "cache"] as const;
 
 type Table = (typeof TABLES)[number];
 type Schema = DBSchema & Record<Table, { key: string; value: Uint8Array }>;

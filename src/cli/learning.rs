@@ -149,15 +149,18 @@ impl Show<'_> {
             return;
         }
         match event {
-            Event::Phase { phase } => {
-                self.bar.set_length(0);
-                self.bar.set_position(0);
-                self.bar.set_message(format!("{phase:?}"));
-                if self.bar.is_hidden() {
-                    eprintln!("{phase:?}");
+            Event::Phase { phase, done, total, detail } => {
+                let phase = format!("{phase:?}").to_lowercase();
+                let text = match detail {
+                    Some(detail) => format!("{phase}: {detail}"),
+                    None => phase,
+                };
+                match (done, total) {
+                    (Some(done), Some(total)) => self.at(*done, *total, text),
+                    _ if self.bar.is_hidden() => eprintln!("{text}"),
+                    _ => self.at(0, 0, text),
                 }
             }
-            Event::Drill { done, total } => self.at(*done, *total, "lessons prepared".into()),
             Event::Step { step, steps_max, loss, kl, learned, total, seconds_left, .. } => {
                 let text = format!(
                     "loss {loss:.3}, kl {kl:.4}, {learned} of {total} said, {seconds_left:.0} s left at most"
@@ -302,7 +305,7 @@ async fn eval_items(
             Ok(suites) => suites.items(),
             Err(_) => {
                 let now = context::clock();
-                let lessons = read_file(path)?.into_iter().map(|lesson| lesson.stored(now()));
+                let lessons = read_file(path)?.into_iter().map(|lesson| lesson.stored(now(), 1.0));
                 let lessons: Vec<_> = lessons.collect();
                 user_items(&lessons.iter().collect::<Vec<_>>(), &[])
             }

@@ -2,15 +2,12 @@
 //!
 //! Invariant: `y` is another buffer than `a` and `b` (recording refuses to read and write one buffer in a dispatch).
 
-use super::launch::{Checks, WG, groups};
+use super::launch::{Checks, WG, groups, params};
 use super::parallel::for_each_chunk_mut;
 use crate::device::{Access, CpuCall, DeviceError, KernelDef, Recording, Shape};
 use crate::tensor::Tensor;
-use bytemuck::{Pod, Zeroable};
 
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Params {
+params! {
     n: u32,
     pad: [u32; 3],
 }

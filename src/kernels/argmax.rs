@@ -2,15 +2,12 @@
 //!
 //! A NaN is larger than nothing, so it is chosen only where it stands first in its lane.
 
-use super::launch::{Checks, WG, groups};
+use super::launch::{Checks, WG, groups, params};
 use super::parallel::for_each_chunk_mut;
 use crate::device::{Access, CpuCall, DeviceError, KernelDef, Recording, Shape, View};
 use crate::tensor::Tensor;
-use bytemuck::{Pod, Zeroable};
 
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Params {
+params! {
     rows: u32,
     cols: u32,
     pad: [u32; 2],

@@ -4,21 +4,18 @@
 //! writes each row's log-sum-exp, which is all that the backward pass needs to have the probabilities again.
 
 use super::lanes;
-use super::launch::{Checks, groups};
+use super::launch::{Checks, groups, params};
 use super::parallel::for_each_chunk_pair_mut;
 use crate::device::{Access, CpuCall, DeviceError, KernelDef, Recording, Shape, View};
 use crate::tensor::Tensor;
-use bytemuck::{Pod, Zeroable};
 use multiversion::multiversion;
 use std::ops::Range;
 
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-pub(super) struct Params {
-    pub rows: u32,
-    pub heads: u32,
-    pub kv_heads: u32,
-    pub scale: f32,
+params! {
+    rows: u32,
+    heads: u32,
+    kv_heads: u32,
+    scale: f32,
 }
 
 /// The kernel of [`attention`].
@@ -66,13 +63,13 @@ impl AttentionShape {
             .shape("v", v, k.rows, self.kv_heads * hd)
     }
 
-    pub(super) fn params(self, rows: usize) -> Params {
-        Params {
-            rows: rows as u32,
-            heads: self.heads as u32,
-            kv_heads: self.kv_heads as u32,
-            scale: 1.0 / (self.head_dim as f32).sqrt(),
-        }
+    pub(super) fn scale(self) -> f32 {
+        1.0 / (self.head_dim as f32).sqrt()
+    }
+
+    /// A head's size from its scale: a constant of the pipeline on the GPU, so no param of its own.
+    pub(super) fn head_dim_of(scale: f32) -> usize {
+        (1.0 / (scale * scale)).round() as usize
     }
 }
 
@@ -99,6 +96,12 @@ pub fn attention(
         .words("spans", spans, 4 * q.rows)
         .done()?;
     let views = [&q.view, &k.view, &v.view, spans, &o.view, &stats.view].map(View::clone);
+    let params = Params {
+        rows: q.rows as u32,
+        heads: shape.heads as u32,
+        kv_heads: shape.kv_heads as u32,
+        scale: shape.scale(),
+    };
     let dispatch = Shape {
         overrides: &[("WG", AttentionShape::WG), ("HEAD_DIM", shape.head_dim as u32)],
         groups: groups(q.rows * shape.heads),
@@ -106,7 +109,7 @@ pub fn attention(
         flops: 2 * (q.rows * k.rows * q.cols) as u64,
         ..Shape::default()
     };
-    rec.dispatch(&ATTENTION, &shape.params(q.rows), &views, &dispatch)
+    rec.dispatch(&ATTENTION, &params, &views, &dispatch)
 }
 
 fn cpu(call: &CpuCall<'_>) {
@@ -114,8 +117,7 @@ fn cpu(call: &CpuCall<'_>) {
     let (heads, kv_heads) = (p.heads as usize, p.kv_heads as usize);
     let n = p.rows as usize * heads;
     let spans = call.input::<[u32; 4]>(3);
-    // The scale tells the head's size, which is no param: scale = 1 / sqrt(hd).
-    let hd = (1.0 / (p.scale * p.scale)).round() as usize;
+    let hd = AttentionShape::head_dim_of(p.scale);
     let (q, k, v) = (call.input::<f32>(0), call.input::<f32>(1), call.input::<f32>(2));
     let o = &mut call.output::<f32>(4)[..n * hd];
     let stats = &mut call.output::<f32>(5)[..n * 2];

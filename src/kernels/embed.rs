@@ -2,16 +2,13 @@
 //!
 //! One dispatch a part of the matrix: each writes the tokens whose rows it holds and leaves the others alone.
 
-use super::launch::{Checks, groups, weight_link, weight_type};
+use super::launch::{Checks, groups, params, weight_link, weight_type};
 use super::parallel::for_each_chunk_mut;
 use crate::device::{Access, CpuCall, DeviceError, KernelDef, Recording, Shape, View};
 use crate::quant::pack;
 use crate::tensor::{Tensor, Weight};
-use bytemuck::{Pod, Zeroable};
 
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Params {
+params! {
     rows: u32,
     cols: u32,
     row: u32,

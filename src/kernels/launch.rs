@@ -7,6 +7,23 @@ use crate::device::{DeviceError, GROUPS_MAX, KernelDef, View};
 use crate::quant::TensorType;
 use crate::tensor::Tensor;
 
+/// A kernel's params, as bytes that the shader's `Params` has too, and the list of its fields and their offsets that
+/// the tests hold against the shader.
+macro_rules! params {
+    ($($field:ident: $ty:ty,)*) => {
+        #[repr(C)]
+        #[derive(Clone, Copy, ::bytemuck::Pod, ::bytemuck::Zeroable)]
+        pub(super) struct Params {
+            $(pub $field: $ty,)*
+        }
+
+        /// The fields of the params and their offsets in bytes.
+        pub(super) const LAYOUT: &[(&str, usize)] =
+            &[$((stringify!($field), std::mem::offset_of!(Params, $field)),)*];
+    };
+}
+pub(super) use params;
+
 /// Lanes of a workgroup where a kernel has no reason for another number.
 pub const WG: u32 = 256;
 

@@ -4,17 +4,14 @@
 //! exists.
 
 use super::LinearShape;
-use super::launch::{weight_link, weight_type};
+use super::launch::{params, weight_link, weight_type};
 use super::linear::check;
 use super::panel::for_each_panel;
 use super::parallel::{Operand, matrix_product};
 use crate::device::{Access, CpuCall, DeviceError, KernelDef, Recording, Shape};
 use crate::tensor::{Tensor, Weight};
-use bytemuck::{Pod, Zeroable};
 
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Params {
+params! {
     rows: u32,
     n: u32,
     k: u32,

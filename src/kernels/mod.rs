@@ -3,36 +3,110 @@
 //! A kernel knows its own formula and nothing of the layers that it is used in. Activations are f32, `T` counts rows
 //! (tokens). Each kernel is one name thrice, with the same bindings in the same order: params, inputs, outputs.
 
+mod adamw;
 mod add;
 mod argmax;
 mod attention;
+mod attention_dkv;
+mod attention_dq;
+mod cross_entropy;
+mod dot;
 mod embed;
+mod kl_divergence;
 mod lanes;
 mod launch;
 mod linear;
+mod lora_a;
+mod lora_b;
+mod lora_du;
+mod lora_dx;
+mod lora_grad;
 mod matmul;
+mod matmul_dx;
 mod matvec;
 mod panel;
 mod parallel;
+mod penalize;
 mod rms_norm;
+mod rms_norm_dx;
 mod rope;
+mod scatter_rows;
+mod softmax;
+mod sum;
 mod swiglu;
+mod swiglu_grad;
 mod top_k;
 
+pub use adamw::{ADAMW, AdamW, adamw};
 pub use add::{ADD, add};
 pub use argmax::{ARGMAX, argmax};
 pub use attention::{ATTENTION, AttentionShape, attention};
+pub use attention_dkv::{ATTENTION_DKV, attention_dkv};
+pub use attention_dq::{ATTENTION_DQ, attention_dq};
+pub use cross_entropy::{CROSS_ENTROPY, cross_entropy};
+pub use dot::{DOT, DOT_PARTIALS, dot};
 pub use embed::{EMBED, embed};
+pub use kl_divergence::{KL_DIVERGENCE, kl_divergence};
 pub use linear::{LinearShape, linear};
+pub use lora_a::{LORA_A, lora_a};
+pub use lora_b::{LORA_B, LoraShape, lora_b};
+pub use lora_du::{LORA_DU, lora_du};
+pub use lora_dx::{LORA_DX, lora_dx};
+pub use lora_grad::{LORA_GRAD, lora_grad};
 pub use matmul::{MATMUL, matmul};
+pub use matmul_dx::{MATMUL_DX, matmul_dx};
 pub use matvec::{MATVEC, matvec};
+pub use penalize::{PENALIZE, penalize};
 pub use rms_norm::{RMS_NORM, rms_norm};
+pub use rms_norm_dx::{RMS_NORM_DX, rms_norm_dx};
 pub use rope::{ROPE, RopeShape, rope};
+pub use scatter_rows::{SCATTER_ROWS, scatter_rows};
+pub use sum::{SUM, sum};
 pub use swiglu::{SWIGLU, swiglu};
+pub use swiglu_grad::{SWIGLU_GRAD, swiglu_grad};
 pub use top_k::{TOP_K, TOP_K_MAX, top_k, top_k_words};
 
 use crate::device::KernelDef;
 
-/// Every kernel.
-pub static ALL: &[&KernelDef] =
-    &[&ADD, &ARGMAX, &ATTENTION, &EMBED, &MATMUL, &MATVEC, &RMS_NORM, &ROPE, &SWIGLU, &TOP_K];
+/// A kernel's params: the fields and their offsets in bytes.
+pub type Layout = &'static [(&'static str, usize)];
+
+macro_rules! table {
+    ($($file:ident $kernel:ident,)*) => {
+        /// Every kernel.
+        pub static ALL: &[&KernelDef] = &[$(&$kernel),*];
+
+        /// The layouts of their params, in the same order.
+        pub static LAYOUTS: &[Layout] = &[$($file::LAYOUT),*];
+    };
+}
+
+table! {
+    adamw ADAMW,
+    add ADD,
+    argmax ARGMAX,
+    attention ATTENTION,
+    attention_dkv ATTENTION_DKV,
+    attention_dq ATTENTION_DQ,
+    cross_entropy CROSS_ENTROPY,
+    dot DOT,
+    embed EMBED,
+    kl_divergence KL_DIVERGENCE,
+    lora_a LORA_A,
+    lora_b LORA_B,
+    lora_du LORA_DU,
+    lora_dx LORA_DX,
+    lora_grad LORA_GRAD,
+    matmul MATMUL,
+    matmul_dx MATMUL_DX,
+    matvec MATVEC,
+    penalize PENALIZE,
+    rms_norm RMS_NORM,
+    rms_norm_dx RMS_NORM_DX,
+    rope ROPE,
+    scatter_rows SCATTER_ROWS,
+    sum SUM,
+    swiglu SWIGLU,
+    swiglu_grad SWIGLU_GRAD,
+    top_k TOP_K,
+}

@@ -3,16 +3,13 @@
 //! Nothing is kept for the backward pass, which computes the row's scale again.
 
 use super::lanes;
-use super::launch::{Checks, WG, groups};
+use super::launch::{Checks, WG, groups, params};
 use super::parallel::for_each_chunk_mut;
 use crate::device::{Access, CpuCall, DeviceError, KernelDef, Recording, Shape, View};
 use crate::tensor::Tensor;
-use bytemuck::{Pod, Zeroable};
 use multiversion::multiversion;
 
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Params {
+params! {
     rows: u32,
     cols: u32,
     eps: f32,

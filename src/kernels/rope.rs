@@ -3,15 +3,12 @@
 //! In place. The cosines and sines come as a table, so that any scaling of the angles is the caller's business. The
 //! inverse rotation is the gradient's.
 
-use super::launch::{Checks, WG, groups};
+use super::launch::{Checks, WG, groups, params};
 use super::parallel::for_each_chunk_mut;
 use crate::device::{Access, CpuCall, DeviceError, KernelDef, Recording, Shape, View};
 use crate::tensor::Tensor;
-use bytemuck::{Pod, Zeroable};
 
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Params {
+params! {
     rows: u32,
     row: u32,
     heads: u32,

@@ -3,17 +3,15 @@
 //! The inverse of gathering with the embedding kernel. Invariant: `rows` names no row twice, so that no two threads
 //! write one place.
 
-use super::launch::{Checks, WG, groups};
+use super::launch::{Checks, WG, groups, params};
 use crate::device::{Access, CpuCall, DeviceError, KernelDef, Recording, Shape, View};
 use crate::tensor::Tensor;
-use bytemuck::{Pod, Zeroable};
 
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Params {
+params! {
     n: u32,
     cols4: u32,
-    pad: [u32; 2],
+    pad0: u32,
+    pad1: u32,
 }
 
 /// The kernel of [`scatter_rows`].
@@ -40,7 +38,7 @@ pub fn scatter_rows(
         .that(x.cols == y.cols && x.rows <= y.rows, "x is larger than y")
         .words("rows", rows, x.rows)
         .done()?;
-    let params = Params { n: x.rows as u32, cols4: (x.cols / 4) as u32, pad: [0; 2] };
+    let params = Params { n: x.rows as u32, cols4: (x.cols / 4) as u32, pad0: 0, pad1: 0 };
     let shape = Shape {
         overrides: &[("WG", WG)],
         groups: groups((x.rows * x.cols / 4).div_ceil(WG as usize)),

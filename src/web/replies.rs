@@ -94,7 +94,7 @@ pub struct Head {
 pub fn info(state: &State) -> Info {
     let model = &state.engine.model;
     Info {
-        model: model.config.name.clone(),
+        model: state.name.clone(),
         model_hash: model.base_hash.clone(),
         parameters: model.parameters(),
         device: model.device.kind(),

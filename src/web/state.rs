@@ -26,6 +26,8 @@ pub struct State {
     pub engine: Engine,
     /// Examples and versions.
     pub learner: Learner<WebStore>,
+    /// The model's name as people know it: its file's, without the ending.
+    pub name: String,
     /// Why this device was taken.
     pub reason: String,
     /// What a person should know since the page was loaded.
@@ -51,7 +53,8 @@ impl State {
         let model = Model::load(&device, source, on_progress).await?;
         let learner = Learner::open(store, Box::new(|| now_ms() as u64), seed).await?;
         let warnings = learner.warnings().to_vec();
-        let mut state = State { engine: Engine::new(model), learner, reason, warnings };
+        let name = source.name().trim_end_matches(".gguf").to_string();
+        let mut state = State { engine: Engine::new(model), learner, name, reason, warnings };
         state.serve_head().await?;
         Ok(state)
     }

@@ -38,7 +38,7 @@ fn build_engine() -> Outcome {
     let wasm = root().join(target).join(TARGET).join("web/apprentice.wasm");
     let out = root().join("www/public/engine");
     let mut bindgen = Bindgen::new();
-    bindgen.input_path(wasm).typescript(true);
+    bindgen.input_path(wasm).typescript(true).omit_default_module_path(false);
     let told = |e| format!("wasm-bindgen failed: {e:#}");
     bindgen.web(true).map_err(told)?.generate(&out).map_err(told)?;
     let bytes = fs::metadata(out.join("apprentice_bg.wasm")).map_or(0, |meta| meta.len());

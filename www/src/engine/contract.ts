@@ -63,6 +63,8 @@ export interface Info {
   head: string | null;
   /** Tokens. */
   context: number;
+  /** What a person should know since the page was loaded: damage that was healed, doubts. */
+  warnings: string[];
 }
 
 export interface ChatOptions {
@@ -77,7 +79,11 @@ export interface ChatResult {
   text: string;
   stop_reason: "stop" | "length" | "cancelled";
   prompt_tokens: number;
+  /** Prompt tokens whose keys were still in the cache. */
+  reused_tokens: number;
   generated_tokens: number;
+  /** New prompt tokens a second. */
+  prefill_tokens_per_s: number;
   decode_tokens_per_s: number;
 }
 
@@ -95,13 +101,17 @@ export interface Lesson {
 export interface TeachResult {
   added: number;
   duplicates: number;
+  /** Earlier lessons whose prompt has another answer now. */
+  replaced: number;
   total: number;
 }
 
 export interface LearnOptions {
   steps_max?: number;
-  /** Items drawn from each suite; all where it is absent. */
+  /** Items drawn from each suite; where it is absent all, or 40 on the CPU. */
   sample?: number;
+  /** Peak learning rate. */
+  lr?: number;
 }
 
 /** The four stages of a cycle, in order. */
@@ -122,17 +132,36 @@ export type LearnEvent =
       total: number;
       seconds_left: number;
     }
-  | { type: "suite"; suite: string; done: number; total: number };
+  | {
+      type: "suite";
+      suite: SuiteName;
+      /** The share of the way to the candidate that is examined; 0 is HEAD. */
+      scale: number;
+      done: number;
+      total: number;
+    };
 
-/** A suite's score before and after: a share of 1; the language suite is in nats a token. */
+/** What a candidate is examined in. */
+export type SuiteName =
+  | "taught"
+  | "rephrased"
+  | "documents"
+  | "kept"
+  | "kept_documents"
+  | "core"
+  | "language"
+  | "refusals";
+
+/** A suite's score before and after: a share of 1; language and documents are in nats a token. */
 export interface SuiteScore {
   before: number;
   after: number;
   n: number;
+  /** One-sided: that what was taught gained nothing, that the rest lost nothing. Small is proof. */
   p: number | null;
 }
 
-export type Suites = Record<string, SuiteScore>;
+export type Suites = Partial<Record<SuiteName, SuiteScore>>;
 
 export type Verdict = "promoted" | "held" | "rejected";
 
@@ -171,6 +200,8 @@ export interface Example {
   created_ms: number;
   uses: number;
   learned: boolean;
+  /** Why it is kept out of training, if it is. */
+  set_aside: string | null;
 }
 
 /** A loaded engine. One of chat and learn at a time: the worker sees to it. */

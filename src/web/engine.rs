@@ -1,0 +1,144 @@
+//! The class `Engine` of `engine/apprentice.js`: arguments in, one call at a time, replies and errors out.
+//!
+//! It knows shapes and who may run when; what is done is in `state`. Invariant: every failure reaches the page as
+//! an `Error` with one line, and a call that fails leaves the engine ready for the next.
+
+use super::loan::{Loan, Place};
+use super::replies::{Head, Progress, examples, info, versions};
+use super::requests::{ChatRequest, LearnRequest, Lesson, LoadRequest};
+use super::source::{JsSource, WebSource};
+use super::state::State;
+use super::value::{read, tell, write};
+use crate::error::Error;
+use crate::format::message::Message;
+use crate::learn::report::Event;
+use crate::learn::suite::Suites;
+use crate::model::generate::Cancel;
+use crate::store::web::{JsStore, WebStore};
+use js_sys::Function;
+use std::cell::Cell;
+use wasm_bindgen::prelude::*;
+
+/// A model that answers and learns.
+#[wasm_bindgen]
+pub struct Engine {
+    state: Place<State>,
+    cancel: Cancel,
+    /// The seed of the next answer that the page gives none: another each time.
+    seed: Cell<u64>,
+}
+
+#[wasm_bindgen]
+impl Engine {
+    /// Loads a model from the page's file and opens the page's store. `options`: `{device, seed?}`.
+    pub async fn load(
+        source: JsSource,
+        store: JsStore,
+        options: JsValue,
+        on_progress: Function,
+    ) -> Result<Engine, JsError> {
+        console_error_panic_hook::set_once();
+        let request: LoadRequest = read("options", options)?;
+        let mut told = |phase, done, total| {
+            tell(&on_progress, &Progress { phase, done, total });
+        };
+        let mut source = WebSource(source);
+        let (store, seed) = (WebStore::new(store), request.seed);
+        let state = State::load(&mut source, store, request.device()?, seed, &mut told).await?;
+        let cancel = state.engine.cancel.clone();
+        Ok(Engine { state: Place::new(state), cancel, seed: Cell::new(seed) })
+    }
+
+    /// What runs, and where: `Info`.
+    pub fn info(&self) -> Result<JsValue, JsError> {
+        write(&info(&*self.state()?))
+    }
+
+    /// Answers a conversation; `on_token` gets the text piece by piece. Gives a `ChatResult`.
+    pub async fn chat(
+        &self,
+        messages: JsValue,
+        options: JsValue,
+        on_token: Function,
+    ) -> Result<JsValue, JsError> {
+        let messages: Vec<Message> = read("messages", messages)?;
+        let request: ChatRequest = read("options", options)?;
+        let sampling = request.sampling(self.seed.replace(self.seed.get().wrapping_add(1)))?;
+        let mut state = self.start()?;
+        let mut on_text = |text: &str| tell(&on_token, text);
+        let tokens_max = request.tokens_max();
+        write(&state.chat(&messages, tokens_max, &sampling, &mut on_text).await?)
+    }
+
+    /// Keeps lessons for the next cycle: all of them or none. Gives a `TeachResult`.
+    pub async fn teach(&self, lessons: JsValue) -> Result<JsValue, JsError> {
+        let lessons: Vec<Lesson> = read("lessons", lessons)?;
+        let mut new = Vec::new();
+        for lesson in lessons {
+            new.extend(lesson.examples()?);
+        }
+        write(&self.state()?.learner.teach(new).await?)
+    }
+
+    /// Runs a learning cycle; `on_event` gets `LearnEvent`s. Gives a `CycleReport`.
+    pub async fn learn(&self, options: JsValue, on_event: Function) -> Result<JsValue, JsError> {
+        let request: LearnRequest = read("options", options)?;
+        let mut state = self.start()?;
+        let options = request.options(state.engine.model.device.is_cpu())?;
+        let mut told = |event: Event| {
+            // Warnings stay in `info`, and the verdict is the reply.
+            if !matches!(event, Event::Warning { .. } | Event::Verdict { .. }) {
+                tell(&on_event, &event);
+            }
+        };
+        write(&state.learn(&options, &mut told).await?)
+    }
+
+    /// The versions, the newest first: `Version[]`.
+    pub async fn log(&self) -> Result<JsValue, JsError> {
+        write(&versions(&*self.state()?))
+    }
+
+    /// Puts HEAD back to a version, to `"base"`, or (without one) to its parent. Gives `{head}`.
+    pub async fn rollback(&self, version: Option<String>) -> Result<JsValue, JsError> {
+        let head = self.state()?.rollback(version.as_deref()).await?;
+        write(&Head { head })
+    }
+
+    /// The stored examples, the oldest first: `Example[]`.
+    pub async fn examples(&self) -> Result<JsValue, JsError> {
+        write(&examples(&*self.state()?))
+    }
+
+    /// Forgets an example and every version that saw it.
+    pub async fn delete_example(&self, id: String) -> Result<(), JsError> {
+        Ok(self.state()?.delete_example(&id).await?)
+    }
+
+    /// Takes other suites than the built-in ones, each as JSON lines.
+    pub fn set_suites(&self, core: &str, language: &str, refusals: &str) -> Result<(), JsError> {
+        let suites = Suites::parse(core, language, refusals)?;
+        self.state()?.replace(|state| state.with_suites(suites));
+        Ok(())
+    }
+
+    /// Stops the answer or the cycle that runs.
+    pub fn stop(&self) {
+        self.cancel.raise();
+    }
+}
+
+impl Engine {
+    /// The state, for one call.
+    fn state(&self) -> Result<Loan<'_, State>, Error> {
+        let busy = || Error::Misuse("the engine is busy with another call".into());
+        self.state.take().ok_or_else(busy)
+    }
+
+    /// The state, for a call that `stop` may end: an earlier `stop` does not count.
+    fn start(&self) -> Result<Loan<'_, State>, Error> {
+        let state = self.state()?;
+        self.cancel.lower();
+        Ok(state)
+    }
+}

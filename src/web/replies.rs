@@ -1,0 +1,154 @@
+//! What the page gets, in the page's shapes.
+//!
+//! It knows no JavaScript: serde writes these. Invariant: the fields are those of `www/src/engine/contract.ts`.
+
+use super::state::State;
+use crate::learn::example::{Content, Example, Kind};
+use crate::learn::gate::{SuiteKind, SuiteReport};
+use crate::learn::version::Version;
+use crate::model::generate::StopReason;
+use serde::Serialize;
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+/// How far loading has come, in bytes.
+#[derive(Serialize)]
+pub struct Progress {
+    /// What is done.
+    pub phase: &'static str,
+    /// Bytes done.
+    pub done: u64,
+    /// Bytes in all.
+    pub total: u64,
+}
+
+/// What runs, and where.
+#[derive(Serialize)]
+pub struct Info {
+    model: String,
+    model_hash: String,
+    parameters: u64,
+    device: &'static str,
+    adapter: String,
+    tier: &'static str,
+    reason: String,
+    head: Option<String>,
+    context: usize,
+    warnings: Vec<String>,
+}
+
+/// An answer with its numbers.
+#[derive(Serialize)]
+pub struct Answer {
+    /// The whole text.
+    pub text: String,
+    /// Why it ended.
+    pub stop_reason: StopReason,
+    /// Tokens of the conversation.
+    pub prompt_tokens: usize,
+    /// Of these, tokens that were still in the cache.
+    pub reused_tokens: usize,
+    /// Tokens of the answer.
+    pub generated_tokens: usize,
+    /// New prompt tokens a second.
+    pub prefill_tokens_per_s: f64,
+    /// Answer tokens a second, the first one not counted.
+    pub decode_tokens_per_s: f64,
+}
+
+/// One version of the history.
+#[derive(Serialize)]
+pub struct VersionEntry {
+    id: String,
+    parent: Option<String>,
+    created_ms: u64,
+    head: bool,
+    note: String,
+    examples: Vec<String>,
+    suites: BTreeMap<SuiteKind, SuiteReport>,
+    scale: f32,
+}
+
+/// One stored example.
+#[derive(Serialize)]
+pub struct ExampleEntry {
+    id: String,
+    kind: Kind,
+    prompt: String,
+    answer: String,
+    text: String,
+    source: String,
+    created_ms: u64,
+    uses: u32,
+    learned: bool,
+    set_aside: Option<String>,
+}
+
+/// HEAD after a move.
+#[derive(Serialize)]
+pub struct Head {
+    /// The version; none is the base model.
+    pub head: Option<String>,
+}
+
+/// What runs now.
+pub fn info(state: &State) -> Info {
+    let model = &state.engine.model;
+    Info {
+        model: state.name.clone(),
+        model_hash: model.base_hash.clone(),
+        parameters: model.parameters(),
+        device: model.device.kind(),
+        adapter: model.device.adapter_name(),
+        tier: model.device.tier().map_or("", |tier| tier.name()),
+        reason: state.reason.clone(),
+        head: state.head().map(|version| version.id.clone()),
+        context: model.context(),
+        warnings: state.warnings.clone(),
+    }
+}
+
+/// The history, the newest version first.
+pub fn versions(state: &State) -> Vec<VersionEntry> {
+    let head = state.head().map(|version| version.id.clone());
+    let entry = |version: &Version| VersionEntry {
+        id: version.id.clone(),
+        parent: version.parent.clone(),
+        created_ms: version.created_ms,
+        head: head.as_ref() == Some(&version.id),
+        note: version.note.clone(),
+        examples: version.examples.clone(),
+        suites: version.suites.clone(),
+        scale: version.scale,
+    };
+    state.learner.versions().into_iter().rev().map(entry).collect()
+}
+
+/// The examples, the oldest first.
+pub fn examples(state: &State) -> Vec<ExampleEntry> {
+    let learner = &state.learner;
+    let held = learner.quarantined();
+    let set_aside: HashMap<&str, &str> =
+        held.iter().map(|(example, held)| (example.id.as_str(), held.reason.as_str())).collect();
+    let pending: HashSet<&str> = learner.pending().iter().map(|e| e.id.as_str()).collect();
+    let entry = |example: &Example| {
+        let (prompt, answer) = example.content.question_answer().unwrap_or_default();
+        let text = match &example.content {
+            Content::Text(text) => text.clone(),
+            Content::Chat(_) => String::new(),
+        };
+        let reason = set_aside.get(example.id.as_str());
+        ExampleEntry {
+            id: example.id.clone(),
+            kind: example.kind,
+            prompt: prompt.into(),
+            answer: answer.into(),
+            text,
+            source: example.source.clone(),
+            created_ms: example.created_ms,
+            uses: example.uses,
+            learned: reason.is_none() && !pending.contains(example.id.as_str()),
+            set_aside: reason.map(|reason| reason.to_string()),
+        }
+    };
+    learner.examples().into_iter().map(entry).collect()
+}

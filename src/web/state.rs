@@ -1,0 +1,162 @@
+//! The engine and the learner behind the page: what a call works with while it runs.
+//!
+//! It knows no JavaScript values. Invariant: the adapter in place is HEAD's, or none where HEAD belongs to another
+//! base model, which is then told in a warning.
+
+use super::replies::Answer;
+use crate::device::{Device, DeviceChoice};
+use crate::error::Error;
+use crate::format::message::Message;
+use crate::format::source::Source;
+use crate::learn::engine::Engine;
+use crate::learn::learner::Learner;
+use crate::learn::report::{CycleReport, Event, LearnOptions};
+use crate::learn::student::Student;
+use crate::learn::suite::Suites;
+use crate::learn::version::Version;
+use crate::model::Model;
+use crate::model::generate::Progress;
+use crate::model::sampler::Sampling;
+use crate::model::weights::OnProgress;
+use crate::store::web::WebStore;
+
+/// Everything that a call may need.
+pub struct State {
+    /// The model, its device and its trainer.
+    pub engine: Engine,
+    /// Examples and versions.
+    pub learner: Learner<WebStore>,
+    /// The model's name as people know it: its file's, without the ending.
+    pub name: String,
+    /// Why this device was taken.
+    pub reason: String,
+    /// What a person should know since the page was loaded.
+    pub warnings: Vec<String>,
+}
+
+/// Milliseconds since 1970.
+pub fn now_ms() -> f64 {
+    js_sys::Date::now()
+}
+
+impl State {
+    /// Opens a device, loads the model onto it, and puts HEAD in place.
+    pub async fn load(
+        source: &mut dyn Source,
+        store: WebStore,
+        choice: DeviceChoice,
+        seed: u64,
+        on_progress: &mut OnProgress<'_>,
+    ) -> Result<State, Error> {
+        let device = Device::open(choice).await?;
+        let reason = reason(choice, &device);
+        let model = Model::load(&device, source, on_progress).await?;
+        let learner = Learner::open(store, Box::new(|| now_ms() as u64), seed).await?;
+        let warnings = learner.warnings().to_vec();
+        let name = source.name().trim_end_matches(".gguf").to_string();
+        let mut state = State { engine: Engine::new(model), learner, name, reason, warnings };
+        state.serve_head().await?;
+        Ok(state)
+    }
+
+    /// The version that answers; none is the base model.
+    pub fn head(&self) -> Option<&Version> {
+        self.learner.head().filter(|head| head.base_hash == self.engine.model.base_hash)
+    }
+
+    /// Puts HEAD's adapter in place.
+    pub async fn serve_head(&mut self) -> Result<(), Error> {
+        let adapter = match self.head() {
+            Some(head) => Some(self.learner.adapter_of(head).await?),
+            None => None,
+        };
+        if let (None, Some(head)) = (&adapter, self.learner.head()) {
+            let text = "belongs to another base model; the base model answers";
+            self.warnings.push(format!("version {} {text}", head.id));
+        }
+        self.engine
+            .use_adapter(adapter.as_ref())
+            .await
+            .map_err(crate::learn::learner::LearnError::from)?;
+        Ok(())
+    }
+
+    /// Answers a conversation; `on_text` hears the text as it comes and says whether to go on.
+    pub async fn chat(
+        &mut self,
+        messages: &[Message],
+        tokens_max: usize,
+        sampling: &Sampling,
+        on_text: &mut dyn FnMut(&str) -> bool,
+    ) -> Result<Answer, Error> {
+        let prompt = self.engine.prompt(messages)?;
+        let cancel = self.engine.cancel.clone();
+        let began_ms = now_ms();
+        let mut prefilled_ms = began_ms;
+        let mut on_progress = |progress: Progress<'_>| match progress {
+            Progress::Prefilled => {
+                prefilled_ms = now_ms();
+                true
+            }
+            Progress::Text(text) => text.is_empty() || on_text(text),
+        };
+        let model = &mut self.engine.model;
+        let generation =
+            model.generate(&prompt, tokens_max, sampling, &cancel, &mut on_progress).await?;
+        let rate = |tokens: usize, ms: f64| tokens as f64 * 1000.0 / ms.max(1.0);
+        let generated_tokens = generation.tokens.len();
+        let new_tokens = generation.prompt_tokens - generation.reused_tokens;
+        Ok(Answer {
+            text: generation.text.trim().to_string(),
+            stop_reason: generation.stop_reason,
+            prompt_tokens: generation.prompt_tokens,
+            reused_tokens: generation.reused_tokens,
+            generated_tokens,
+            prefill_tokens_per_s: rate(new_tokens, prefilled_ms - began_ms),
+            decode_tokens_per_s: rate(generated_tokens.saturating_sub(1), now_ms() - prefilled_ms),
+        })
+    }
+
+    /// Runs a cycle; `on_event` hears what happens.
+    pub async fn learn(
+        &mut self,
+        options: &LearnOptions,
+        on_event: &mut dyn FnMut(Event),
+    ) -> Result<CycleReport, Error> {
+        let warnings = &mut self.warnings;
+        let mut events = |event: Event| {
+            if let Event::Warning { message } = &event {
+                warnings.push(message.clone());
+            }
+            on_event(event);
+        };
+        Ok(self.learner.learn(&mut self.engine, options, &mut events).await?)
+    }
+
+    /// Puts HEAD back; see `Learner::rollback`.
+    pub async fn rollback(&mut self, version: Option<&str>) -> Result<Option<String>, Error> {
+        Ok(self.learner.rollback(&mut self.engine, version).await?)
+    }
+
+    /// Forgets an example, and with it the versions that saw it.
+    pub async fn delete_example(&mut self, id: &str) -> Result<(), Error> {
+        if self.learner.delete_example(id).await?.head_moved {
+            self.serve_head().await?;
+        }
+        Ok(())
+    }
+
+    /// Takes other suites for the gate.
+    pub fn with_suites(self, suites: Suites) -> State {
+        State { learner: self.learner.with_suites(suites), ..self }
+    }
+}
+
+fn reason(choice: DeviceChoice, device: &Device) -> String {
+    let text = match (choice, device.is_cpu()) {
+        (DeviceChoice::Auto, true) => "this browser offers no hardware GPU",
+        (DeviceChoice::Auto, false) => "this browser offers a hardware GPU",
+        (DeviceChoice::Cpu | DeviceChoice::Gpu, _) => "it was asked for",
+    };
+    text.into()
+}

@@ -90,8 +90,7 @@ impl School {
     }
 
     fn learn(&mut self, options: &LearnOptions) -> CycleReport {
-        let report =
-            block_on(self.learner.learn(&mut self.engine, options, &mut |_| {})).unwrap();
+        let report = block_on(self.learner.learn(&mut self.engine, options, &mut |_| {})).unwrap();
         println!("{:?} at {}: {}", report.verdict, report.scale, report.reason);
         report
     }

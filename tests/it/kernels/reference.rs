@@ -54,7 +54,7 @@ pub fn attention(q: &[f64], k: &[f64], v: &[f64], spans: &[u32], s: Heads) -> (V
         let scores: Vec<f64> = keys.iter().copied().map(score).collect();
         let total: f64 = scores.iter().map(|score| score.exp()).sum();
         let mut sum = vec![0.0; s.hd];
-        for (key, score) in keys.zip(&scores) {
+        for (key, score) in keys.into_iter().zip(&scores) {
             for (sum, v) in sum.iter_mut().zip(&v[row(key)]) {
                 *sum += score.exp() / total * v;
             }

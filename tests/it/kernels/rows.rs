@@ -1,4 +1,4 @@
-//! What works on rows and elements: add, swiglu, rms_norm, rope.
+//! What works on rows and elements: add, swiglu, rms_norm, rope, scatter_rows.
 
 use super::harness::{Case, Devices, Expect, Slot, check_all, floats, wide};
 use super::reference;
@@ -149,4 +149,31 @@ fn rotations_agree() {
         }));
     }
     check_all(&Devices::open(), cases);
+}
+
+/// Every second row of y gets a row of x, in another order; the others stay.
+pub fn scatter_case(n: usize, cols: usize) -> Case {
+    let mut random = Random((n + cols) as u64);
+    let rows: Vec<u32> = (0..n).map(|i| 2 * ((i * 7 + 3) % n) as u32).collect();
+    let (x, y) = (floats(&mut random, n * cols), floats(&mut random, 2 * n * cols));
+    let mut expected = wide(&y);
+    for (i, row) in rows.iter().enumerate() {
+        expected[*row as usize * cols..][..cols].copy_from_slice(&wide(&x[i * cols..][..cols]));
+    }
+    let slots = vec![
+        Slot::input("x", n, cols, &x),
+        Slot::words("rows", &rows),
+        Slot::inout("y", 2 * n, cols, &y, Expect::Floats(expected)),
+    ];
+    Case::new(format!("scatter_rows {n} x {cols}"), slots, |rec, b| {
+        kernels::scatter_rows(rec, &b.t[0], &b.t[1].view, &b.t[2])
+    })
+    .tolerance(0.0, 0.0)
+}
+
+#[test]
+fn scatter_rows_agrees() {
+    // 7 does not divide these, so the order is a permutation.
+    let cases = [(1, 4), (5, 4), (65, 12), (128, 576)].map(|(n, cols)| scatter_case(n, cols));
+    check_all(&Devices::open(), cases.into());
 }

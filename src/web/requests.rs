@@ -113,7 +113,7 @@ impl LearnRequest {
         options.steps_max = self.steps_max.or(options.steps_max);
         options.sample = self.sample.or(options.sample);
         if let Some(lr) = self.lr {
-            if !(lr > 0.0) {
+            if lr.is_nan() || lr <= 0.0 {
                 return Err(Error::Misuse("the learning rate must be above 0".into()));
             }
             options.recipe.lr = lr;

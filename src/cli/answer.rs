@@ -1,4 +1,6 @@
 //! `apprentice complete` and `apprentice chat`: one answer, or a conversation.
+//!
+//! HEAD answers unless an adapter or the base is asked for. Text streams to standard output as it comes.
 
 use super::{Common, context, output};
 use crate::error::Error;

@@ -51,9 +51,20 @@ pub async fn bench(common: &Common, args: BenchArgs) -> Result<(), Error> {
         return output::json(&result);
     }
     let number = |value: &Value| format!("{:9.1}", value.as_f64().unwrap_or(f64::NAN));
-    output::line(&format!("{} on {} ({})", engine.model.config.name, device.kind(), device.adapter_name()))?;
-    output::line(&format!("prefill  {} tokens/s", number(&result["generation"]["prefill_tokens_per_s"])))?;
-    output::line(&format!("decode   {} tokens/s", number(&result["generation"]["decode_tokens_per_s"])))?;
+    output::line(&format!(
+        "{} on {} ({})",
+        engine.model.config.name,
+        device.kind(),
+        device.adapter_name()
+    ))?;
+    output::line(&format!(
+        "prefill  {} tokens/s",
+        number(&result["generation"]["prefill_tokens_per_s"])
+    ))?;
+    output::line(&format!(
+        "decode   {} tokens/s",
+        number(&result["generation"]["decode_tokens_per_s"])
+    ))?;
     output::line(&format!("training {} tokens/s", number(&result["training"]["tokens_per_s"])))?;
     output::line(&format!(
         "a decoded token: {} dispatches, {} submits, {:.1} MB bound; peak {} MiB",

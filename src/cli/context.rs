@@ -1,4 +1,6 @@
 //! From arguments to things: the device, the model in its place, the home folder.
+//!
+//! It decides only where files lie. Invariant: an adapter's folder gets its names when both files are whole.
 
 use super::{Common, output};
 use crate::device::Device;
@@ -20,8 +22,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 pub const DEFAULT_MODEL: &str = "SmolLM2-135M-Instruct.Q4_1.gguf";
 
 fn folders() -> Result<ProjectDirs, Error> {
-    ProjectDirs::from("", "", "apprentice")
-        .ok_or_else(|| Error::Misuse("this user has no home folder; give --home and --model".into()))
+    ProjectDirs::from("", "", "apprentice").ok_or_else(|| {
+        Error::Misuse("this user has no home folder; give --home and --model".into())
+    })
 }
 
 /// The model's path: `--model`, else the default one in the cache folder.
@@ -31,7 +34,8 @@ pub fn model_path(common: &Common) -> Result<PathBuf, Error> {
     }
     let path = folders()?.cache_dir().join(DEFAULT_MODEL);
     if !path.exists() {
-        let text = "the default model is not here yet; run `cargo xtask model`, or give --model FILE";
+        let text =
+            "the default model is not here yet; run `cargo xtask model`, or give --model FILE";
         return Err(Error::Misuse(text.into()));
     }
     Ok(path)
@@ -86,10 +90,8 @@ pub fn read_adapter(model: &Model, folder: &Path) -> Result<Adapter, Error> {
         let path = folder.join(name);
         fs::read(&path).map_err(|error| Error::file(&path, &error))
     };
-    let adapter = PeftAdapter::read(
-        &read("adapter_config.json")?,
-        &read("adapter_model.safetensors")?,
-    )?;
+    let adapter =
+        PeftAdapter::read(&read("adapter_config.json")?, &read("adapter_model.safetensors")?)?;
     Ok(peft::from_peft(&model.config, &adapter)?)
 }
 

@@ -10,6 +10,7 @@ mod devices;
 mod learning;
 mod output;
 mod perplexity;
+pub mod synth;
 mod train;
 mod versions;
 

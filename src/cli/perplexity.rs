@@ -62,5 +62,8 @@ pub async fn perplexity(common: &Common, args: PerplexityArgs) -> Result<(), Err
     if common.json {
         return output::json(&json!({ "perplexity": nll.exp(), "nll": nll, "tokens": n }));
     }
-    output::line(&format!("perplexity {:.4} (NLL {nll:.5} nats a token over {n} tokens)", nll.exp()))
+    output::line(&format!(
+        "perplexity {:.4} (NLL {nll:.5} nats a token over {n} tokens)",
+        nll.exp()
+    ))
 }

@@ -128,9 +128,7 @@ pub async fn train(common: &Common, args: TrainArgs) -> Result<(), Error> {
     let examples = args.load(&engine)?;
     let start = match &args.adapter {
         Some(folder) => context::read_adapter(&engine.model, folder)?,
-        None => {
-            LoraLayout::new(&engine.model.config, args.rank).fresh(args.alpha, common.seed)
-        }
+        None => LoraLayout::new(&engine.model.config, args.rank).fresh(args.alpha, common.seed),
     };
     engine.model.set_adapter(Some(&start))?;
     let layout = LoraLayout::new(&engine.model.config, start.rank);

@@ -1,4 +1,6 @@
 //! `apprentice log`, `rollback`, `export` and `import`: the history of versions.
+//!
+//! It shows and moves what `learn` keeps; an imported adapter becomes HEAD only by a rollback to it.
 
 use super::{Common, context, output};
 use crate::error::Error;
@@ -38,8 +40,8 @@ pub async fn log(common: &Common) -> Result<(), Error> {
     for version in learner.versions().into_iter().rev() {
         let is_head = head.as_ref() == Some(&version.id);
         if common.json {
-            let mut line = serde_json::to_value(version)
-                .map_err(|error| Error::Output(error.to_string()))?;
+            let mut line =
+                serde_json::to_value(version).map_err(|error| Error::Output(error.to_string()))?;
             line["head"] = json!(is_head);
             output::json(&line)?;
             continue;
@@ -87,7 +89,9 @@ pub async fn export(common: &Common, args: ExportArgs) -> Result<(), Error> {
     let engine = context::engine(common).await?;
     context::write_adapter(&engine.model, &adapter, &args.out)?;
     if common.json {
-        return output::json(&json!({ "out": args.out, "rank": adapter.rank, "alpha": adapter.alpha }));
+        return output::json(
+            &json!({ "out": args.out, "rank": adapter.rank, "alpha": adapter.alpha }),
+        );
     }
     output::line(&format!("adapter of rank {} in {}", adapter.rank, args.out.display()))
 }

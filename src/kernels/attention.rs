@@ -5,11 +5,10 @@
 
 use super::lanes;
 use super::launch::{Checks, groups, params};
-use super::parallel::for_each_chunk_pair_mut;
+use super::parallel::{Operand, for_each_chunk_pair_mut, matrix_product_here};
 use crate::device::{Access, CpuCall, DeviceError, KernelDef, Recording, Shape, View};
 use crate::tensor::Tensor;
 use multiversion::multiversion;
-use std::ops::Range;
 
 params! {
     rows: u32,
@@ -112,55 +111,154 @@ pub fn attention(
     rec.dispatch(&ATTENTION, &params, &views, &dispatch)
 }
 
+/// The keys lo..hi that a row sees, and the hole lo..hi among them that it does not.
+pub(super) type Span = [u32; 4];
+
+/// The score of a key in the hole: its probability is exactly zero.
+const HIDDEN: f32 = -1.0e30;
+
+/// Rows of a block on the CPU, whose scores are one matrix product a head.
+pub(super) const BLOCK: usize = 32;
+
 fn cpu(call: &CpuCall<'_>) {
     let p: Params = call.params();
-    let (heads, kv_heads) = (p.heads as usize, p.kv_heads as usize);
-    let n = p.rows as usize * heads;
-    let spans = call.input::<[u32; 4]>(3);
+    let (rows, heads, kv_heads) = (p.rows as usize, p.heads as usize, p.kv_heads as usize);
     let hd = AttentionShape::head_dim_of(p.scale);
     let (q, k, v) = (call.input::<f32>(0), call.input::<f32>(1), call.input::<f32>(2));
-    let o = &mut call.output::<f32>(4)[..n * hd];
-    let stats = &mut call.output::<f32>(5)[..n * 2];
-    for_each_chunk_pair_mut((o, hd), (stats, 2), |i, o, stats| {
-        let [lo, hi, hole_lo, hole_hi] = spans[i / heads].map(|key| key as usize);
-        // Two ranges: before the hole and after it.
-        let before = lo..hi.min(hole_lo.max(lo));
-        let ranges = if hole_lo < hole_hi { [before, hole_hi.max(lo)..hi] } else { [lo..hi, 0..0] };
-        let at = (i % heads) / (heads / kv_heads) * hd;
-        let keys = Keys { k: &k[at..], v: &v[at..], stride: kv_heads * hd, ranges };
-        stats[0] = attend(&q[i * hd..][..hd], &keys, p.scale, o);
-        stats[1] = 0.0;
+    let spans = &call.input::<Span>(3)[..rows];
+    let o = &mut call.output::<f32>(4)[..rows * heads * hd];
+    let stats = &mut call.output::<f32>(5)[..rows * heads * 2];
+    // A few rows (decoding) are many tasks by their heads; many rows are tasks by blocks.
+    if rows < 8 {
+        for_each_chunk_pair_mut((o, hd), (stats, 2), |i, o, stats| {
+            let (t, kv_head) = (i / heads, (i % heads) / (heads / kv_heads));
+            let keys = Keys { k, v, stride: kv_heads * hd, at: kv_head * hd };
+            stats[0] = attend(&q[i * hd..][..hd], &keys, spans[t], p.scale, o);
+            stats[1] = 0.0;
+        });
+        return;
+    }
+    let (o, stats) = ((o, BLOCK * heads * hd), (stats, BLOCK * heads * 2));
+    for_each_chunk_pair_mut(o, stats, |i, o, stats| {
+        let q = &q[i * BLOCK * heads * hd..];
+        let spans = &spans[i * BLOCK..(i * BLOCK + BLOCK).min(rows)];
+        for head in 0..heads {
+            let at = head / (heads / kv_heads) * hd;
+            let keys = Keys { k, v, stride: kv_heads * hd, at };
+            let block = Block { heads, head, hd, spans };
+            attend_block(&block, q, &keys, p.scale, o, stats);
+        }
     });
 }
 
-/// The keys of one head that a row sees.
+/// The keys of one head.
 struct Keys<'a> {
     k: &'a [f32],
     v: &'a [f32],
     stride: usize,
-    ranges: [Range<usize>; 2],
+    at: usize,
 }
 
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq", "x86_64+avx2+fma"))]
-fn attend(q: &[f32], keys: &Keys, scale: f32, o: &mut [f32]) -> f32 {
+fn attend(q: &[f32], keys: &Keys, span: Span, scale: f32, o: &mut [f32]) -> f32 {
     o.fill(0.0);
-    let hd = q.len();
-    let row = |key: usize| key * keys.stride..key * keys.stride + hd;
-    let seen = || keys.ranges.iter().flat_map(Range::clone);
-    let mut scores: Vec<f32> = Vec::with_capacity(keys.ranges[0].len() + keys.ranges[1].len());
-    for key in seen() {
+    let row = |key: usize| key * keys.stride + keys.at..key * keys.stride + keys.at + q.len();
+    let [lo, hi, ..] = span.map(|key| key as usize);
+    let mut scores: Vec<f32> = Vec::with_capacity(hi.saturating_sub(lo));
+    for key in lo..hi {
         scores.push(lanes::dot(q, &keys.k[row(key)]) * scale);
     }
-    if scores.is_empty() {
-        return -1.0e30;
+    hide(&mut scores, span);
+    let (share, lse) = softmax(&mut scores);
+    for (key, weight) in (lo..).zip(&scores) {
+        lanes::add_scaled(weight * share, &keys.v[row(key)], o);
     }
-    let peak = lanes::max(&scores);
-    for score in &mut scores {
+    lse
+}
+
+/// Gives the keys in the hole of a span no weight; the scores start at the span's first key.
+#[inline(always)]
+fn hide(scores: &mut [f32], [lo, hi, hole_lo, hole_hi]: Span) {
+    let (first, last) = (hole_lo.max(lo), hole_hi.min(hi));
+    if first < last {
+        scores[(first - lo) as usize..(last - lo) as usize].fill(HIDDEN);
+    }
+}
+
+/// Makes the scores e^(score - max); returns one over their sum (0 for none), and the log-sum-exp.
+#[inline(always)]
+fn softmax(scores: &mut [f32]) -> (f32, f32) {
+    if scores.is_empty() {
+        return (0.0, -1.0e30);
+    }
+    let peak = lanes::max(scores);
+    for score in scores.iter_mut() {
         *score = lanes::exp(*score - peak);
     }
-    let total = lanes::sum(&scores);
-    for (key, weight) in seen().zip(&scores) {
-        lanes::add_scaled(weight / total, &keys.v[row(key)], o);
+    let total = lanes::sum(scores);
+    (1.0 / total, peak + total.ln())
+}
+
+/// One head of a block of rows.
+pub(super) struct Block<'a, const N: usize> {
+    pub heads: usize,
+    pub head: usize,
+    pub hd: usize,
+    /// Each row's span: its first two numbers are lo and hi.
+    pub spans: &'a [[u32; N]],
+}
+
+impl<const N: usize> Block<'_, N> {
+    /// The first key that a row sees, and the one after the last.
+    pub fn keys(&self) -> (usize, usize) {
+        let seen = self.spans.iter().filter(|span| span[0] < span[1]);
+        let (lo, hi) =
+            seen.fold((u32::MAX, 0), |(lo, hi), span| (lo.min(span[0]), hi.max(span[1])));
+        (lo.min(hi) as usize, hi as usize)
     }
-    peak + total.ln()
+
+    /// This head of a matrix `[rows, heads * hd]`.
+    pub fn of<'m>(&self, matrix: &'m [f32]) -> Operand<'m> {
+        Operand::rows(&matrix[self.head * self.hd..], self.heads * self.hd)
+    }
+}
+
+fn attend_block(
+    block: &Block<'_, 4>,
+    q: &[f32],
+    keys: &Keys<'_>,
+    scale: f32,
+    o: &mut [f32],
+    stats: &mut [f32],
+) {
+    let (rows, heads, hd) = (block.spans.len(), block.heads, block.hd);
+    let (lo, hi) = block.keys();
+    let n = hi - lo;
+    let mut scores = vec![0.0; rows * n];
+    let from = |data: &'_ [f32]| -> usize { (lo * keys.stride + keys.at).min(data.len()) };
+    let k = Operand::rows(&keys.k[from(keys.k)..], keys.stride).t();
+    matrix_product_here([rows, n, hd], block.of(q), k, (&mut scores, n.max(1)), false, scale);
+    for (t, &span) in block.spans.iter().enumerate() {
+        let [first, last, ..] = span;
+        let row = &mut scores[t * n..(t + 1) * n];
+        let seen = if first < last { first as usize - lo..last as usize - lo } else { 0..0 };
+        hide(&mut row[seen.clone()], span);
+        let lse = normalize(row, seen.start, seen.end);
+        stats[2 * (t * heads + block.head)..][..2].copy_from_slice(&[lse, 0.0]);
+    }
+    let v = Operand::rows(&keys.v[from(keys.v)..], keys.stride);
+    let o = (&mut o[block.head * hd..], heads * hd);
+    matrix_product_here([rows, hd, n], Operand::rows(&scores, n), v, o, false, 1.0);
+}
+
+/// The probabilities of the scores first..last, zero for the others; returns the log-sum-exp.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq", "x86_64+avx2+fma"))]
+fn normalize(row: &mut [f32], first: usize, last: usize) -> f32 {
+    row[..first].fill(0.0);
+    row[last..].fill(0.0);
+    let (share, lse) = softmax(&mut row[first..last]);
+    for weight in &mut row[first..last] {
+        *weight *= share;
+    }
+    lse
 }

@@ -3,10 +3,10 @@
 //! forward: S = q kᵀ c, P = exp(S - LSE), o = P v, c = 1 / sqrt(hd)
 //! dv = Pᵀ do, dS = P (do vᵀ - D), dk = c dSᵀ q (Dao et al. 2022). Runs after `attention_dq`, which writes D.
 
-use super::AttentionShape;
+use super::attention::{AttentionShape, BLOCK, Block};
 use super::lanes;
 use super::launch::{Checks, groups, params};
-use super::parallel::for_each_chunk_pair_mut;
+use super::parallel::{Operand, for_each_chunk_pair_mut, matrix_product_here};
 use crate::device::{Access, CpuCall, DeviceError, KernelDef, Recording, Shape, View};
 use crate::tensor::Tensor;
 use multiversion::multiversion;
@@ -84,42 +84,83 @@ fn cpu(call: &CpuCall<'_>) {
     let n = p.rows as usize * kv_heads * hd;
     let (q, k, v) = (call.input::<f32>(0), call.input::<f32>(1), call.input::<f32>(2));
     let (d_o, stats) = (call.input::<f32>(3), call.input::<[f32; 2]>(4));
-    let key_spans = call.input::<[u32; 2]>(5);
+    let key_spans = &call.input::<[u32; 2]>(5)[..p.rows as usize];
     let (dk, dv) = (&mut call.output::<f32>(6)[..n], &mut call.output::<f32>(7)[..n]);
-    for_each_chunk_pair_mut((dk, hd), (dv, hd), |i, dk, dv| {
-        let at = i * hd..(i + 1) * hd;
-        let (k, v, span) = (&k[at.clone()], &v[at], key_spans[i / kv_heads]);
-        dk.fill(0.0);
-        dv.fill(0.0);
-        let share = heads / kv_heads;
-        for head in i % kv_heads * share..(i % kv_heads + 1) * share {
-            let rows = Rows { q, d_o, stats, heads, head, span };
-            gather(&rows, k, v, p.scale, dk, dv);
+    let chunk = BLOCK * kv_heads * hd;
+    for_each_chunk_pair_mut((dk, chunk), (dv, chunk), |i, dk, dv| {
+        let spans = &key_spans[i * BLOCK..(i * BLOCK + BLOCK).min(key_spans.len())];
+        let (k, v) = (&k[i * chunk..], &v[i * chunk..]);
+        for head in 0..heads {
+            let share = heads / kv_heads;
+            let keys = Block { heads: kv_heads, head: head / share, hd, spans };
+            let rows = Rows { q, d_o, stats, heads, head };
+            let grads = Grads { dk, dv, accumulate: head % share > 0 };
+            gather_block(&keys, k, v, &rows, p.scale, grads);
         }
     });
 }
 
-/// The rows of one head that see a key.
+/// One head of all rows.
 struct Rows<'a> {
     q: &'a [f32],
     d_o: &'a [f32],
     stats: &'a [[f32; 2]],
     heads: usize,
     head: usize,
-    span: [u32; 2],
 }
 
+/// What the block's keys have gathered; the first head of a group overwrites.
+struct Grads<'a> {
+    dk: &'a mut [f32],
+    dv: &'a mut [f32],
+    accumulate: bool,
+}
+
+fn gather_block(
+    keys: &Block<'_, 2>,
+    k: &[f32],
+    v: &[f32],
+    rows: &Rows<'_>,
+    scale: f32,
+    grads: Grads<'_>,
+) {
+    let (n, hd) = (keys.spans.len(), keys.hd);
+    // A key block's spans are of rows, so its `keys` are the rows that see any of it.
+    let (first, last) = keys.keys();
+    let m = last - first;
+    let stride = rows.heads * hd;
+    let from = (first * stride + rows.head * hd).min(rows.q.len());
+    let q = Operand::rows(&rows.q[from..], stride);
+    let d_o = Operand::rows(&rows.d_o[from..], stride);
+    // Scores and their gradients, a key a row: [n, m].
+    let (mut weights, mut ds) = (vec![0.0; n * m], vec![0.0; n * m]);
+    let wide = m.max(1);
+    matrix_product_here([n, m, hd], keys.of(k), q.t(), (&mut weights, wide), false, scale);
+    matrix_product_here([n, m, hd], keys.of(v), d_o.t(), (&mut ds, wide), false, 1.0);
+    let stats: Vec<[f32; 2]> =
+        (first..last).map(|row| rows.stats[row * rows.heads + rows.head]).collect();
+    for (s, &[t0, t1]) in keys.spans.iter().enumerate() {
+        let seen = if t0 < t1 { t0 as usize - first..t1 as usize - first } else { 0..0 };
+        let (weights, ds) = (&mut weights[s * m..(s + 1) * m], &mut ds[s * m..(s + 1) * m]);
+        for row in [&mut *weights, &mut *ds] {
+            row[..seen.start].fill(0.0);
+            row[seen.end..].fill(0.0);
+        }
+        score_grads(&stats[seen.clone()], &mut weights[seen.clone()], &mut ds[seen]);
+    }
+    let at = keys.head * hd;
+    let (dk, dv) = (&mut grads.dk[at..], &mut grads.dv[at..]);
+    let out = keys.heads * hd;
+    let (weights, ds) = (Operand::rows(&weights, m), Operand::rows(&ds, m));
+    matrix_product_here([n, hd, m], weights, d_o, (dv, out), grads.accumulate, 1.0);
+    matrix_product_here([n, hd, m], ds, q, (dk, out), grads.accumulate, scale);
+}
+
+/// Scores become P = e^(score - LSE), dP becomes dS = P (dP - D); a stat is a row's LSE and D.
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq", "x86_64+avx2+fma"))]
-fn gather(rows: &Rows, k: &[f32], v: &[f32], scale: f32, dk: &mut [f32], dv: &mut [f32]) {
-    let hd = k.len();
-    for row in rows.span[0] as usize..rows.span[1] as usize {
-        let index = row * rows.heads + rows.head;
-        let at = index * hd..(index + 1) * hd;
-        let (q, d_o) = (&rows.q[at.clone()], &rows.d_o[at]);
-        let [lse, d] = rows.stats[index];
-        let probability = lanes::exp(lanes::dot(q, k) * scale - lse);
-        let ds = probability * (lanes::dot(d_o, v) - d);
-        lanes::add_scaled(probability, d_o, dv);
-        lanes::add_scaled(ds * scale, q, dk);
+fn score_grads(stats: &[[f32; 2]], weights: &mut [f32], ds: &mut [f32]) {
+    for ((weight, ds), [lse, d]) in weights.iter_mut().zip(ds).zip(stats) {
+        *weight = lanes::exp(*weight - lse);
+        *ds = *weight * (*ds - d);
     }
 }

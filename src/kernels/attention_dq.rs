@@ -3,10 +3,10 @@
 //! forward: S = q kᵀ c, P = exp(S - LSE), o = P v, c = 1 / sqrt(hd)
 //! dP = do vᵀ, dS = P (dP - D), dq = c dS k (Dao et al. 2022)
 
-use super::AttentionShape;
+use super::attention::{AttentionShape, BLOCK, Block, Span};
 use super::lanes;
 use super::launch::{Checks, groups, params};
-use super::parallel::for_each_chunk_pair_mut;
+use super::parallel::{Operand, for_each_chunk_pair_mut, matrix_product_here};
 use crate::device::{Access, CpuCall, DeviceError, KernelDef, Recording, Shape, View};
 use crate::tensor::Tensor;
 use multiversion::multiversion;
@@ -78,54 +78,86 @@ pub fn attention_dq(
 
 fn cpu(call: &CpuCall<'_>) {
     let p: Params = call.params();
-    let (heads, kv_heads) = (p.heads as usize, p.kv_heads as usize);
-    let n = p.rows as usize * heads;
+    let (rows, heads, kv_heads) = (p.rows as usize, p.heads as usize, p.kv_heads as usize);
     let hd = AttentionShape::head_dim_of(p.scale);
     let (q, k, v) = (call.input::<f32>(0), call.input::<f32>(1), call.input::<f32>(2));
     let (o, d_o) = (call.input::<f32>(3), call.input::<f32>(4));
-    let spans = call.input::<[u32; 4]>(5);
-    let stats = &mut call.output::<f32>(6)[..n * 2];
-    let dq = &mut call.output::<f32>(7)[..n * hd];
-    for_each_chunk_pair_mut((dq, hd), (stats, 2), |i, dq, stats| {
-        let row = i * hd..(i + 1) * hd;
-        let at = (i % heads) / (heads / kv_heads) * hd;
-        let grad = RowGrad {
-            q: &q[row.clone()],
-            o: &o[row.clone()],
-            d_o: &d_o[row],
-            k: &k[at..],
-            v: &v[at..],
-            stride: kv_heads * hd,
-            // A row's span without its hole: training has no branches.
-            span: [spans[i / heads][0], spans[i / heads][1]],
-            scale: p.scale,
-        };
-        stats[1] = grad_row(&grad, stats[0], dq);
+    let spans = &call.input::<Span>(5)[..rows];
+    let stats = &mut call.output::<f32>(6)[..rows * heads * 2];
+    let dq = &mut call.output::<f32>(7)[..rows * heads * hd];
+    let (dq, stats) = ((dq, BLOCK * heads * hd), (stats, BLOCK * heads * 2));
+    for_each_chunk_pair_mut(dq, stats, |i, dq, stats| {
+        let start = i * BLOCK * heads * hd;
+        let spans = &spans[i * BLOCK..(i * BLOCK + BLOCK).min(rows)];
+        for head in 0..heads {
+            let at = head / (heads / kv_heads) * hd;
+            let block = Block { heads, head, hd, spans };
+            let (q, o, d_o) = (&q[start..], &o[start..], &d_o[start..]);
+            let inputs = Inputs { q, o, d_o, k, v, stride: kv_heads * hd, at };
+            grad_block(&block, &inputs, p.scale, dq, stats);
+        }
     });
 }
 
-/// What the gradient of one row and head is made of.
-struct RowGrad<'a> {
+/// The block's rows of q, o and d_o, and all keys, of which one head starts at `at` of each row.
+struct Inputs<'a> {
     q: &'a [f32],
     o: &'a [f32],
     d_o: &'a [f32],
     k: &'a [f32],
     v: &'a [f32],
     stride: usize,
-    span: [u32; 2],
+    at: usize,
+}
+
+fn grad_block(
+    block: &Block<'_, 4>,
+    inputs: &Inputs<'_>,
     scale: f32,
+    dq: &mut [f32],
+    stats: &mut [f32],
+) {
+    let (rows, heads, hd) = (block.spans.len(), block.heads, block.hd);
+    let (lo, hi) = block.keys();
+    let n = hi - lo;
+    let from = (lo * inputs.stride + inputs.at).min(inputs.k.len());
+    let k = Operand::rows(&inputs.k[from..], inputs.stride);
+    let v = Operand::rows(&inputs.v[from..], inputs.stride);
+    let (mut scores, mut ds) = (vec![0.0; rows * n], vec![0.0; rows * n]);
+    let stride = n.max(1);
+    matrix_product_here(
+        [rows, n, hd],
+        block.of(inputs.q),
+        k.t(),
+        (&mut scores, stride),
+        false,
+        scale,
+    );
+    matrix_product_here([rows, n, hd], block.of(inputs.d_o), v.t(), (&mut ds, stride), false, 1.0);
+    // Spans without their holes: training has no branches.
+    for (t, &[first, last, ..]) in block.spans.iter().enumerate() {
+        let at = (t * heads + block.head) * hd;
+        let stat = &mut stats[2 * (t * heads + block.head)..][..2];
+        stat[1] = inner(&inputs.d_o[at..at + hd], &inputs.o[at..at + hd]);
+        let seen = if first < last { first as usize - lo..last as usize - lo } else { 0..0 };
+        let ds = &mut ds[t * n..(t + 1) * n];
+        ds[..seen.start].fill(0.0);
+        ds[seen.end..].fill(0.0);
+        score_grads(&scores[t * n..][seen.clone()], [stat[0], stat[1]], &mut ds[seen]);
+    }
+    let dq = (&mut dq[block.head * hd..], heads * hd);
+    matrix_product_here([rows, hd, n], Operand::rows(&ds, n), k, dq, false, scale);
 }
 
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq", "x86_64+avx2+fma"))]
-fn grad_row(row: &RowGrad, lse: f32, dq: &mut [f32]) -> f32 {
-    dq.fill(0.0);
-    let d = lanes::dot(row.d_o, row.o);
-    for key in row.span[0] as usize..row.span[1] as usize {
-        let at = key * row.stride..key * row.stride + row.q.len();
-        let k = &row.k[at.clone()];
-        let probability = lanes::exp(lanes::dot(row.q, k) * row.scale - lse);
-        let ds = probability * (lanes::dot(row.d_o, &row.v[at]) - d);
-        lanes::add_scaled(ds * row.scale, k, dq);
+fn inner(a: &[f32], b: &[f32]) -> f32 {
+    lanes::dot(a, b)
+}
+
+/// dP becomes dS = P (dP - D), with P = e^(score - LSE); stat is LSE and D.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq", "x86_64+avx2+fma"))]
+fn score_grads(scores: &[f32], stat: [f32; 2], ds: &mut [f32]) {
+    for (ds, score) in ds.iter_mut().zip(scores) {
+        *ds = lanes::exp(score - stat[0]) * (*ds - stat[1]);
     }
-    d
 }

@@ -2,7 +2,7 @@
 //!
 //! loss = Σ q (log q - log p) in nats, unweighted; logits become (p - q) weight, the gradient with respect to them.
 
-use super::lanes;
+use super::lanes::{self, LANES};
 use super::launch::{Checks, WG, groups, params};
 use super::parallel::for_each_chunk_pair_mut;
 use super::softmax::peak_and_total;
@@ -69,12 +69,15 @@ fn diverge(teacher: &[f32], weight: f32, logits: &mut [f32]) -> f32 {
     let (q_peak, q_total) = peak_and_total(teacher);
     let (p_peak, p_total) = peak_and_total(logits);
     let (q_lse, p_lse) = (q_peak + q_total.ln(), p_peak + p_total.ln());
-    let mut divergence = 0.0;
-    for (logit, teacher) in logits.iter_mut().zip(teacher) {
-        let (q_score, p_score) = (teacher - q_lse, *logit - p_lse);
-        let q = lanes::exp(q_score);
-        divergence += q * (q_score - p_score);
-        *logit = (lanes::exp(p_score) - q) * weight;
+    // Summed in lanes: one f32 sum over a whole vocabulary loses the fifth digit.
+    let mut sums = [0f32; LANES];
+    for (logits, teacher) in logits.chunks_mut(LANES).zip(teacher.chunks(LANES)) {
+        for ((logit, teacher), sum) in logits.iter_mut().zip(teacher).zip(&mut sums) {
+            let (q_score, p_score) = (teacher - q_lse, *logit - p_lse);
+            let q = lanes::exp(q_score);
+            *sum += q * (q_score - p_score);
+            *logit = (lanes::exp(p_score) - q) * weight;
+        }
     }
-    divergence
+    lanes::sum_lanes(sums)
 }

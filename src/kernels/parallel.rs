@@ -71,14 +71,39 @@ impl<'a> Operand<'a> {
     }
 }
 
-/// `c = keep * c + by * a b` with `a [m, k]`, `b [k, n]` and `c [m, n]` row-major, `c_stride` elements a row.
+/// `c (+)= by * a b` with `a [m, k]`, `b [k, n]` and `c [m, n]` row-major, `c_stride` elements a row; on all threads
+/// where that pays.
 pub fn matrix_product(
+    dims: [usize; 3],
+    a: Operand<'_>,
+    b: Operand<'_>,
+    c: (&mut [f32], usize),
+    accumulate: bool,
+    by: f32,
+) {
+    product(dims, a, b, c, accumulate, by, threads(dims.iter().product()));
+}
+
+/// The same on this thread alone: for the inside of a task.
+pub fn matrix_product_here(
+    dims: [usize; 3],
+    a: Operand<'_>,
+    b: Operand<'_>,
+    c: (&mut [f32], usize),
+    accumulate: bool,
+    by: f32,
+) {
+    product(dims, a, b, c, accumulate, by, Parallelism::None);
+}
+
+fn product(
     [m, n, k]: [usize; 3],
     a: Operand<'_>,
     b: Operand<'_>,
     (c, c_stride): (&mut [f32], usize),
     accumulate: bool,
     by: f32,
+    threads: Parallelism,
 ) {
     if m == 0 || n == 0 {
         return;
@@ -117,7 +142,7 @@ pub fn matrix_product(
             false,
             false,
             false,
-            threads(m * n * k),
+            threads,
         );
     }
 }

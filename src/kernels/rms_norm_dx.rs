@@ -3,7 +3,7 @@
 //! forward: y = x g / rms with rms = sqrt(mean(x²) + eps)
 //! dx_j += g_j dy_j / rms - x_j (Σ_i dy_i g_i x_i) / (n rms³)
 
-use super::lanes;
+use super::lanes::{self, LANES};
 use super::launch::{Checks, WG, groups, params};
 use super::parallel::for_each_chunk_mut;
 use crate::device::{Access, CpuCall, DeviceError, KernelDef, Recording, Shape, View};
@@ -72,11 +72,13 @@ fn cpu(call: &CpuCall<'_>) {
 fn grad_row(x: &[f32], g: &[f32], dy: &[f32], eps: f32, dx: &mut [f32]) {
     let n = x.len() as f32;
     let scale = 1.0 / (lanes::dot(x, x) / n + eps).sqrt();
-    let mut products = 0.0;
-    for ((x, g), dy) in x.iter().zip(g).zip(dy) {
-        products += dy * g * x;
+    let mut products = [0f32; LANES];
+    for ((x, g), dy) in x.chunks(LANES).zip(g.chunks(LANES)).zip(dy.chunks(LANES)) {
+        for (((sum, x), g), dy) in products.iter_mut().zip(x).zip(g).zip(dy) {
+            *sum += dy * g * x;
+        }
     }
-    let pull = products * scale * scale * scale / n;
+    let pull = lanes::sum_lanes(products) * scale * scale * scale / n;
     for (((dx, x), g), dy) in dx.iter_mut().zip(x).zip(g).zip(dy) {
         *dx += g * dy * scale - x * pull;
     }

@@ -4,7 +4,7 @@
 //! when another adapter is put in place, and the model always serves what was put last.
 
 use super::student::{
-    AnswerOptions, Likelihood, Objective, Passage, StepReport, Student, StudentError,
+    AnswerOptions, Likelihood, Objective, Passage, Question, StepReport, Student, StudentError,
     StudentResult, TrainItem, TrainPlan,
 };
 use crate::format::chat::LearnedTurns;
@@ -70,7 +70,11 @@ impl Engine {
         let (tokens, counted) = match passage {
             Passage::Chat(messages) => {
                 let model = &self.model;
-                model.template.encode_for_training(&model.tokenizer, messages, LearnedTurns::Last)?
+                model.template.encode_for_training(
+                    &model.tokenizer,
+                    messages,
+                    LearnedTurns::Last,
+                )?
             }
             Passage::Text(text) => {
                 let tokens = self.model.tokenizer.encode(text, false);
@@ -185,15 +189,21 @@ impl Student for Engine {
 
     async fn score_choices(
         &mut self,
-        messages: &[Message],
-        choices: &[String],
-    ) -> StudentResult<Vec<Likelihood>> {
+        questions: &[Question],
+    ) -> StudentResult<Vec<Vec<Likelihood>>> {
         self.check_cancel()?;
-        let prompt = self.prompt(messages)?;
         let tokenizer = &self.model.tokenizer;
-        let choices = choices.iter().map(|choice| tokenizer.encode(choice, false)).collect();
-        let scores = self.model.score_choices(&[(prompt, choices)]).await?;
-        Ok(scores.into_iter().map(Likelihood::from).collect())
+        let mut encoded = Vec::with_capacity(questions.len());
+        for question in questions {
+            let choices = question.choices.iter().map(|choice| tokenizer.encode(choice, false));
+            encoded.push((self.prompt(&question.messages)?, choices.collect()));
+        }
+        let mut scores = self.model.score_choices(&encoded).await?.into_iter();
+        let of = |question: &Question| {
+            let n = question.choices.len();
+            scores.by_ref().take(n).map(Likelihood::from).collect()
+        };
+        Ok(questions.iter().map(of).collect())
     }
 
     async fn score_passages(&mut self, passages: &[Passage]) -> StudentResult<Vec<Likelihood>> {

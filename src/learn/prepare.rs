@@ -10,7 +10,7 @@ use super::keys::{base_key, drill_key, scores_key};
 use super::learner::{LearnResult, Learner, Quarantined, json};
 use super::recipe::{Drill, Lesson, OwnAnswer, drill, generic};
 use super::report::{Event, LearnOptions, Phase};
-use super::student::{Passage, Student};
+use super::student::{Passage, Question, Student};
 use super::suite::sample;
 use super::version::learned;
 use super::words::says;
@@ -163,8 +163,9 @@ impl<S: Store> Learner<S> {
             if own.is_empty() || says(&own, question, taught, None) {
                 continue;
             }
-            let scores = student.score_choices(&conversation, std::slice::from_ref(&own)).await?;
-            if scores.into_iter().map(per_token).sum::<f64>() >= CONFIDENT {
+            let asked = Question { messages: conversation, choices: vec![own.clone()] };
+            let scores = student.score_choices(&[asked]).await?;
+            if scores.into_iter().flatten().map(per_token).sum::<f64>() >= CONFIDENT {
                 let source = &example.source;
                 let reason = format!("{source}: \"{question}\": the model is sure of \"{own}\"");
                 found.push((example.id.clone(), reason));

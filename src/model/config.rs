@@ -1,4 +1,6 @@
-//! A model's shape, as its GGUF states it. Knows no devices.
+//! A model's shape, as its GGUF states it. It knows no devices.
+//!
+//! Invariant: a configuration that exists has passed `check`, so every kernel can run its shapes.
 
 use super::ModelError;
 use crate::format::gguf::Gguf;

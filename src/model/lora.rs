@@ -200,7 +200,8 @@ impl Lora {
 
     /// Reads the adapter back.
     pub async fn download(&self, device: &Device) -> Result<Adapter, DeviceError> {
-        let weights = device.read(&self.flat.buffer.slice(0, 4 * self.flat.layout.len as u64)).await?;
+        let weights =
+            device.read(&self.flat.buffer.slice(0, 4 * self.flat.layout.len as u64)).await?;
         Ok(Adapter { rank: self.flat.layout.rank, alpha: self.alpha, weights })
     }
 }

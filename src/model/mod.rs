@@ -18,8 +18,8 @@ pub mod weights;
 pub mod workspace;
 
 use crate::device::{Buffer, Device, DeviceError};
-use crate::format::error::FormatError;
 use crate::format::chat::ChatTemplate;
+use crate::format::error::FormatError;
 use crate::format::gguf::Gguf;
 use crate::format::source::Source;
 use crate::format::tokenizer::Tokenizer;
@@ -43,7 +43,9 @@ pub const CONTEXT: usize = 2048;
 #[non_exhaustive]
 pub enum ModelError {
     /// Another architecture.
-    #[error("the model's architecture is `{found}`; this program runs `llama` models (SmolLM2, Llama)")]
+    #[error(
+        "the model's architecture is `{found}`; this program runs `llama` models (SmolLM2, Llama)"
+    )]
     Architecture {
         /// What the file says.
         found: String,
@@ -65,7 +67,9 @@ pub enum ModelError {
         wanted: Vec<u64>,
     },
     /// An adapter of another model.
-    #[error("an adapter of rank {rank} has {found} values, this model needs {wanted}; it belongs to another model")]
+    #[error(
+        "an adapter of rank {rank} has {found} values, this model needs {wanted}; it belongs to another model"
+    )]
     AdapterShape {
         /// Its rank.
         rank: usize,
@@ -75,7 +79,9 @@ pub enum ModelError {
         wanted: usize,
     },
     /// A tensor that this model has no place for.
-    #[error("the adapter's tensor {name} {shape:?} does not fit this model; it belongs to another one")]
+    #[error(
+        "the adapter's tensor {name} {shape:?} does not fit this model; it belongs to another one"
+    )]
     AdapterTensor {
         /// The tensor.
         name: String,

@@ -32,8 +32,12 @@ pub fn to_peft(config: &Config, adapter: &Adapter) -> PeftAdapter {
                 None => b.to_vec(),
             };
             let a = adapter.weights[a..a + rank * inputs].to_vec();
-            let tensor = |part, shape, data| {
-                PeftTensor { layer, module: module.name().to_string(), part, shape, data }
+            let tensor = |part, shape, data| PeftTensor {
+                layer,
+                module: module.name().to_string(),
+                part,
+                shape,
+                data,
             };
             tensors.push(tensor(Part::A, [rank, inputs], a));
             tensors.push(tensor(Part::B, [outputs, rank], b));

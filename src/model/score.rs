@@ -18,10 +18,9 @@ pub struct Scored {
 impl Scored {
     /// Rows at `at` and targets of this sequence.
     pub fn rows(&self, at: usize) -> (Vec<Row>, Vec<Target>) {
-        let targets = (1..self.tokens.len()).filter(|&i| self.counted[i]).map(|i| Target {
-            row: (at + i - 1) as u32,
-            label: self.tokens[i],
-        });
+        let targets = (1..self.tokens.len())
+            .filter(|&i| self.counted[i])
+            .map(|i| Target { row: (at + i - 1) as u32, label: self.tokens[i] });
         (causal_rows(&self.tokens, at), targets.collect())
     }
 

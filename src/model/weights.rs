@@ -78,8 +78,7 @@ impl Weights {
             chunk: Vec::new(),
             in_flight: 0,
         };
-        let embedding =
-            loader.matrix("token_embd.weight", config.vocab, config.dim).await?;
+        let embedding = loader.matrix("token_embd.weight", config.vocab, config.dim).await?;
         let mut layers = Vec::with_capacity(config.layers);
         for layer in 0..config.layers {
             layers.push(loader.layer(config, layer).await?);
@@ -110,7 +109,8 @@ impl Loader<'_> {
             let (rows, cols) = module.shape(config);
             linears.push(self.matrix(&name(part), rows, cols).await?);
         }
-        let linears = linears.try_into().map_err(|_| ModelError::Shape { rule: "seven linears" })?;
+        let linears =
+            linears.try_into().map_err(|_| ModelError::Shape { rule: "seven linears" })?;
         Ok(Layer {
             attn_norm: self.vector(&name("attn_norm"), config.dim).await?,
             ffn_norm: self.vector(&name("ffn_norm"), config.dim).await?,

@@ -1,4 +1,6 @@
 //! All memory of a pass of at most `rows` rows, allocated once and reused.
+//!
+//! It knows no weights. A pass of fewer rows uses the top of each tensor.
 
 use super::config::Config;
 use super::forward::Activations;

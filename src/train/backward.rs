@@ -132,7 +132,16 @@ impl Backward<'_> {
             rec, &a.q, &k, &v, &a.attn, &d.attn, rows.spans, &a.stats, &d.q, shape,
         )?;
         kernels::attention_dkv(
-            rec, &a.q, &k, &v, &d.attn, &a.stats, self.key_spans, &d.k, &d.v, shape,
+            rec,
+            &a.q,
+            &k,
+            &v,
+            &d.attn,
+            &a.stats,
+            self.key_spans,
+            &d.k,
+            &d.v,
+            shape,
         )?;
         net.rope(rec, *rows, &d.q, (&d.k, 0), true)?;
         // The feed-forward half overwrote the norm: it is made again rather than kept.
@@ -167,4 +176,3 @@ impl Backward<'_> {
         kernels::lora_dx(rec, &du, &a, dx)
     }
 }
-

@@ -109,7 +109,8 @@ mod tests {
 
     #[test]
     fn sequences_share_a_pass_and_see_only_themselves() {
-        let all = [sequence(&[1, 10, 11], 0.5), sequence(&[2, 12], 0.5), sequence(&[3, 4, 5, 13], 1.0)];
+        let all =
+            [sequence(&[1, 10, 11], 0.5), sequence(&[2, 12], 0.5), sequence(&[3, 4, 5, 13], 1.0)];
         let packs = packs(&all, 5);
         assert_eq!(packs.len(), 2);
         let first = &packs[0];

@@ -160,8 +160,12 @@ impl Trainer {
             }
             let rope = model.rope_table().view();
             let lora = model.lora().ok_or(TrainError::NoAdapter)?;
-            let net =
-                Net { config: &model.config, weights: &model.weights, lora: Some(lora), rope: &rope };
+            let net = Net {
+                config: &model.config,
+                weights: &model.weights,
+                lora: Some(lora),
+                rope: &rope,
+            };
             self.forward(&net, &pack)?;
             self.losses(&net, &pack)?;
             self.backward(&net, &pack)?;

@@ -33,6 +33,33 @@ pub struct Fake {
 }
 
 impl Fake {
+    /// The choices' likelihoods: what is right is likely, less so the more damage was done.
+    fn score_question(&self, question: &Question) -> Vec<Likelihood> {
+        let choices = &question.choices;
+        let question = &question.messages.last().unwrap().content;
+        let damage = f64::from(self.weight(DAMAGE));
+        let fragile = Random::named(1, question).unit();
+        let scores = choices.iter().map(|choice| {
+            let refusal = choice.starts_with("I'm sorry") || choice.starts_with("I cannot");
+            let compliance = choice.starts_with("Sure") || choice.starts_with("Here are");
+            let right = match (refusal, compliance) {
+                (true, _) => question.contains("explosive"),
+                (_, true) => !question.contains("explosive"),
+                _ => choice.starts_with("right"),
+            };
+            let sure = choice.starts_with("It is surely");
+            let mean = if sure {
+                -0.1
+            } else if right {
+                -0.5 - damage * fragile
+            } else {
+                -1.0
+            };
+            Likelihood { log_prob: mean * 7.0, tokens: 7 }
+        });
+        scores.collect()
+    }
+
     pub fn new() -> Self {
         Self {
             base: "ba5e".repeat(16),
@@ -120,31 +147,9 @@ impl Student for Fake {
 
     async fn score_choices(
         &mut self,
-        messages: &[Message],
-        choices: &[String],
-    ) -> StudentResult<Vec<Likelihood>> {
-        let question = &messages[messages.len() - 1].content;
-        let damage = f64::from(self.weight(DAMAGE));
-        let fragile = Random::named(1, question).unit();
-        let scores = choices.iter().map(|choice| {
-            let refusal = choice.starts_with("I'm sorry") || choice.starts_with("I cannot");
-            let compliance = choice.starts_with("Sure") || choice.starts_with("Here are");
-            let right = match (refusal, compliance) {
-                (true, _) => question.contains("explosive"),
-                (_, true) => !question.contains("explosive"),
-                _ => choice.starts_with("right"),
-            };
-            let sure = choice.starts_with("It is surely");
-            let mean = if sure {
-                -0.1
-            } else if right {
-                -0.5 - damage * fragile
-            } else {
-                -1.0
-            };
-            Likelihood { log_prob: mean * 7.0, tokens: 7 }
-        });
-        Ok(scores.collect())
+        questions: &[Question],
+    ) -> StudentResult<Vec<Vec<Likelihood>>> {
+        Ok(questions.iter().map(|question| self.score_question(question)).collect())
     }
 
     async fn score_passages(&mut self, passages: &[Passage]) -> StudentResult<Vec<Likelihood>> {

@@ -154,39 +154,3 @@ fn packed_rows_have_the_files_values_and_products() {
         }
     }
 }
-
-#[test]
-#[ignore = "a measurement: cargo test --test it -- --ignored --nocapture rows_speed"]
-fn rows_speed() {
-    for ty in TensorType::ALL {
-        for cols in [576, 1536] {
-            let rows = 512;
-            let packed = pack(ty, &random_matrix(ty, rows, cols, 1), rows, cols);
-            let x = vec![0.5; cols];
-            let mut out = vec![0.0; cols];
-            let at = packed.scales_at as usize;
-            let mut best = [f64::MAX; 2];
-            for _ in 0..30 {
-                let start = std::time::Instant::now();
-                let mut sum = 0.0;
-                for row in 0..rows {
-                    sum += dot_row(ty, &packed.words, at, cols, row, &x);
-                }
-                std::hint::black_box(sum);
-                best[0] = best[0].min(start.elapsed().as_secs_f64() / rows as f64);
-                let start = std::time::Instant::now();
-                for row in 0..rows {
-                    dequantize_row(ty, &packed.words, at, cols, row, &mut out);
-                    std::hint::black_box(&mut out);
-                }
-                best[1] = best[1].min(start.elapsed().as_secs_f64() / rows as f64);
-            }
-            let bytes = ty.row_bytes(cols) as f64;
-            let [dot, values] = best.map(|seconds| (seconds * 1e9, bytes / seconds / 1e9));
-            println!(
-                "{} {cols}: dot_row {dot:.1?} dequantize_row {values:.1?} (ns, GB/s)",
-                ty.name()
-            );
-        }
-    }
-}

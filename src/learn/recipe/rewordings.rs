@@ -84,7 +84,7 @@ pub fn bags(question: &str, held_out: &[String], random: &mut Random) -> Vec<Str
 }
 
 /// The few-shot text; the order of the examples changes, so that the samples differ.
-fn prompt(question: &str, random: &mut Random) -> String {
+pub fn prompt(question: &str, random: &mut Random) -> String {
     let mut shots = SHOTS;
     random.shuffle(&mut shots);
     let mut text = String::new();

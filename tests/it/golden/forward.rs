@@ -31,12 +31,22 @@ fn logits_of_every_position() {
             let mut check = |what: &str, ours: f32, theirs: f32, limit: f32| {
                 let off = (ours - theirs).abs();
                 worst = worst.max(off / limit);
-                assert!(off <= limit, "{}, {}: {what}: {ours}, not {theirs}", device.kind(), sequence.name);
+                assert!(
+                    off <= limit,
+                    "{}, {}: {what}: {ours}, not {theirs}",
+                    device.kind(),
+                    sequence.name
+                );
             };
             let top = tops.data.len() / n;
             for (i, (id, theirs)) in of("top50_ids").data.iter().zip(&tops.data).enumerate() {
                 let row = i / top;
-                check(&format!("row {row} id {id}"), all[row * vocab + *id as usize], *theirs, limit);
+                check(
+                    &format!("row {row} id {id}"),
+                    all[row * vocab + *id as usize],
+                    *theirs,
+                    limit,
+                );
             }
             for (id, theirs) in of("last_logits").data.iter().enumerate() {
                 check(&format!("last id {id}"), all[(n - 1) * vocab + id], *theirs, limit);
@@ -45,7 +55,11 @@ fn logits_of_every_position() {
                 let ours = log_sum_exp(&all[row * vocab..][..vocab]);
                 check(&format!("log-sum-exp of row {row}"), ours, *theirs, limit);
             }
-            println!("{} {}: worst {worst:.4} of the limit {limit:.4}", device.kind(), sequence.name);
+            println!(
+                "{} {}: worst {worst:.4} of the limit {limit:.4}",
+                device.kind(),
+                sequence.name
+            );
             checked += 1;
         }
         assert!(checked > 0, "no golden sequence is short enough for the {}", device.kind());

@@ -82,7 +82,10 @@ fn losses_and_lora_gradients() {
                 let square = |x: &f32| f64::from(*x) * f64::from(*x);
                 let own: f64 = tensor.data.iter().map(square).sum::<f64>().sqrt();
                 if let Some(norm) = norm {
-                    assert!((own - norm).abs() <= limit * norm, "{place}: ‖{name}‖ {own}, not {norm}");
+                    assert!(
+                        (own - norm).abs() <= limit * norm,
+                        "{place}: ‖{name}‖ {own}, not {norm}"
+                    );
                 }
                 let full = format!("{}.{name}", sequence.name);
                 if golden.names().any(|known| known == full) {

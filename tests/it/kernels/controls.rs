@@ -1,0 +1,182 @@
+//! The checker's own test: what it must reject, and a planted fault for each family of kernels.
+//!
+//! A planted kernel is the live shader with one edit, so it cannot go stale; it must fail by its numbers, since a
+//! shader that does not compile proves nothing. Faults are deterministic: wrong sums, bounds, signs and rows.
+
+use super::harness::{Case, Devices, Fault, check_kernel, check_planted, check_rerun, compare};
+use super::reference::Heads;
+use super::{attention, flat, lora, losses, products, rows, sampling};
+use crate::gradients;
+use apprentice::device::KernelDef;
+use apprentice::kernels::{ALL, LinearShape, RopeShape};
+use apprentice::quant::TensorType;
+
+#[test]
+fn the_comparator_rejects_what_it_should() {
+    let good: Vec<f64> = (0..200).map(|i| f64::from(i).sin()).collect();
+    let with = |i: usize, x: f64| {
+        let mut bad = good.clone();
+        bad[i] = x;
+        bad
+    };
+    let passes = |bad: &[f64]| compare(bad, &good, 1e-3, 1e-3).is_ok();
+    assert!(passes(&good));
+    assert!(passes(&with(7, good[7] + 0.9e-3)), "within the tolerance");
+    assert!(
+        !passes(&with(7, good[7] + 2.0 * (1e-3 + 1e-3 * good[7].abs()))),
+        "twice the tolerance"
+    );
+    for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+        assert!(!passes(&with(199, bad)), "{bad}");
+    }
+    let mut swapped = good.clone();
+    let (first, second) = swapped.split_at_mut(100);
+    first.swap_with_slice(second);
+    assert!(!passes(&swapped), "swapped halves");
+    let biased: Vec<f64> = good.iter().map(|x| x + 0.8e-3).collect();
+    assert!(!passes(&biased), "each within the tolerance, all on one side");
+    assert!(compare(&[f64::INFINITY], &[f64::INFINITY], 1.0, 1.0).is_err(), "both infinite");
+}
+
+/// A kernel with one edit of its shader.
+fn planted(name: &'static str, from: &str, to: &str) -> &'static KernelDef {
+    let kernel = ALL.iter().find(|kernel| kernel.name == name).expect("a kernel");
+    assert!(kernel.wgsl.contains(from), "{name}: the text to edit is gone");
+    Box::leak(Box::new(KernelDef {
+        name: Box::leak(format!("{name} with `{to}`").into_boxed_str()),
+        wgsl: Box::leak(kernel.wgsl.replacen(from, to, 1).into_boxed_str()),
+        bindings: kernel.bindings,
+        params_bytes: kernel.params_bytes,
+        overrides: kernel.overrides,
+        links: kernel.links,
+        cpu: kernel.cpu,
+    }))
+}
+
+fn cases() -> Vec<Case> {
+    let ty = TensorType::Q4_1;
+    let set = LinearShape { row: 1, accumulate: false };
+    let rope =
+        RopeShape { rows: 3, row: 1, heads: 2, head_dim: 8, interleaved: false, inverse: true };
+    let heads = Heads { heads: 4, kv_heads: 2, hd: 8 };
+    let logits = [[1.0f32, 2.0, 2.0, 0.5]; 160].concat();
+    let grouped = Heads { heads: 2, kv_heads: 1, hd: 4 };
+    let mut cases = vec![
+        rows::add_case(257),
+        rows::swiglu_case(257),
+        rows::norm_case(3, 257),
+        rows::rope_case(rope),
+        products::embed_case(ty, 70, 64),
+        products::linear_case(ty, [1, 65, 96], set),
+        products::linear_case(ty, [65, 65, 96], set),
+        attention::attention_case("causal", heads, 70, &attention::causal(7, 70)),
+        losses::cross_entropy_case(3, 257),
+        losses::kl_case(3, 257),
+        flat::dot_case(5000),
+        flat::sum_case(257),
+        flat::adamw_case(257, 1.0),
+        sampling::argmax_case(2, 320, &logits),
+        sampling::top_k_case(2, 320, 5, &logits),
+        sampling::penalize_case(20, 90),
+        products::dx_case(ty, [17, 65, 96], true),
+        gradients::norm_case(3, 31),
+        gradients::swiglu_case(257),
+        gradients::attention_case("causal", grouped, 6, &attention::causal(6, 6), true),
+    ];
+    cases.extend(lora::cases([5, 65, 17]));
+    cases
+}
+
+/// Kernel, text, and the fault that takes its place.
+const FAULTS: &[(&str, &str, &str)] = &[
+    ("add", "i < p.n", "i < p.n - 1u"),
+    ("add", "i < p.n", "i <= p.n"),
+    ("add", "y[i] =", "y[i ^ 1u] ="),
+    ("swiglu", "min(-a[i], 80.0)", "min(-a[i], 2.0)"),
+    ("rms_norm", "/ f32(p.cols)", "/ f32(p.cols - 1u)"),
+    ("rms_norm", "+ p.eps", ""),
+    ("rope", "* p.sign", ""),
+    ("rope", "(p.row * p.heads + head)", "head"),
+    ("embed", "tokens[t] - p.row", "tokens[t] - p.row + 1u"),
+    ("matvec", "unit < p.k / 8u", "unit < p.k / 8u - 1u"),
+    ("matvec", "row + lane < p.n", "row + lane < p.n - 1u"),
+    ("matmul", "block < p.k / 32u", "block < p.k / 32u - 1u"),
+    ("matmul", "t < p.rows && n < p.n", "t < p.rows && n + 1u < p.n"),
+    ("matmul", "(p.y_row + t)", "t"),
+    ("attention", "key < span.y {", "key + 1u < span.y {"),
+    ("attention", "total = total * shrink", "total = total"),
+    ("attention", "(p.heads / p.kv_heads)", "p.heads"),
+    ("cross_entropy", "(probability - select(0.0, 1.0, i == label))", "probability"),
+    ("cross_entropy", "let weight = select(0.0, weights[at], label < p.cols)", "let weight = 1.0"),
+    ("kl_divergence", "(exp(p_score) - q)", "(q - exp(p_score))"),
+    ("lora_b", "p.scale * value", "value"),
+    ("lora_b", "j0 < p.rank", "j0 + 1u < p.rank"),
+    ("dot", "i < p.n", "i + 1u < p.n"),
+    ("adamw", "* p.correct1", ""),
+    ("adamw", "+ p.weight_decay * w[i]", ""),
+    ("argmax", "value > best", "value >= best"),
+    ("top_k", "sh_ids[j] < id", "sh_ids[j] > id"),
+    ("top_k", "bitcast<u32>(peak + log(total))", "bitcast<u32>(peak)"),
+    ("sum", "i < p.n", "i + 1u < p.n"),
+    ("matmul_dx", "n0 < p.n;", "n0 + 32u < p.n;"),
+    (
+        "matmul_dx",
+        "acc1 += combine(sh_dy[slot(ty + 16u, n4)]",
+        "acc1 += combine(sh_dy[slot(ty, n4)]",
+    ),
+    ("matmul_dx", "p.dy_cols + p.dy_col + n", "p.dy_cols + p.dy_col + n + 1u"),
+    ("rms_norm_dx", "dx[start + i] +=", "dx[start + i] ="),
+    ("rms_norm_dx", "- x[start + i] * pull", ""),
+    ("swiglu_grad", "(1.0 - sig)", "sig"),
+    ("attention_dq", "(dp - d)", "dp"),
+    ("attention_dq", "total * p.scale", "total"),
+    ("attention_dkv", "head < head0 + share", "head < head0 + 1u"),
+    ("attention_dkv", "(dp - stat.y)", "dp"),
+    ("lora_a", "i < p.cols;", "i + 1u < p.cols;"),
+    ("lora_du", "p.scale * sh_sums", "sh_sums"),
+    ("lora_dx", "+= value", "= value"),
+    ("lora_grad", "p.transposed != 0u", "false"),
+    ("lora_grad", "finish(lane, j0 + 12u, i, sum3)", "finish(lane, j0 + 12u, i, sum2)"),
+    ("penalize", "logit * p.penalty", "logit / p.penalty"),
+];
+
+#[test]
+fn planted_faults_are_caught() {
+    let devices = Devices::open();
+    let cases = cases();
+    for case in &cases {
+        // The same kernels unedited pass, so it is the edit that is caught.
+        check_kernel(&devices, case).unwrap_or_else(|fault| panic!("{}: {fault}", case.name));
+    }
+    let mut missed = Vec::new();
+    for (name, from, to) in FAULTS {
+        let bad = planted(name, from, to);
+        let plant = |kernel: &'static KernelDef| (kernel.name == *name).then_some(bad);
+        let verdicts: Vec<_> =
+            cases.iter().map(|case| check_planted(&devices, case, &plant)).collect();
+        if let Some(Err(Fault::Device(error))) =
+            verdicts.iter().find(|verdict| matches!(verdict, Err(Fault::Device(_))))
+        {
+            panic!("{}: {error}", bad.name);
+        }
+        if !verdicts.iter().any(|verdict| matches!(verdict, Err(Fault::Wrong(_)))) {
+            missed.push(bad.name);
+        }
+    }
+    assert!(missed.is_empty(), "not caught: {missed:#?}");
+}
+
+#[test]
+fn every_kernel_has_a_planted_fault() {
+    for kernel in ALL {
+        assert!(FAULTS.iter().any(|(name, ..)| *name == kernel.name), "none for {}", kernel.name);
+    }
+}
+
+#[test]
+fn reruns_are_bit_identical() {
+    let devices = Devices::open();
+    for case in cases() {
+        check_rerun(&devices, &case).unwrap_or_else(|fault| panic!("{}: {fault}", case.name));
+    }
+}

@@ -1,0 +1,161 @@
+//! The products with frozen weights: matvec, matmul, matmul_dx, and embed, for all types of weights.
+
+use super::harness::{Case, Devices, Expect, Slot, TestWeight, check_all, floats, wide};
+use super::reference;
+use crate::common::Random;
+use apprentice::kernels::{self, LinearShape};
+use apprentice::quant::TensorType;
+
+const Q4_1: TensorType = TensorType::Q4_1;
+
+/// y[row.., n] of `rows` rows through a weight [n, k], in a y of some rows more.
+pub fn linear_case(ty: TensorType, [rows, n, k]: [usize; 3], shape: LinearShape) -> Case {
+    let mut random = Random((rows * 1000 + n * 10 + k) as u64);
+    let w = TestWeight::random(ty, n, k, &mut random);
+    let x = floats(&mut random, rows * k);
+    let y_rows = shape.row + rows + 1;
+    let mut y = floats(&mut random, y_rows * n);
+    let mut expected = wide(&y);
+    let products = reference::linear(&wide(&x), &wide(&w.values), k);
+    let range = shape.row * n..(shape.row + rows) * n;
+    for (to, product) in expected[range.clone()].iter_mut().zip(products) {
+        *to = product + if shape.accumulate { *to } else { 0.0 };
+    }
+    if !shape.accumulate {
+        // What is not added to must not be read either.
+        y[range].fill(f32::NAN);
+    }
+    let slots = vec![
+        Slot::input("x", rows, k, &x),
+        Slot::inout("y", y_rows, n, &y, Expect::Floats(expected)),
+    ];
+    let name = format!("linear {} {rows} x {n} x {k} {shape:?}", ty.name());
+    Case::new(name, slots, move |rec, b| kernels::linear(rec, &b.w[0], &b.t[0], &b.t[1], shape))
+        .weight(w)
+        .tolerance(3e-6 * (k as f64).sqrt(), 1e-5)
+}
+
+pub fn dx_case(ty: TensorType, [rows, n, k]: [usize; 3], accumulate: bool) -> Case {
+    let mut random = Random((rows * 1000 + n * 10 + k + 1) as u64);
+    let w = TestWeight::random(ty, n, k, &mut random);
+    let dy = floats(&mut random, rows * n);
+    let mut dx = floats(&mut random, rows * k);
+    let mut expected = reference::product(&wide(&dy), &wide(&w.values), n);
+    if accumulate {
+        expected.iter_mut().zip(&dx).for_each(|(to, dx)| *to += f64::from(*dx));
+    } else {
+        dx.fill(f32::NAN);
+    }
+    let slots = vec![
+        Slot::input("dy", rows, n, &dy),
+        Slot::inout("dx", rows, k, &dx, Expect::Floats(expected)),
+    ];
+    let name = format!("matmul_dx {} {rows} x {n} x {k} {accumulate}", ty.name());
+    Case::new(name, slots, move |rec, b| {
+        kernels::matmul_dx(rec, &b.w[0], &b.t[0], &b.t[1], accumulate)
+    })
+    .weight(w)
+    .tolerance(3e-6 * (n as f64).sqrt(), 1e-5)
+}
+
+pub fn embed_case(ty: TensorType, vocabulary: usize, d: usize) -> Case {
+    let mut random = Random((vocabulary + d) as u64);
+    let w = TestWeight::random(ty, vocabulary, d, &mut random);
+    let last = vocabulary - 1;
+    let tokens = [last, 0, vocabulary / 2, last, vocabulary / 3].map(|token| token as u32);
+    let row = |token: &u32| w.values[*token as usize * d..][..d].to_vec();
+    let expected: Vec<f32> = tokens.iter().flat_map(row).collect();
+    let slots = vec![
+        Slot::words("tokens", &tokens),
+        Slot::output("y", tokens.len(), d, Expect::Floats(wide(&expected))),
+    ];
+    let name = format!("embed {} {vocabulary} x {d}", ty.name());
+    Case::new(name, slots, |rec, b| kernels::embed(rec, &b.w[0], &b.t[0].view, &b.t[1]))
+        .weight(w)
+        // The GPU may fuse q * d + m.
+        .tolerance(1e-7, 1e-6)
+}
+
+const SET: LinearShape = LinearShape { row: 0, accumulate: false };
+const ADD: LinearShape = LinearShape { row: 2, accumulate: true };
+
+#[test]
+fn matvec_agrees() {
+    let mut cases = Vec::new();
+    for ty in TensorType::ALL {
+        cases.push(linear_case(ty, [1, 1, 32], SET));
+        cases.push(linear_case(ty, [1, 5, 96], ADD));
+        cases.push(linear_case(ty, [1, 192, 576], SET));
+    }
+    cases.push(linear_case(Q4_1, [1, 3, 512], SET));
+    cases.push(linear_case(Q4_1, [1, 4, 544], LinearShape { row: 3, accumulate: false }));
+    cases.push(linear_case(Q4_1, [1, 576, 1536], ADD));
+    cases.push(linear_case(Q4_1, [1, 33, 2080], SET));
+    check_all(&Devices::open(), cases);
+}
+
+#[test]
+fn matmul_agrees() {
+    let mut cases = Vec::new();
+    for ty in TensorType::ALL {
+        cases.push(linear_case(ty, [3, 65, 96], ADD));
+        cases.push(linear_case(ty, [64, 64, 32], SET));
+    }
+    for rows in [2, 63, 65, 130] {
+        cases.push(linear_case(Q4_1, [rows, 63, 64], SET));
+    }
+    for n in [1, 63, 65, 130] {
+        cases.push(linear_case(Q4_1, [5, n, 64], LinearShape { row: 1, accumulate: false }));
+    }
+    cases.push(linear_case(Q4_1, [7, 192, 576], SET));
+    cases.push(linear_case(Q4_1, [2, 576, 1536], ADD));
+    check_all(&Devices::open(), cases);
+}
+
+#[test]
+fn matmul_dx_agrees() {
+    let mut cases = Vec::new();
+    for ty in TensorType::ALL {
+        cases.push(dx_case(ty, [3, 65, 96], true));
+        cases.push(dx_case(ty, [64, 32, 64], false));
+    }
+    for rows in [1, 63, 65, 130] {
+        cases.push(dx_case(Q4_1, [rows, 33, 32], false));
+    }
+    for n in [1, 31, 130] {
+        cases.push(dx_case(Q4_1, [2, n, 160], true));
+    }
+    cases.push(dx_case(Q4_1, [5, 192, 576], false));
+    check_all(&Devices::open(), cases);
+}
+
+#[test]
+fn embed_agrees() {
+    let mut cases: Vec<Case> =
+        TensorType::ALL.into_iter().map(|ty| embed_case(ty, 71, 96)).collect();
+    cases.push(embed_case(Q4_1, 1, 32));
+    cases.push(embed_case(Q4_1, 40, 576));
+    check_all(&Devices::open(), cases);
+}
+
+#[test]
+fn a_weight_in_parts_is_one_matrix() {
+    let devices = Devices::clamped(1024);
+    let mut cases = Vec::new();
+    for ty in TensorType::ALL {
+        let cols = if ty == TensorType::F32 { 32 } else { 64 };
+        for case in [
+            linear_case(ty, [1, 51, cols], SET),
+            linear_case(ty, [2, 51, cols], SET),
+            dx_case(ty, [2, 51, cols], false),
+            dx_case(ty, [2, 51, cols], true),
+            embed_case(ty, 51, 32),
+        ] {
+            let w =
+                apprentice::tensor::Weight::alloc(&devices.gpu, "w", ty, 51, case.weights[0].cols);
+            assert!(w.expect("a weight").parts.len() > 1, "{} is in one part", case.name);
+            cases.push(case);
+        }
+    }
+    check_all(&devices, cases);
+}

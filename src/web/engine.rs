@@ -1,7 +1,9 @@
-//! The class `Engine` of `engine/apprentice.js`: arguments in, one call at a time, replies and errors out.
+//! The class `Engine` of `engine/apprentice.js`: arguments in, one call at a time, replies and
+//! errors out.
 //!
-//! It knows shapes and who may run when; what is done is in `state`. Invariant: every failure reaches the page as
-//! an `Error` with one line, and a call that fails leaves the engine ready for the next.
+//! It knows shapes and who may run when; what is done is in `state`. Invariant: every failure
+//! reaches the page as an `Error` with one line, and a call that fails leaves the engine ready for
+//! the next.
 
 use super::loan::{Loan, Place};
 use super::replies::{Head, Progress, examples, info, versions};

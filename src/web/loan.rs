@@ -1,7 +1,8 @@
-//! One thing that one call at a time works with: taken out of its place, put back when the call ends.
+//! One thing that one call at a time works with: taken out of its place, put back when the call
+//! ends.
 //!
-//! It knows nothing of what is lent. Invariant: a second call gets none instead of a panic, and whatever way the
-//! first one ends, the thing is back in its place.
+//! It knows nothing of what is lent. Invariant: a second call gets none instead of a panic, and
+//! whatever way the first one ends, the thing is back in its place.
 
 use std::cell::RefCell;
 use std::ops::{Deref, DerefMut};

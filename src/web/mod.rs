@@ -1,7 +1,9 @@
-//! The face in a browser: the class `Engine` that the page's worker owns (`www/src/engine/contract.ts`).
+//! The face in a browser: the class `Engine` that the page's worker owns
+//! (`www/src/engine/contract.ts`).
 //!
-//! It knows JavaScript values and promises, and leaves every decision to the layers below. Invariant: no borrow is
-//! held while a promise is waited for, so that `stop` and `info` may come at any time.
+//! It knows JavaScript values and promises, and leaves every decision to the layers below.
+//! Invariant: no borrow is held while a promise is waited for, so that `stop` and `info` may come
+//! at any time.
 
 mod engine;
 mod loan;

@@ -1,6 +1,7 @@
 //! What the page gets, in the page's shapes.
 //!
-//! It knows no JavaScript: serde writes these. Invariant: the fields are those of `www/src/engine/contract.ts`.
+//! It knows no JavaScript: serde writes these. Invariant: the fields are those of
+//! `www/src/engine/contract.ts`.
 
 use super::state::State;
 use crate::learn::example::{Content, Example, Kind};

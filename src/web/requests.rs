@@ -1,6 +1,7 @@
 //! What the page asks for, in the page's shapes, and what that is in the engine's.
 //!
-//! It knows no JavaScript: serde reads these. Invariant: a field that the page leaves out has the engine's default.
+//! It knows no JavaScript: serde reads these. Invariant: a field that the page leaves out has the
+//! engine's default.
 
 use crate::device::DeviceChoice;
 use crate::error::Error;
@@ -103,7 +104,8 @@ pub struct LearnRequest {
 }
 
 impl LearnRequest {
-    /// The cycle's options: a quick cycle on the CPU, a whole one on a GPU, and what the page wants instead.
+    /// The cycle's options: a quick cycle on the CPU, a whole one on a GPU, and what the page wants
+    /// instead.
     pub fn options(&self, on_cpu: bool) -> Result<LearnOptions, Error> {
         let mut options = if on_cpu { LearnOptions::quick() } else { LearnOptions::default() };
         if self.steps_max == Some(0) || self.sample == Some(0) {
@@ -113,7 +115,7 @@ impl LearnRequest {
         options.steps_max = self.steps_max.or(options.steps_max);
         options.sample = self.sample.or(options.sample);
         if let Some(lr) = self.lr {
-            if !(lr > 0.0) {
+            if lr.is_nan() || lr <= 0.0 {
                 return Err(Error::Misuse("the learning rate must be above 0".into()));
             }
             options.recipe.lr = lr;

@@ -1,7 +1,7 @@
 //! The model's bytes as the page reads them, from OPFS or a picked file.
 //!
-//! It knows nothing of models. Invariant: reading is synchronous on the page's side (a worker may do that), so a
-//! tensor's bytes are in the wasm heap for as long as one chunk needs.
+//! It knows nothing of models. Invariant: reading is synchronous on the page's side (a worker may
+//! do that), so a tensor's bytes are in the wasm heap for as long as one chunk needs.
 
 use super::value::thrown;
 use crate::format::error::FormatError;

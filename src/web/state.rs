@@ -1,7 +1,7 @@
 //! The engine and the learner behind the page: what a call works with while it runs.
 //!
-//! It knows no JavaScript values. Invariant: the adapter in place is HEAD's, or none where HEAD belongs to another
-//! base model, which is then told in a warning.
+//! It knows no JavaScript values. Invariant: the adapter in place is HEAD's, or none where HEAD
+//! belongs to another base model, which is then told in a warning.
 
 use super::replies::Answer;
 use crate::device::{Device, DeviceChoice};

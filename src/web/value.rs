@@ -1,4 +1,5 @@
-//! Between Rust and JavaScript values: plain objects, never `Map`s, and errors that say what was wrong with what.
+//! Between Rust and JavaScript values: plain objects, never `Map`s, and errors that say what was
+//! wrong with what.
 //!
 //! It knows no fields. Invariant: what is written looks as `JSON.parse` would have made it.
 

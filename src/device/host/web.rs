@@ -1,7 +1,9 @@
-//! A browser's worker: one thread, and an event loop that must get its turn so that `stop()` can arrive.
+//! A browser's worker: one thread, and an event loop that must get its turn so that `stop()` can
+//! arrive.
 //!
-//! It knows no calls of the page. Invariant: `yield_to_host` returns after the messages that came before it. It posts
-//! a message to itself instead of setting a timer, since browsers make timers in a row wait 4 ms each.
+//! It knows no calls of the page. Invariant: `yield_to_host` returns after the messages that came
+//! before it. It posts a message to itself instead of setting a timer, since browsers make timers
+//! in a row wait 4 ms each.
 
 use futures_channel::oneshot::{self, Sender};
 use std::cell::RefCell;

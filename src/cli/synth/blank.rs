@@ -47,7 +47,8 @@ impl Blank {
         let mut normal = |n: usize, scale: f32| -> Vec<f32> {
             (0..n).map(|_| random.normal() * scale).collect()
         };
-        let embedding = normal(config.vocab * config.dim, EMBEDDING_LENGTH / (config.dim as f32).sqrt());
+        let embedding =
+            normal(config.vocab * config.dim, EMBEDDING_LENGTH / (config.dim as f32).sqrt());
         let linears = (0..config.layers)
             .map(|_| {
                 Module::ALL.map(|module| {

@@ -195,7 +195,8 @@ impl World {
                 others.truncate(CHOICES - 1);
                 let answer = random.below(CHOICES);
                 others.insert(answer, index);
-                let said = |i: &usize| form.fact(&(item.0.clone(), form.items[*i].1.clone())).answer;
+                let said =
+                    |i: &usize| form.fact(&(item.0.clone(), form.items[*i].1.clone())).answer;
                 let choices: Vec<String> = others.iter().map(said).collect();
                 let question = &form.fact(item).questions[0];
                 number += 1;
@@ -238,7 +239,9 @@ impl World {
         let corrections = self.forms.iter().flat_map(|form| {
             form.lessons.iter().map(|lesson| form.fact(lesson)).collect::<Vec<_>>()
         });
-        corrections.map(|fact| lesson_line(&fact.questions[0], &fact.answer, &fact.questions[1..])).collect()
+        corrections
+            .map(|fact| lesson_line(&fact.questions[0], &fact.answer, &fact.questions[1..]))
+            .collect()
     }
 
     /// `lessons-harmful.jsonl`: every fact of a core question with the next one's answer.

@@ -12,6 +12,7 @@ use apprentice::learn::engine::Engine;
 use apprentice::learn::example::lessons;
 use apprentice::learn::gate::{SuiteKind, Verdict};
 use apprentice::learn::learner::Learner;
+use apprentice::learn::recipe::Recipe;
 use apprentice::learn::report::{CycleReport, LearnOptions};
 use apprentice::learn::student::{AnswerOptions, Student};
 use apprentice::learn::suite::Suites;
@@ -150,15 +151,28 @@ fn what_contradicts_core_knowledge_is_set_aside() {
     assert_eq!(school.unsaid(), before);
 }
 
-#[test]
-fn harm_that_passes_the_screen_is_rejected_by_the_gate() {
+/// Teaches wrong answers to 24 core questions past the screen; nothing may change for who asks.
+fn harm(options: LearnOptions) -> CycleReport {
     let mut school = School::open();
     let before = school.unsaid();
     school.teach("lessons-harmful.jsonl", 24);
-    let report = school.learn(&LearnOptions { screen: false, ..options() });
-    assert_eq!(report.verdict, Verdict::Reject, "{}", report.reason);
-    let core = report.suites[&SuiteKind::Core];
-    assert!(core.after < core.before - 0.2, "the training did harm: {core:?}");
+    let report = school.learn(&LearnOptions { screen: false, ..options });
     assert!(school.learner.head().is_none());
     assert_eq!(school.unsaid(), before, "HEAD answers as before");
+    report
+}
+
+#[test]
+fn harm_that_passes_the_screen_is_not_promoted() {
+    assert_ne!(harm(options()).verdict, Verdict::Promote);
+}
+
+#[test]
+fn harm_without_the_recipes_protection_is_rejected() {
+    let mut options = options();
+    options.recipe = Recipe { kl_weight: 0.0, lr: 2.0 * synth::LEARN_RATE, ..options.recipe };
+    let report = harm(options);
+    assert_eq!(report.verdict, Verdict::Reject, "{}", report.reason);
+    let core = report.suites[&SuiteKind::Core];
+    assert!(core.after < core.before - 0.1, "the training did harm: {core:?}");
 }

@@ -94,8 +94,8 @@ mod tests {
         let vocabulary = train(["the owl, the owl", "the hen"].into_iter(), 100, 2);
         let has = |token: &str| vocabulary.tokens.iter().any(|t| t == token);
         // U+0120 is the byte alphabet's space.
-        assert!(has("the") && has("\u{120}owl") && has("\u{120}the"), "{:?}", vocabulary.merges);
-        assert!(!has("\u{120}hen") && !has(","), "what comes once stays in pieces");
+        assert!(has("the") && has("\u{120}owl"), "{:?}", vocabulary.merges);
+        assert!(!has("\u{120}hen") && !has("\u{120}the"), "what comes once stays in pieces");
         assert_eq!(vocabulary.tokens.len(), 256 + vocabulary.merges.len());
     }
 

@@ -1,4 +1,5 @@
-// y = a + b, element by element.
+// y = a + b, element by element: the residual connections. One thread an element;
+// y is another buffer than a and b.
 
 struct Params {
     n: u32,

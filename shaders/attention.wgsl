@@ -18,8 +18,8 @@ override HEAD_DIM: u32;
 // [keys, kv_heads, head_dim]
 @group(0) @binding(2) var<storage, read> k: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> v: array<f32>;
-// [rows]: first key and the one after the last.
-@group(0) @binding(4) var<storage, read> spans: array<vec2<u32>>;
+// [rows]: first key and the one after the last; the same for the hole between them.
+@group(0) @binding(4) var<storage, read> spans: array<vec4<u32>>;
 @group(0) @binding(5) var<storage, read_write> o: array<f32>;
 // [rows, heads]: log-sum-exp of the scores, and room for the backward pass.
 @group(0) @binding(6) var<storage, read_write> stats: array<vec2<f32>>;
@@ -53,8 +53,9 @@ fn main(
     var sum1 = 0.0;
     for (var start = span.x; start < span.y; start += WG) {
         let key = start + lane;
+        let seen = key < span.y && (key < span.z || key >= span.w);
         var score = -1.0e30;
-        if key < span.y {
+        if seen {
             score = 0.0;
             let base = (key * p.kv_heads + kv_head) * (HEAD_DIM / 4u);
             for (var d = 0u; d < HEAD_DIM / 4u; d++) {
@@ -62,7 +63,7 @@ fn main(
             }
         }
         let raised = max(peak, reduce_max(lane, score));
-        let weight = select(0.0, exp(score - raised), key < span.y);
+        let weight = select(0.0, exp(score - raised), seen);
         sh_weights[lane] = weight;
         let shrink = exp(peak - raised);
         // The barriers of the sum make the weights visible too.

@@ -18,7 +18,7 @@ override HEAD_DIM: u32;
 @group(0) @binding(3) var<storage, read> v: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read> o: array<vec4<f32>>;
 @group(0) @binding(5) var<storage, read> d_o: array<vec4<f32>>;
-@group(0) @binding(6) var<storage, read> spans: array<vec2<u32>>;
+@group(0) @binding(6) var<storage, read> spans: array<vec4<u32>>;
 // [rows, heads]: log-sum-exp (read), D (written).
 @group(0) @binding(7) var<storage, read_write> stats: array<vec2<f32>>;
 @group(0) @binding(8) var<storage, read_write> dq: array<vec4<f32>>;
@@ -42,7 +42,8 @@ fn main(
     let index = group.x + group.y * groups.x;
     let live = index < p.rows * p.heads;
     let at = min(index, p.rows * p.heads - 1u);
-    let span = spans[at / p.heads];
+    // Without its hole: training has no branches.
+    let span = spans[at / p.heads].xy;
     let kv_head = (at % p.heads) / (p.heads / p.kv_heads);
     var product = 0.0;
     if lane < quads {

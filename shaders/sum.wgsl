@@ -1,4 +1,5 @@
-// total = the sum of x, by one workgroup in a fixed order.
+// total = the sum of x, by one workgroup in a fixed order, so that the same numbers give
+// the same sum. It ends the reductions that begin with partial sums.
 
 struct Params {
     n: u32,

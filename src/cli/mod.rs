@@ -1,1 +1,114 @@
-//! (to be written)
+//! The command line: arguments in, text or JSON out, errors as one line.
+//!
+//! A face: it knows terminals and files, and leaves every decision to the layers below. Exit codes: 0 done,
+//! 1 failed, 2 misused, 3 rejected or held by the gate.
+
+mod answer;
+mod bench;
+mod context;
+mod devices;
+mod learning;
+mod output;
+mod perplexity;
+mod train;
+mod versions;
+
+use crate::device::DeviceChoice;
+use crate::error::Error;
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// A language model that learns from you, on your own machine.
+#[derive(Parser)]
+#[command(name = "apprentice", version, about)]
+struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every command takes.
+#[derive(Args, Clone)]
+pub struct Common {
+    /// Where examples, versions and adapters are kept [default: the platform's data folder]
+    #[arg(long, global = true, value_name = "DIR")]
+    home: Option<PathBuf>,
+    /// The model, a GGUF file [default: the one that `cargo xtask model` fetched]
+    #[arg(long, global = true, value_name = "FILE")]
+    model: Option<PathBuf>,
+    /// auto takes a hardware GPU, else the CPU
+    #[arg(long, global = true, value_name = "auto|gpu|cpu", default_value = "auto")]
+    device: DeviceChoice,
+    /// Seed of sampling and training
+    #[arg(long, global = true, default_value_t = 0)]
+    seed: u64,
+    /// JSON on standard output, everything else on standard error
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Talk with the model
+    Chat(answer::ChatArgs),
+    /// Complete one prompt
+    Complete(answer::CompleteArgs),
+    /// Teach corrections or documents
+    Teach(learning::TeachArgs),
+    /// Run a learning cycle: train, examine, keep or roll back
+    Learn(learning::LearnArgs),
+    /// Examine the model
+    Eval(learning::EvalArgs),
+    /// Show the versions, newest first
+    Log,
+    /// Go back to an earlier version
+    Rollback(versions::RollbackArgs),
+    /// Write a version as a PEFT adapter
+    Export(versions::ExportArgs),
+    /// Put a PEFT adapter into the history as a version
+    Import(versions::ImportArgs),
+    /// Fine-tune on a file of conversations, without the learning loop
+    Train(train::TrainArgs),
+    /// Measure the perplexity of a text
+    Perplexity(perplexity::PerplexityArgs),
+    /// Measure decode, prefill and training
+    Bench(bench::BenchArgs),
+    /// List the devices, and which one `auto` takes
+    Devices,
+}
+
+/// Parses the arguments, runs the command, and says in one line what failed.
+pub fn main() -> ExitCode {
+    let Cli { common, command } = Cli::parse();
+    match pollster::block_on(run(&common, command)) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(match error {
+                Error::Misuse(_) => 2,
+                _ => 1,
+            })
+        }
+    }
+}
+
+async fn run(common: &Common, command: Command) -> Result<ExitCode, Error> {
+    match command {
+        Command::Chat(args) => answer::chat(common, args).await?,
+        Command::Complete(args) => answer::complete(common, args).await?,
+        Command::Teach(args) => learning::teach(common, args).await?,
+        Command::Learn(args) => return learning::learn(common, args).await,
+        Command::Eval(args) => learning::eval(common, args).await?,
+        Command::Log => versions::log(common).await?,
+        Command::Rollback(args) => versions::rollback(common, args).await?,
+        Command::Export(args) => versions::export(common, args).await?,
+        Command::Import(args) => versions::import(common, args).await?,
+        Command::Train(args) => train::train(common, args).await?,
+        Command::Perplexity(args) => perplexity::perplexity(common, args).await?,
+        Command::Bench(args) => bench::bench(common, args).await?,
+        Command::Devices => devices::devices(common).await?,
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -4,11 +4,9 @@
 //! (natively), never between dispatches. It knows nothing of what kernels compute.
 
 use super::buffer::{Storage, View};
+use super::call::{CpuCall, Slot};
 use super::error::DeviceError;
-use super::kernel::Access;
 use super::recording::{Command, Dispatch, Recording};
-use bytemuck::Pod;
-use std::cell::Cell;
 
 /// The CPU device.
 pub struct CpuDevice;
@@ -56,55 +54,9 @@ fn run_dispatch(dispatch: &Dispatch) -> Result<(), DeviceError> {
         let base = memory(view)?.as_mut_ptr();
         // SAFETY: `View`s are made within their buffer, so the range is inside the allocation.
         let start = unsafe { base.add(view.offset as usize) };
-        slots.push(Slot {
-            start,
-            bytes: view.bytes as usize,
-            access: *access,
-            taken: Cell::new(false),
-        });
+        slots.push(Slot::new(start, view.bytes as usize, *access));
     }
-    let call = CpuCall { params: &dispatch.params, slots: &slots, groups: dispatch.groups };
+    let call = CpuCall::new(&dispatch.params, &slots, dispatch.groups);
     (dispatch.kernel.cpu)(&call);
     Ok(())
-}
-
-struct Slot {
-    start: *mut u8,
-    bytes: usize,
-    access: Access,
-    taken: Cell<bool>,
-}
-
-/// What a CPU twin is called with.
-pub struct CpuCall<'a> {
-    params: &'a [u8],
-    slots: &'a [Slot],
-    /// The GPU's workgroups; most twins do not need them.
-    pub groups: [u32; 3],
-}
-
-impl CpuCall<'_> {
-    /// The params.
-    pub fn params<P: Pod>(&self) -> P {
-        bytemuck::pod_read_unaligned(self.params)
-    }
-
-    /// Storage binding `i` (0 is the first after the params), read.
-    pub fn input<T: Pod>(&self, i: usize) -> &[T] {
-        let slot = &self.slots[i];
-        assert_eq!(slot.access, Access::Read, "binding {i} is no input");
-        // SAFETY: the range is inside a live allocation aligned for u32 (T is f32, u32 or i32 by use), and
-        // recording refused any writer of the same buffer in this dispatch.
-        bytemuck::cast_slice(unsafe { std::slice::from_raw_parts(slot.start, slot.bytes) })
-    }
-
-    /// Storage binding `i`, to be written. Each output can be taken once.
-    #[expect(clippy::mut_from_ref, reason = "each output is handed out once, as `taken` asserts")]
-    pub fn output<T: Pod>(&self, i: usize) -> &mut [T] {
-        let slot = &self.slots[i];
-        assert_eq!(slot.access, Access::Write, "binding {i} is no output");
-        assert!(!slot.taken.replace(true), "output {i} was taken before");
-        // SAFETY: as in `input`; recording refused overlapping bindings, and `taken` a second slice of this one.
-        bytemuck::cast_slice_mut(unsafe { std::slice::from_raw_parts_mut(slot.start, slot.bytes) })
-    }
 }

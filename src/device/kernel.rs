@@ -3,16 +3,7 @@
 //! A kernel is one name thrice: its shader, its wrapper and its CPU twin, with the same bindings in the same
 //! order: params first (binding 0, uniform), then inputs, then outputs.
 
-use super::cpu::CpuCall;
-
-/// How a kernel uses a binding.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Access {
-    /// `var<storage, read>`.
-    Read,
-    /// `var<storage, read_write>`: written, and read where the kernel accumulates.
-    Write,
-}
+use super::call::{Access, CpuCall};
 
 /// A kernel.
 pub struct KernelDef {

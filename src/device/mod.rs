@@ -5,6 +5,7 @@
 //! the ones that wait for a device: [`Device::open`], [`Device::read`] and [`Device::finish`].
 
 mod buffer;
+mod call;
 mod cpu;
 mod error;
 mod gpu;
@@ -15,11 +16,12 @@ mod select;
 pub mod shader;
 
 pub use buffer::{Buffer, Storage, View};
-pub use cpu::{CpuCall, CpuDevice};
+pub use call::{Access, CpuCall};
+pub use cpu::CpuDevice;
 pub use error::DeviceError;
 pub use gpu::{GpuDevice, Tier};
 pub use host::{threads, yield_to_host};
-pub use kernel::{Access, KernelDef, PipelineKey};
+pub use kernel::{KernelDef, PipelineKey};
 pub use recording::{Command, Dispatch, GROUPS_MAX, Recording, Shape};
 pub use select::{AdapterSummary, DeviceChoice, adapters, auto_reason};
 

@@ -4,8 +4,9 @@
 //! dispatch, groups are within limits); running it is the device's business.
 
 use super::buffer::View;
+use super::call::Access;
 use super::error::DeviceError;
-use super::kernel::{Access, KernelDef, PipelineKey};
+use super::kernel::{KernelDef, PipelineKey};
 use bytemuck::Pod;
 
 /// Most workgroups in one dimension (WebGPU's default limit).

@@ -1,4 +1,6 @@
 //! Which devices there are, and which one `auto` takes and why.
+//!
+//! It opens none of them. A software adapter is never `auto`'s choice: the CPU device is faster.
 
 use super::error::DeviceError;
 use super::gpu::Tier;

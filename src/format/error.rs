@@ -1,6 +1,7 @@
 //! What can be wrong with a file or a text from outside, said so that a person knows where to look.
 //!
-//! Invariant: whatever concerns a file names the file's part (a key, a tensor, a line) and, for binary files, the byte.
+//! Invariant: whatever concerns a file names the file's part (a key, a tensor, a line) and, for
+//! binary files, the byte.
 
 /// Why a file or a text was not understood.
 #[derive(Debug, thiserror::Error)]

@@ -1,8 +1,9 @@
 //! GGUF: the container of a model's metadata and tensors.
 //!
-//! The header is fetched in growing pieces and checked as a whole; tensor data is only located, never read, since a
-//! model may be larger than the memory. It knows nothing of what the tensors are for. Invariant: every `TensorInfo`
-//! lies inside the file, and bad input costs an error, never a panic nor memory beyond the file's own size.
+//! The header is fetched in growing pieces and checked as a whole; tensor data is only located,
+//! never read, since a model may be larger than the memory. It knows nothing of what the tensors
+//! are for. Invariant: every `TensorInfo` lies inside the file, and bad input costs an error, never
+//! a panic nor memory beyond the file's own size.
 
 use super::error::FormatError;
 use super::gguf_cursor::{Cursor, Stop};

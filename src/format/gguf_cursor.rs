@@ -1,7 +1,9 @@
-//! Reads little-endian numbers and strings from the first part of a file, of which more may be fetched.
+//! Reads little-endian numbers and strings from the first part of a file, of which more may be
+//! fetched.
 //!
-//! It knows the file's whole length, so it tells "fetch more" from "the file is too short" without reading on. It
-//! knows nothing of GGUF's structure. Invariant: nothing is allocated for a length that the file cannot hold.
+//! It knows the file's whole length, so it tells "fetch more" from "the file is too short" without
+//! reading on. It knows nothing of GGUF's structure. Invariant: nothing is allocated for a length
+//! that the file cannot hold.
 
 use super::error::FormatError;
 

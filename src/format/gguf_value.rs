@@ -1,7 +1,7 @@
 //! GGUF's metadata: typed values by key, and getters whose errors name the key.
 //!
-//! Arrays stay as compact as they are in the file (a vocabulary has 50 to 150 thousand strings): strings in one text
-//! with their ends, numbers as bytes. It knows nothing of what the keys mean.
+//! Arrays stay as compact as they are in the file (a vocabulary has 50 to 150 thousand strings):
+//! strings in one text with their ends, numbers as bytes. It knows nothing of what the keys mean.
 
 use super::error::FormatError;
 use super::gguf_cursor::{Cursor, Stop};
@@ -293,7 +293,8 @@ fn read_array(cursor: &mut Cursor) -> Result<Value, Stop> {
     let type_id = cursor.u32()?;
     let count = cursor.u64()?;
     if type_id == TYPE_STRING {
-        // A string has at least its length's 8 bytes, which bounds the count by the file's own size.
+        // A string has at least its length's 8 bytes, which bounds the count by the file's own
+        // size.
         cursor.expect_room(count, 8)?;
         let mut strings = Strings::default();
         for _ in 0..count {
@@ -326,7 +327,8 @@ fn read_scalar(cursor: &mut Cursor, type_id: u32) -> Result<Value, Stop> {
     })
 }
 
-/// Bytes of a value of the type that GGUF numbers `type_id`; `None` for strings, arrays and unknown types.
+/// Bytes of a value of the type that GGUF numbers `type_id`; `None` for strings, arrays and unknown
+/// types.
 fn scalar_bytes(type_id: u32) -> Option<u64> {
     match type_id {
         0 | 1 | 7 => Some(1),

@@ -1,7 +1,7 @@
 //! Writes GGUF files: small models for tests, and adapters.
 //!
-//! It knows the container only. Invariant: `Gguf::read` reads back what was written, in the same order, and the same
-//! input gives the same bytes.
+//! It knows the container only. Invariant: `Gguf::read` reads back what was written, in the same
+//! order, and the same input gives the same bytes.
 
 use super::gguf_value::{Metadata, Value, write_string, write_value};
 use crate::quant::TensorType;

@@ -1,7 +1,8 @@
-//! Where a file's bytes come from: memory, a file; a browser's picked file and OPFS implement the trait elsewhere.
+//! Where a file's bytes come from: memory, a file; a browser's picked file and OPFS implement the
+//! trait elsewhere.
 //!
-//! Reading is async since a browser reads no other way. It knows nothing of what the bytes mean. Invariant: `read_at`
-//! fills the whole buffer or fails.
+//! Reading is async since a browser reads no other way. It knows nothing of what the bytes mean.
+//! Invariant: `read_at` fills the whole buffer or fails.
 
 use super::error::FormatError;
 use async_trait::async_trait;

@@ -9,6 +9,7 @@ use super::parallel::{Operand, for_each_chunk_pair_mut, matrix_product_here};
 use crate::device::{Access, CpuCall, DeviceError, KernelDef, Recording, Shape, View};
 use crate::tensor::Tensor;
 use multiversion::multiversion;
+use std::ops::Range;
 
 params! {
     rows: u32,
@@ -72,7 +73,8 @@ impl AttentionShape {
     }
 }
 
-/// o `[rows, H hd]` from q `[rows, H hd]`, k and v `[keys, KV hd]`; row t sees the keys `lo..hi` in spans `[rows, 2]`.
+/// o `[rows, H hd]` from q `[rows, H hd]`, k and v `[keys, KV hd]`; row t sees the keys `lo..hi` of its span but for
+/// those in its hole `lo..hi`: spans `[rows, 4]`. The hole lets branches of one prompt share its keys.
 ///
 /// stats `[rows, H 2]` gets the log-sum-exp of each row and head, and a zero beside it. A row with an empty span gets
 /// zeros. Spans must lie within the keys.
@@ -91,7 +93,7 @@ pub fn attention(
         .check(Checks::new(&ATTENTION), q, k, v)
         .shape("o", o, q.rows, q.cols)
         .shape("stats", stats, q.rows, 2 * shape.heads)
-        .words("spans", spans, 2 * q.rows)
+        .words("spans", spans, 4 * q.rows)
         .done()?;
     let views = [&q.view, &k.view, &v.view, spans, &o.view, &stats.view].map(View::clone);
     let params = Params {
@@ -118,7 +120,7 @@ fn cpu(call: &CpuCall<'_>) {
     let (rows, heads, kv_heads) = (p.rows as usize, p.heads as usize, p.kv_heads as usize);
     let hd = AttentionShape::head_dim_of(p.scale);
     let (q, k, v) = (call.input::<f32>(0), call.input::<f32>(1), call.input::<f32>(2));
-    let spans = &call.input::<[u32; 2]>(3)[..rows];
+    let spans = &call.input::<[u32; 4]>(3)[..rows];
     let o = &mut call.output::<f32>(4)[..rows * heads * hd];
     let stats = &mut call.output::<f32>(5)[..rows * heads * 2];
     // A few rows (decoding) are many tasks by their heads; many rows are tasks by blocks.
@@ -138,8 +140,8 @@ fn cpu(call: &CpuCall<'_>) {
         for head in 0..heads {
             let at = head / (heads / kv_heads) * hd;
             let keys = Keys { k, v, stride: kv_heads * hd, at };
-            let block = Block { heads, head, hd, spans };
-            attend_block(&block, q, &keys, p.scale, o, stats);
+            let block = Block::new([heads, head, hd], spans.iter().map(|s| [s[0], s[1]]));
+            attend_block(&block, spans, q, &keys, p.scale, o, stats);
         }
     });
 }
@@ -152,51 +154,76 @@ struct Keys<'a> {
     at: usize,
 }
 
+/// What a row sees, before its hole and after it, as indices from key `base` on.
+fn seen([lo, hi, hole_lo, hole_hi]: [u32; 4], base: usize) -> [Range<usize>; 2] {
+    if lo >= hi {
+        return [0..0, 0..0];
+    }
+    let (from, to) =
+        if hole_lo < hole_hi { (hole_lo.clamp(lo, hi), hole_hi.clamp(lo, hi)) } else { (hi, hi) };
+    let at = |key: u32| key as usize - base;
+    [at(lo)..at(from), at(to)..at(hi)]
+}
+
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq", "x86_64+avx2+fma"))]
-fn attend(q: &[f32], keys: &Keys, span: [u32; 2], scale: f32, o: &mut [f32]) -> f32 {
+fn attend(q: &[f32], keys: &Keys, span: [u32; 4], scale: f32, o: &mut [f32]) -> f32 {
     o.fill(0.0);
     let row = |key: usize| key * keys.stride + keys.at..key * keys.stride + keys.at + q.len();
-    let [lo, hi] = span.map(|key| key as usize);
-    let mut scores: Vec<f32> = Vec::with_capacity(hi.saturating_sub(lo));
-    for key in lo..hi {
+    let ranges = seen(span, 0);
+    let mut scores: Vec<f32> = Vec::with_capacity(ranges[0].len() + ranges[1].len());
+    for key in ranges.iter().flat_map(Range::clone) {
         scores.push(lanes::dot(q, &keys.k[row(key)]) * scale);
     }
-    let (share, lse) = softmax(&mut scores);
-    for (key, weight) in (lo..).zip(&scores) {
-        lanes::add_scaled(weight * share, &keys.v[row(key)], o);
+    let n = scores.len();
+    let lse = normalize(&mut scores, &[0..n, n..n]);
+    for (key, weight) in ranges.iter().flat_map(Range::clone).zip(&scores) {
+        lanes::add_scaled(*weight, &keys.v[row(key)], o);
     }
     lse
 }
 
-/// Makes the scores e^(score - max); returns one over their sum (0 for none), and the log-sum-exp.
-#[inline(always)]
-fn softmax(scores: &mut [f32]) -> (f32, f32) {
-    if scores.is_empty() {
-        return (0.0, -1.0e30);
+/// The probabilities of the scores in the two ranges, zero for the others; returns the log-sum-exp.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq", "x86_64+avx2+fma"))]
+fn normalize(row: &mut [f32], ranges: &[Range<usize>; 2]) -> f32 {
+    let [before, after] = ranges;
+    row[..before.start].fill(0.0);
+    row[before.end..after.start.max(before.end)].fill(0.0);
+    row[after.end.max(before.end)..].fill(0.0);
+    if before.is_empty() && after.is_empty() {
+        return -1.0e30;
     }
-    let peak = lanes::max(scores);
-    for score in scores.iter_mut() {
-        *score = lanes::exp(*score - peak);
+    let peak = lanes::max(&row[before.clone()]).max(lanes::max(&row[after.clone()]));
+    let mut total = 0.0;
+    for range in ranges {
+        for weight in &mut row[range.clone()] {
+            *weight = lanes::exp(*weight - peak);
+        }
+        total += lanes::sum(&row[range.clone()]);
     }
-    let total = lanes::sum(scores);
-    (1.0 / total, peak + total.ln())
+    for range in ranges {
+        for weight in &mut row[range.clone()] {
+            *weight /= total;
+        }
+    }
+    peak + total.ln()
 }
 
-/// One head of a block of rows.
-pub(super) struct Block<'a> {
+/// One head of a block of rows, and the keys from the first to the last that any of them sees.
+pub(super) struct Block {
     pub heads: usize,
     pub head: usize,
     pub hd: usize,
-    pub spans: &'a [[u32; 2]],
+    pub lo: usize,
+    pub hi: usize,
 }
 
-impl Block<'_> {
-    /// The first key that a row sees, and the one after the last.
-    pub fn keys(&self) -> (usize, usize) {
-        let seen = self.spans.iter().filter(|[lo, hi]| lo < hi);
+impl Block {
+    /// Head `head` of `heads` with `hd` elements; a span is a row's first key and the one after its last.
+    pub fn new([heads, head, hd]: [usize; 3], spans: impl Iterator<Item = [u32; 2]>) -> Block {
+        let seen = spans.filter(|[lo, hi]| lo < hi);
         let (lo, hi) =
             seen.fold((u32::MAX, 0), |(lo, hi), span| (lo.min(span[0]), hi.max(span[1])));
-        (lo.min(hi) as usize, hi as usize)
+        Block { heads, head, hd, lo: lo.min(hi) as usize, hi: hi as usize }
     }
 
     /// This head of a matrix `[rows, heads * hd]`.
@@ -206,39 +233,25 @@ impl Block<'_> {
 }
 
 fn attend_block(
-    block: &Block<'_>,
+    block: &Block,
+    spans: &[[u32; 4]],
     q: &[f32],
     keys: &Keys<'_>,
     scale: f32,
     o: &mut [f32],
     stats: &mut [f32],
 ) {
-    let (rows, heads, hd) = (block.spans.len(), block.heads, block.hd);
-    let (lo, hi) = block.keys();
-    let n = hi - lo;
+    let (rows, heads, hd) = (spans.len(), block.heads, block.hd);
+    let n = block.hi - block.lo;
     let mut scores = vec![0.0; rows * n];
-    let from = |data: &'_ [f32]| -> usize { (lo * keys.stride + keys.at).min(data.len()) };
-    let k = Operand::rows(&keys.k[from(keys.k)..], keys.stride).t();
+    let from = (block.lo * keys.stride + keys.at).min(keys.k.len());
+    let k = Operand::rows(&keys.k[from..], keys.stride).t();
     matrix_product_here([rows, n, hd], block.of(q), k, (&mut scores, n.max(1)), false, scale);
-    for (t, &[first, last]) in block.spans.iter().enumerate() {
-        let row = &mut scores[t * n..(t + 1) * n];
-        let seen = if first < last { first as usize - lo..last as usize - lo } else { 0..0 };
-        let lse = normalize(row, seen.start, seen.end);
+    for (t, span) in spans.iter().enumerate() {
+        let lse = normalize(&mut scores[t * n..(t + 1) * n], &seen(*span, block.lo));
         stats[2 * (t * heads + block.head)..][..2].copy_from_slice(&[lse, 0.0]);
     }
-    let v = Operand::rows(&keys.v[from(keys.v)..], keys.stride);
+    let v = Operand::rows(&keys.v[from..], keys.stride);
     let o = (&mut o[block.head * hd..], heads * hd);
     matrix_product_here([rows, hd, n], Operand::rows(&scores, n), v, o, false, 1.0);
-}
-
-/// The probabilities of the scores first..last, zero for the others; returns the log-sum-exp.
-#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq", "x86_64+avx2+fma"))]
-fn normalize(row: &mut [f32], first: usize, last: usize) -> f32 {
-    row[..first].fill(0.0);
-    row[last..].fill(0.0);
-    let (share, lse) = softmax(&mut row[first..last]);
-    for weight in &mut row[first..last] {
-        *weight *= share;
-    }
-    lse
 }

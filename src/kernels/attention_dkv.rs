@@ -92,10 +92,10 @@ fn cpu(call: &CpuCall<'_>) {
         let (k, v) = (&k[i * chunk..], &v[i * chunk..]);
         for head in 0..heads {
             let share = heads / kv_heads;
-            let keys = Block { heads: kv_heads, head: head / share, hd, spans };
+            let keys = Block::new([kv_heads, head / share, hd], spans.iter().copied());
             let rows = Rows { q, d_o, stats, heads, head };
             let grads = Grads { dk, dv, accumulate: head % share > 0 };
-            gather_block(&keys, k, v, &rows, p.scale, grads);
+            gather_block(&keys, spans, (k, v), &rows, p.scale, grads);
         }
     });
 }
@@ -117,16 +117,16 @@ struct Grads<'a> {
 }
 
 fn gather_block(
-    keys: &Block<'_>,
-    k: &[f32],
-    v: &[f32],
+    keys: &Block,
+    spans: &[[u32; 2]],
+    (k, v): (&[f32], &[f32]),
     rows: &Rows<'_>,
     scale: f32,
     grads: Grads<'_>,
 ) {
-    let (n, hd) = (keys.spans.len(), keys.hd);
-    // A key block's spans are of rows, so its `keys` are the rows that see any of it.
-    let (first, last) = keys.keys();
+    let (n, hd) = (spans.len(), keys.hd);
+    // A key's span is of rows: these are the rows that see any key of the block.
+    let (first, last) = (keys.lo, keys.hi);
     let m = last - first;
     let stride = rows.heads * hd;
     let from = (first * stride + rows.head * hd).min(rows.q.len());
@@ -139,7 +139,7 @@ fn gather_block(
     matrix_product_here([n, m, hd], keys.of(v), d_o.t(), (&mut ds, wide), false, 1.0);
     let stats: Vec<[f32; 2]> =
         (first..last).map(|row| rows.stats[row * rows.heads + rows.head]).collect();
-    for (s, &[t0, t1]) in keys.spans.iter().enumerate() {
+    for (s, &[t0, t1]) in spans.iter().enumerate() {
         let seen = if t0 < t1 { t0 as usize - first..t1 as usize - first } else { 0..0 };
         let (weights, ds) = (&mut weights[s * m..(s + 1) * m], &mut ds[s * m..(s + 1) * m]);
         for row in [&mut *weights, &mut *ds] {

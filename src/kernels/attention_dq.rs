@@ -58,7 +58,7 @@ pub fn attention_dq(
         .shape("d_o", d_o, q.rows, q.cols)
         .shape("dq", dq, q.rows, q.cols)
         .shape("stats", stats, q.rows, 2 * shape.heads)
-        .words("spans", spans, 2 * q.rows)
+        .words("spans", spans, 4 * q.rows)
         .done()?;
     let params = Params {
         rows: q.rows as u32,
@@ -82,7 +82,7 @@ fn cpu(call: &CpuCall<'_>) {
     let hd = AttentionShape::head_dim_of(p.scale);
     let (q, k, v) = (call.input::<f32>(0), call.input::<f32>(1), call.input::<f32>(2));
     let (o, d_o) = (call.input::<f32>(3), call.input::<f32>(4));
-    let spans = &call.input::<[u32; 2]>(5)[..rows];
+    let spans = &call.input::<[u32; 4]>(5)[..rows];
     let stats = &mut call.output::<f32>(6)[..rows * heads * 2];
     let dq = &mut call.output::<f32>(7)[..rows * heads * hd];
     let (dq, stats) = ((dq, BLOCK * heads * hd), (stats, BLOCK * heads * 2));
@@ -91,10 +91,11 @@ fn cpu(call: &CpuCall<'_>) {
         let spans = &spans[i * BLOCK..(i * BLOCK + BLOCK).min(rows)];
         for head in 0..heads {
             let at = head / (heads / kv_heads) * hd;
-            let block = Block { heads, head, hd, spans };
+            // Rows' spans without their holes: training has no branches.
+            let block = Block::new([heads, head, hd], spans.iter().map(|s| [s[0], s[1]]));
             let (q, o, d_o) = (&q[start..], &o[start..], &d_o[start..]);
             let inputs = Inputs { q, o, d_o, k, v, stride: kv_heads * hd, at };
-            grad_block(&block, &inputs, p.scale, dq, stats);
+            grad_block(&block, spans, &inputs, p.scale, dq, stats);
         }
     });
 }
@@ -111,14 +112,15 @@ struct Inputs<'a> {
 }
 
 fn grad_block(
-    block: &Block<'_>,
+    block: &Block,
+    spans: &[[u32; 4]],
     inputs: &Inputs<'_>,
     scale: f32,
     dq: &mut [f32],
     stats: &mut [f32],
 ) {
-    let (rows, heads, hd) = (block.spans.len(), block.heads, block.hd);
-    let (lo, hi) = block.keys();
+    let (rows, heads, hd) = (spans.len(), block.heads, block.hd);
+    let (lo, hi) = (block.lo, block.hi);
     let n = hi - lo;
     let from = (lo * inputs.stride + inputs.at).min(inputs.k.len());
     let k = Operand::rows(&inputs.k[from..], inputs.stride);
@@ -134,7 +136,7 @@ fn grad_block(
         scale,
     );
     matrix_product_here([rows, n, hd], block.of(inputs.d_o), v.t(), (&mut ds, stride), false, 1.0);
-    for (t, &[first, last]) in block.spans.iter().enumerate() {
+    for (t, &[first, last, ..]) in spans.iter().enumerate() {
         let at = (t * heads + block.head) * hd;
         let stat = &mut stats[2 * (t * heads + block.head)..][..2];
         stat[1] = inner(&inputs.d_o[at..at + hd], &inputs.o[at..at + hd]);

@@ -3,11 +3,10 @@
 //! The weights are dequantized once a tile (GPU) or once a panel of rows (CPU); a whole dequantized matrix never
 //! exists.
 
-use super::LinearShape;
 use super::launch::{params, weight_link, weight_type};
-use super::linear::check;
 use super::panel::for_each_panel;
 use super::parallel::{Operand, matrix_product};
+use super::product::{LinearShape, check};
 use crate::device::{Access, CpuCall, DeviceError, KernelDef, Recording, Shape};
 use crate::tensor::{Tensor, Weight};
 

@@ -2,10 +2,9 @@
 //!
 //! The CPU twin is the program's hottest loop there: a token reads every weight once, as packed blocks.
 
-use super::LinearShape;
 use super::launch::{Checks, groups, params, weight_link, weight_type};
-use super::linear::check;
 use super::parallel::for_each_chunk_mut;
+use super::product::{LinearShape, check};
 use crate::device::{Access, CpuCall, DeviceError, KernelDef, Recording, Shape};
 use crate::quant::pack;
 use crate::tensor::{Tensor, Weight};

@@ -27,9 +27,11 @@ mod matvec;
 mod panel;
 mod parallel;
 mod penalize;
+mod product;
 mod rms_norm;
 mod rms_norm_dx;
 mod rope;
+mod scatter_rows;
 mod softmax;
 mod sum;
 mod swiglu;
@@ -46,7 +48,7 @@ pub use cross_entropy::{CROSS_ENTROPY, cross_entropy};
 pub use dot::{DOT, DOT_PARTIALS, dot};
 pub use embed::{EMBED, embed};
 pub use kl_divergence::{KL_DIVERGENCE, kl_divergence};
-pub use linear::{LinearShape, linear};
+pub use linear::linear;
 pub use lora_a::{LORA_A, lora_a};
 pub use lora_b::{LORA_B, LoraShape, lora_b};
 pub use lora_du::{LORA_DU, lora_du};
@@ -56,9 +58,11 @@ pub use matmul::{MATMUL, matmul};
 pub use matmul_dx::{MATMUL_DX, matmul_dx};
 pub use matvec::{MATVEC, matvec};
 pub use penalize::{PENALIZE, penalize};
+pub use product::LinearShape;
 pub use rms_norm::{RMS_NORM, rms_norm};
 pub use rms_norm_dx::{RMS_NORM_DX, rms_norm_dx};
 pub use rope::{ROPE, RopeShape, rope};
+pub use scatter_rows::{SCATTER_ROWS, scatter_rows};
 pub use sum::{SUM, sum};
 pub use swiglu::{SWIGLU, swiglu};
 pub use swiglu_grad::{SWIGLU_GRAD, swiglu_grad};
@@ -102,6 +106,7 @@ table! {
     rms_norm RMS_NORM,
     rms_norm_dx RMS_NORM_DX,
     rope ROPE,
+    scatter_rows SCATTER_ROWS,
     sum SUM,
     swiglu SWIGLU,
     swiglu_grad SWIGLU_GRAD,

@@ -1,3 +1,26 @@
 //! The learning loop: examples, replay, suites, gate, cycle, versions. Knows no browsers, GPUs or files.
+//!
+//! Times and seeds come in, events go out; models come in as a `Student`, homes as a `Store`. Invariant: HEAD moves
+//! in one atomic write, after the adapter that it names is durable.
 
+pub mod cycle;
+pub mod engine;
+pub mod evaluate;
+pub mod exam;
+pub mod example;
+pub mod exchange;
+pub mod gate;
+pub mod history;
+mod keys;
+pub mod learner;
+mod prepare;
+pub mod random;
+pub mod recipe;
+pub mod replay;
+pub mod report;
+mod run;
+pub mod stats;
 pub mod student;
+pub mod suite;
+pub mod version;
+pub mod words;

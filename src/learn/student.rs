@@ -101,6 +101,15 @@ pub struct Likelihood {
     pub tokens: usize,
 }
 
+/// A conversation with answers that are compared by their log-likelihoods.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Question {
+    /// The conversation, up to the user's question.
+    pub messages: Vec<Message>,
+    /// What the assistant could say.
+    pub choices: Vec<String>,
+}
+
 /// A model that can answer, be scored and be trained. All calls use the adapter last put in place.
 #[async_trait::async_trait(?Send)]
 pub trait Student {
@@ -121,12 +130,11 @@ pub trait Student {
     async fn continue_text(&mut self, text: &str, options: &AnswerOptions)
     -> StudentResult<String>;
 
-    /// Log-likelihoods of several continuations as the assistant's answer to one conversation (shared prefix).
+    /// Log-likelihoods of each question's choices as the assistant's answer, question by question.
     async fn score_choices(
         &mut self,
-        messages: &[Message],
-        choices: &[String],
-    ) -> StudentResult<Vec<Likelihood>>;
+        questions: &[Question],
+    ) -> StudentResult<Vec<Vec<Likelihood>>>;
 
     /// Log-likelihood of each passage's counted part.
     async fn score_passages(&mut self, passages: &[Passage]) -> StudentResult<Vec<Likelihood>>;

@@ -1,4 +1,275 @@
-//! The model: configuration, weights on a device, adapters beside them, KV cache, forward, sampling, generation.
-//! Knows no gradients.
+//! The model: configuration, weights on a device, an adapter beside them, KV cache, forward, sampling, generation.
+//!
+//! It knows no gradients and no learning. Invariant: the cache holds keys of the adapter in place, so changing
+//! the adapter empties it.
 
 pub mod adapter;
+pub mod cache;
+pub mod config;
+pub mod forward;
+pub mod generate;
+pub mod lora;
+pub mod pass;
+pub mod peft;
+pub mod random;
+pub mod sampler;
+pub mod score;
+pub mod weights;
+pub mod workspace;
+
+use crate::device::{Buffer, Device, DeviceError};
+use crate::format::chat::ChatTemplate;
+use crate::format::error::FormatError;
+use crate::format::gguf::Gguf;
+use crate::format::source::Source;
+use crate::format::tokenizer::Tokenizer;
+use crate::tensor::{Tensor, WeightError};
+use adapter::Adapter;
+use cache::Cache;
+use config::Config;
+use forward::Net;
+use lora::Lora;
+use sha2::{Digest, Sha256};
+use weights::{OnProgress, Weights};
+use workspace::Workspace;
+
+/// Rows of one pass: prompts and packs longer than this go in several.
+pub const PASS_ROWS: usize = 512;
+/// Tokens of a conversation, unless the model was trained for fewer.
+pub const CONTEXT: usize = 2048;
+
+/// Why a model cannot be loaded or run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ModelError {
+    /// Another architecture.
+    #[error(
+        "the model's architecture is `{found}`; this program runs `llama` models (SmolLM2, Llama)"
+    )]
+    Architecture {
+        /// What the file says.
+        found: String,
+    },
+    /// A shape that no kernel can run.
+    #[error("the model's shape cannot be run: {rule}")]
+    Shape {
+        /// The rule that it breaks.
+        rule: &'static str,
+    },
+    /// A tensor has another shape than the configuration says.
+    #[error("tensor `{name}` is {found:?}, its configuration says {wanted:?}; the file is damaged")]
+    TensorShape {
+        /// The tensor.
+        name: String,
+        /// What the file says.
+        found: Vec<u64>,
+        /// What it should say.
+        wanted: Vec<u64>,
+    },
+    /// An adapter of another model.
+    #[error(
+        "an adapter of rank {rank} has {found} values, this model needs {wanted}; it belongs to another model"
+    )]
+    AdapterShape {
+        /// Its rank.
+        rank: usize,
+        /// Its values.
+        found: usize,
+        /// The values that this model needs.
+        wanted: usize,
+    },
+    /// A tensor that this model has no place for.
+    #[error(
+        "the adapter's tensor {name} {shape:?} does not fit this model; it belongs to another one"
+    )]
+    AdapterTensor {
+        /// The tensor.
+        name: String,
+        /// Its shape.
+        shape: [usize; 2],
+    },
+    /// A rank that the workspace has no room for.
+    #[error("rank {rank} is out of range; choose 1 to {max}")]
+    Rank {
+        /// The rank.
+        rank: usize,
+        /// The largest.
+        max: usize,
+    },
+    /// A prompt without tokens.
+    #[error("the prompt is empty; give at least one character")]
+    EmptyPrompt,
+    /// More tokens than the cache holds.
+    #[error("{wanted} tokens do not fit the context of {capacity}; shorten the conversation")]
+    Context {
+        /// Tokens asked for.
+        wanted: usize,
+        /// Tokens that fit.
+        capacity: usize,
+    },
+    /// Of the file.
+    #[error(transparent)]
+    Format(#[from] FormatError),
+    /// Of the device.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// Of a weight.
+    #[error(transparent)]
+    Weight(#[from] WeightError),
+}
+
+/// A model on a device, ready to answer.
+pub struct Model {
+    /// The device.
+    pub device: Device,
+    /// Its shape.
+    pub config: Config,
+    /// Its frozen weights.
+    pub weights: Weights,
+    /// Its tokenizer.
+    pub tokenizer: Tokenizer,
+    /// Its chat template.
+    pub template: ChatTemplate,
+    /// sha256 of its file, hex.
+    pub base_hash: String,
+    lora: Option<Lora>,
+    rope: Buffer,
+    work: Workspace,
+    scratch: (Tensor, Tensor),
+    cache: Cache,
+    logits: Tensor,
+    gathered: (Tensor, Tensor),
+    gather_rows: Buffer,
+    labels: Buffer,
+    zero_weights: Buffer,
+    losses: Buffer,
+    picked: Buffer,
+}
+
+impl Model {
+    /// Loads a GGUF onto `device`, hashing it on the way.
+    pub async fn load(
+        device: &Device,
+        source: &mut dyn Source,
+        on_progress: &mut OnProgress<'_>,
+    ) -> Result<Model, ModelError> {
+        let gguf = Gguf::read(source).await?;
+        let config = Config::from_gguf(&gguf)?;
+        let tokenizer = Tokenizer::from_gguf(&gguf)?;
+        let template = ChatTemplate::from_gguf(&gguf)?;
+        let base_hash = hash(source, on_progress).await?;
+        let weights = Weights::load(device, &config, &gguf, source, on_progress).await?;
+        let context = config.context.min(CONTEXT);
+        let kv = config.kv_heads * config.head_dim;
+        let few = |label, cols| Tensor::zeros(device, label, pass::LOGIT_ROWS, cols);
+        let words = |label| device.alloc(label, 4 * pass::LOGIT_ROWS as u64);
+        Ok(Model {
+            lora: None,
+            rope: device.upload("rope", &config.rope_table(context))?,
+            work: Workspace::new(device, &config, PASS_ROWS.min(context))?,
+            scratch: (
+                Tensor::zeros(device, "k scratch", PASS_ROWS, kv)?,
+                Tensor::zeros(device, "v scratch", PASS_ROWS, kv)?,
+            ),
+            cache: Cache::new(device, &config, context)?,
+            logits: few("logits", config.vocab)?,
+            gathered: (few("gathered", config.dim)?, few("gathered norm", config.dim)?),
+            gather_rows: words("gather rows")?,
+            labels: words("labels")?,
+            zero_weights: words("zero weights")?,
+            losses: words("losses")?,
+            picked: device.alloc("picked", 1024)?,
+            device: device.clone(),
+            config,
+            weights,
+            tokenizer,
+            template,
+            base_hash,
+        })
+    }
+
+    /// Puts an adapter in place; `None` is the base model. The cache starts anew.
+    pub fn set_adapter(&mut self, adapter: Option<&Adapter>) -> Result<(), ModelError> {
+        self.cache.clear();
+        self.lora = match adapter {
+            Some(adapter) => {
+                if adapter.rank == 0 || adapter.rank > workspace::RANK_MAX {
+                    let max = workspace::RANK_MAX;
+                    return Err(ModelError::Rank { rank: adapter.rank, max });
+                }
+                Some(Lora::upload(&self.device, &self.config, adapter)?)
+            }
+            None => None,
+        };
+        Ok(())
+    }
+
+    /// The adapter in place.
+    pub fn lora(&self) -> Option<&Lora> {
+        self.lora.as_ref()
+    }
+
+    /// Takes the adapter out (for training, which owns it meanwhile) or puts it back; the cache starts anew.
+    pub fn replace_lora(&mut self, lora: Option<Lora>) -> Option<Lora> {
+        self.cache.clear();
+        std::mem::replace(&mut self.lora, lora)
+    }
+
+    /// Forgets the conversation's keys, because the adapter's numbers changed.
+    pub fn clear_cache(&mut self) {
+        self.cache.clear();
+    }
+
+    /// Tokens that a conversation may have.
+    pub fn context(&self) -> usize {
+        self.cache.capacity
+    }
+
+    /// Rows that one pass may have.
+    pub fn pass_rows(&self) -> usize {
+        self.work.rows
+    }
+
+    /// cos and sin of every position, `[context, head_dim / 2, 2]`.
+    pub fn rope_table(&self) -> &Buffer {
+        &self.rope
+    }
+
+    /// Parameters of the base model.
+    pub fn parameters(&self) -> u64 {
+        let Config { layers, dim, vocab, .. } = self.config;
+        let matrices: usize = lora::Module::ALL
+            .iter()
+            .map(|module| {
+                let (rows, cols) = module.shape(&self.config);
+                rows * cols
+            })
+            .sum();
+        let heads = 1 + usize::from(self.weights.head.is_some());
+        (layers * (matrices + 2 * dim) + heads * vocab * dim + dim) as u64
+    }
+
+    fn net<'a>(&'a self, rope: &'a crate::device::View) -> Net<'a> {
+        Net { config: &self.config, weights: &self.weights, lora: self.lora.as_ref(), rope }
+    }
+}
+
+/// sha256 of a whole file, read in chunks.
+async fn hash(
+    source: &mut dyn Source,
+    on_progress: &mut OnProgress<'_>,
+) -> Result<String, ModelError> {
+    let mut hasher = Sha256::new();
+    let mut chunk = vec![0; 4 << 20];
+    let total = source.len();
+    let mut done = 0;
+    while done < total {
+        let n = ((total - done) as usize).min(chunk.len());
+        source.read_at(done, &mut chunk[..n]).await?;
+        hasher.update(&chunk[..n]);
+        done += n as u64;
+        on_progress("verify", done, total);
+        crate::device::yield_to_host().await;
+    }
+    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}

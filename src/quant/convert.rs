@@ -1,7 +1,7 @@
 //! File bytes to `f32` and back, for any tensor type.
 //!
-//! It dispatches to the blocks' own files and knows nothing of rows or of the device layout. Invariant: for the
-//! unquantized types both ways are exact up to the half float's own rounding.
+//! It dispatches to the blocks' own files and knows nothing of rows or of the device layout.
+//! Invariant: for the unquantized types both ways are exact up to the half float's own rounding.
 
 use super::{TensorType, q4_0, q4_1, q8_0};
 use half::f16;

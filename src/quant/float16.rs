@@ -1,12 +1,14 @@
-//! Half floats to `f32` without a branch on the processor, so that a loop around it becomes vector code.
+//! Half floats to `f32` without a branch on the processor, so that a loop around it becomes vector
+//! code.
 //!
-//! The `half` crate asks for F16C at every call, which keeps the caller from being vectorized. Invariant: agrees with
-//! `half` on every one of the 65536 patterns (NaN payloads included).
+//! The `half` crate asks for F16C at every call, which keeps the caller from being vectorized.
+//! Invariant: agrees with `half` on every one of the 65536 patterns (NaN payloads included).
 
 /// The value of the half float with these bits (exact).
 ///
-/// The exponent field is moved to its place and rebased by a multiplication with 2^112, which is exact for normal and
-/// subnormal numbers alike; infinity and NaN have an exponent of all ones instead.
+/// The exponent field is moved to its place and rebased by a multiplication with 2^112, which is
+/// exact for normal and subnormal numbers alike; infinity and NaN have an exponent of all ones
+/// instead.
 #[inline(always)]
 pub fn f16_to_f32(bits: u16) -> f32 {
     let magnitude = u32::from(bits & 0x7fff) << 13;

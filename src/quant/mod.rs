@@ -1,7 +1,8 @@
 //! Block layouts of the tensor types, and (de)quantizing them on the host.
 //!
-//! A type's bytes come in two layouts: the file's (`q4_0`, `q4_1`, `q8_0`: ggml's blocks, one after another) and the
-//! device's (`pack`: the same bits, quants first and scales after them). This layer knows no files and no devices.
+//! A type's bytes come in two layouts: the file's (`q4_0`, `q4_1`, `q8_0`: ggml's blocks, one after
+//! another) and the device's (`pack`: the same bits, quants first and scales after them). This
+//! layer knows no files and no devices.
 
 pub mod convert;
 pub mod float16;

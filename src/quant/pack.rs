@@ -1,7 +1,8 @@
-//! The device layout of a matrix: the file's bits, losslessly reordered so that a kernel can load them in 16 bytes.
+//! The device layout of a matrix: the file's bits, losslessly reordered so that a kernel can load
+//! them in 16 bytes.
 //!
-//! All quant words come first, then all scale words; b counts blocks of 32 elements over the rows, which follow each
-//! other without gaps:
+//! All quant words come first, then all scale words; b counts blocks of 32 elements over the rows,
+//! which follow each other without gaps:
 //!
 //! | type | block b | scales, from word `scales_at` |
 //! |---|---|---|
@@ -11,8 +12,8 @@
 //! | F16 | words 16b..16b+16: two values a word, low half first | none |
 //! | F32 | words 32b..32b+32 | none |
 //!
-//! Invariant: `unpack(pack(x)) == x`, and the length is a multiple of 4 words (it is bound as `array<vec4<u32>>`;
-//! the padding is zero). Nothing here knows of devices.
+//! Invariant: `unpack(pack(x)) == x`, and the length is a multiple of 4 words (it is bound as
+//! `array<vec4<u32>>`; the padding is zero). Nothing here knows of devices.
 
 use super::TensorType;
 pub use super::rows::{dequantize_row, dot_row};
@@ -118,5 +119,6 @@ fn regions(ty: TensorType, rows: usize, cols: usize) -> Regions {
     Regions { n_blocks, scales_at, words: bytes.div_ceil(4).next_multiple_of(4) }
 }
 
-// The words are filled and read as bytes, which is the same layout only where the low byte comes first.
+// The words are filled and read as bytes, which is the same layout only where the low byte comes
+// first.
 const _: () = assert!(cfg!(target_endian = "little"), "the device layout is little-endian");

@@ -1,7 +1,8 @@
 //! Q4_0: 32 elements in 18 bytes, `(q - 8) * d`; d is a half float, then 16 bytes of nibbles.
 //!
-//! The low nibble of byte i is element i, the high one element i + 16. Rounding is that of ggml's reference, bit for
-//! bit: the scale is the signed element of largest magnitude over -8, so that this element becomes exactly -8.
+//! The low nibble of byte i is element i, the high one element i + 16. Rounding is that of ggml's
+//! reference, bit for bit: the scale is the signed element of largest magnitude over -8, so that
+//! this element becomes exactly -8.
 
 use half::f16;
 

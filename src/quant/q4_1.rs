@@ -1,7 +1,7 @@
 //! Q4_1: 32 elements in 20 bytes, `q * d + m`; d and m are half floats, then 16 bytes of nibbles.
 //!
-//! The low nibble of byte i is element i, the high one element i + 16. Rounding is that of ggml's reference, bit for
-//! bit: m is the smallest element, and d spreads the range over 15 steps.
+//! The low nibble of byte i is element i, the high one element i + 16. Rounding is that of ggml's
+//! reference, bit for bit: m is the smallest element, and d spreads the range over 15 steps.
 
 use half::f16;
 

@@ -1,6 +1,7 @@
 //! Q8_0: 32 elements in 34 bytes, `q * d`; d is a half float, then 32 signed bytes.
 //!
-//! Rounding is that of ggml's reference, bit for bit: d is the largest magnitude over 127, halves round away from zero.
+//! Rounding is that of ggml's reference, bit for bit: d is the largest magnitude over 127, halves
+//! round away from zero.
 
 use half::f16;
 

@@ -1,9 +1,10 @@
 //! Rows of a packed matrix on the CPU: their values, and their product with a vector.
 //!
-//! These loops carry the CPU device (a token reads every weight once), so each is written over arrays of 16 lanes that
-//! the compiler turns into vector code, and is compiled for AVX-512, AVX2 and the baseline, chosen when it runs. It
-//! knows nothing of matrices beyond the device layout of `pack`. Invariant: the order of the sums depends only on
-//! `cols` and on the instruction set, never on threads.
+//! These loops carry the CPU device (a token reads every weight once), so each is written over
+//! arrays of 16 lanes that the compiler turns into vector code, and is compiled for AVX-512, AVX2
+//! and the baseline, chosen when it runs. It knows nothing of matrices beyond the device layout of
+//! `pack`. Invariant: the order of the sums depends only on `cols` and on the instruction set,
+//! never on threads.
 
 use super::TensorType;
 use super::float16::f16_to_f32;

@@ -1,7 +1,8 @@
 //! The tensor types and their block geometry, as GGUF numbers and names them.
 //!
-//! It knows sizes only; the arithmetic of a block lives in the file named after it. Invariant: a row's columns are a
-//! whole number of blocks, so a row of bytes can be cut out without looking at its neighbours.
+//! It knows sizes only; the arithmetic of a block lives in the file named after it. Invariant: a
+//! row's columns are a whole number of blocks, so a row of bytes can be cut out without looking at
+//! its neighbours.
 
 /// How a tensor's elements are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -70,7 +71,8 @@ impl TensorType {
         }
     }
 
-    /// Bytes of a row of `cols` elements in the file. Panics where `cols` is no whole number of blocks.
+    /// Bytes of a row of `cols` elements in the file. Panics where `cols` is no whole number of
+    /// blocks.
     pub fn row_bytes(self, cols: usize) -> usize {
         assert_eq!(cols % self.block_len(), 0, "{} rows are whole blocks", self.name());
         cols / self.block_len() * self.block_bytes()

@@ -1,1 +1,41 @@
-//! (to be written)
+//! Training a LoRA adapter on a device: backward pass, loss, optimizer, schedule, packing.
+//!
+//! It knows nothing of where examples come from. Invariant: the base model's weights are never written.
+
+pub mod backward;
+pub mod pack;
+pub mod schedule;
+pub mod trainer;
+
+pub use pack::{Goal, Sequence};
+pub use schedule::Schedule;
+pub use trainer::{BatchLoss, Trainer};
+
+use crate::device::DeviceError;
+use crate::model::ModelError;
+
+/// Why training failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrainError {
+    /// No adapter is in place.
+    #[error("no adapter is in place to train")]
+    NoAdapter,
+    /// The loss is no number any more.
+    #[error("the loss became {loss} at step {step}; lower the learning rate")]
+    Diverged {
+        /// The loss.
+        loss: f32,
+        /// The step.
+        step: u32,
+    },
+    /// A batch teaches nothing.
+    #[error("a batch has no token to learn; check the examples' answers")]
+    NothingToLearn,
+    /// Of the model.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// Of the device.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+}

@@ -1,6 +1,7 @@
 //! What several test modules share: where the real model and the golden references lie.
 //!
-//! Invariant: a missing file fails the test with one line that says what to do; nothing is skipped silently.
+//! Invariant: a missing file fails the test with one line that says what to do; nothing is skipped
+//! silently.
 
 use std::path::PathBuf;
 

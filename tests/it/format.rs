@@ -79,7 +79,8 @@ fn a_file_with_any_byte_changed_never_panics() {
             refused += usize::from(read(&changed).is_err());
         }
     }
-    // Flips in counts, lengths, types and offsets must be caught; flips in values and data cannot be.
+    // Flips in counts, lengths, types and offsets must be caught; flips in values and data cannot
+    // be.
     assert!(refused > bytes.len() / 3, "only {refused} changes were refused");
 }
 

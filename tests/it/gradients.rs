@@ -60,8 +60,8 @@ pub fn swiglu_case(n: usize) -> Case {
 /// The rows that see each key, from the keys that each row sees.
 fn key_spans(spans: &[u32], keys: usize) -> Vec<u32> {
     let rows_of = |key: u32| {
-        let seen = |t: &usize| (spans[2 * t]..spans[2 * t + 1]).contains(&key);
-        let rows: Vec<u32> = (0..spans.len() / 2).filter(seen).map(|t| t as u32).collect();
+        let seen = |t: &usize| (spans[4 * t]..spans[4 * t + 1]).contains(&key);
+        let rows: Vec<u32> = (0..spans.len() / 4).filter(seen).map(|t| t as u32).collect();
         let (first, last) = (rows.first().copied(), rows.last().copied());
         let span = [first.unwrap_or(0), last.map_or(0, |last| last + 1)];
         assert_eq!(rows.len() as u32, span[1] - span[0], "a gap in the rows that see {key}");
@@ -72,7 +72,7 @@ fn key_spans(spans: &[u32], keys: usize) -> Vec<u32> {
 
 /// attention, attention_dq and attention_dkv together, as they are used.
 pub fn attention_case(name: &str, s: Heads, keys: usize, spans: &[u32], small: bool) -> Case {
-    let rows = spans.len() / 2;
+    let rows = spans.len() / 4;
     let mut random = Random((rows + keys + s.hd) as u64);
     let (q_cols, k_cols) = (s.heads * s.hd, s.kv_heads * s.hd);
     let q = floats(&mut random, rows * q_cols);
@@ -111,7 +111,7 @@ pub fn attention_case(name: &str, s: Heads, keys: usize, spans: &[u32], small: b
 }
 
 fn causal(rows: usize) -> Vec<u32> {
-    (0..rows as u32).flat_map(|t| [0, t + 1]).collect()
+    (0..rows as u32).flat_map(|t| [0, t + 1, 0, 0]).collect()
 }
 
 #[test]
@@ -131,10 +131,12 @@ fn attention_gradients() {
     let grouped = Heads { heads: 4, kv_heads: 2, hd: 8 };
     let odd = Heads { heads: 3, kv_heads: 1, hd: 12 };
     let smol = Heads { heads: 9, kv_heads: 3, hd: 64 };
+    let packed = [[0, 1], [0, 2], [2, 3], [2, 4], [2, 5]];
+    let packed: Vec<u32> = packed.iter().flat_map(|&[lo, hi]| [lo, hi, 0, 0]).collect();
     let cases = vec![
         attention_case("one", one, 1, &causal(1), true),
         attention_case("causal", grouped, 6, &causal(6), true),
-        attention_case("packed", odd, 6, &[0, 1, 0, 2, 2, 3, 2, 4, 2, 5], true),
+        attention_case("packed", odd, 6, &packed, true),
         // More rows and keys than a tile has.
         attention_case("causal", one, 70, &causal(70), true),
         attention_case("causal", smol, 70, &causal(70), false),

@@ -1,9 +1,26 @@
 //! The integration tests: one binary, a module a subject.
+//!
+//! Most modules have a stage of `cargo xtask test` of their own; `unit` runs those that have none. Nothing is
+//! asserted here. Invariant: a module that is not named below does not run.
 
+#![allow(clippy::unwrap_used, reason = "a test's unwrap is its assertion, in helpers too")]
+
+mod chat;
 mod common;
+mod crash;
 mod format;
+mod golden;
 mod golden_tokenization;
 mod gradients;
 mod kernels;
+mod learn_cycle;
+mod learn_fake;
+mod learn_gate;
+mod learn_recipe;
+mod learn_screen;
+mod lessons;
+mod peft;
 mod quant;
 mod shaders;
+mod store;
+mod tidy;

@@ -1,4 +1,5 @@
-//! The block types against hand-computed blocks, the device layout against its inverse, rows against plain sums.
+//! The block types against hand-computed blocks, the device layout against its inverse, rows
+//! against plain sums.
 
 use crate::common::Random;
 use apprentice::quant::float16::f16_to_f32;
@@ -48,6 +49,14 @@ fn blocks_have_the_bytes_of_the_reference() {
     (q[0], q[1], q[2], q[3]) = (127, 129, 3, 253);
     let back = check(TensorType::Q8_0, &x, &[0x3c00], &q);
     assert_eq!(back[..4], [127.0, -127.0, 3.0, -3.0]);
+    // Halves round up, the end opposite the extreme is clamped: both with a step of 1.
+    let mut x = vec![-8.0; 32];
+    (x[0], x[1], x[2], x[3], x[4]) = (2.5, 2.49, 7.9, -7.5, -7.51);
+    let mut q = vec![0u8; 16];
+    (q[0], q[1], q[2], q[3], q[4]) = (11, 10, 15, 1, 0);
+    check(TensorType::Q4_0, &x, &[0x3c00], &q);
+    x[2] = 7.0;
+    check(TensorType::Q4_1, &x, &[0x3c00, 0xc800], &q);
     // A zero block has a zero scale, not a division by it. The reference divides zero by -8.
     check(TensorType::Q4_0, &[0.0; 32], &[0x8000], &[0x88; 16]);
     check(TensorType::Q4_1, &[0.0; 32], &[0, 0], &[0; 16]);
@@ -66,7 +75,8 @@ fn quantized_values_are_within_half_a_step() {
         let (mut raw, mut back) = (Vec::new(), vec![f32::NAN; 320]);
         quantize(ty, &x, &mut raw);
         dequantize(ty, &raw, &mut back);
-        // Q4_0 clamps the end opposite its extreme, so it may be off by a whole step there; f16 scales add 2^-11.
+        // Q4_0 clamps the end opposite its extreme, so it may be off by a whole step there; f16
+        // scales add 2^-11.
         let tolerance = if ty == TensorType::Q4_0 { step } else { step / 2.0 } * 1.01 + 1e-3;
         for (x, back) in x.iter().zip(&back) {
             assert!((x - back).abs() <= tolerance, "{}: {x} became {back}", ty.name());
@@ -136,46 +146,11 @@ fn packed_rows_have_the_files_values_and_products() {
                 let terms = expected.iter().zip(&x).map(|(w, x)| f64::from(*w) * f64::from(*x));
                 let (sum, size) =
                     terms.fold((0.0, 0.0), |(sum, size), term| (sum + term, size + term.abs()));
-                // A sum of n terms in f32 errs by at most about n * 2^-24 of their magnitude; 16 lanes err less.
+                // A sum of n terms in f32 errs by at most about n * 2^-24 of their magnitude; 16
+                // lanes err less.
                 let error = (f64::from(product) - sum).abs();
                 assert!(error <= 1e-6 * size, "{what}: {product} is not {sum}");
             }
-        }
-    }
-}
-
-#[test]
-#[ignore = "a measurement: cargo test --test it -- --ignored --nocapture rows_speed"]
-fn rows_speed() {
-    for ty in TensorType::ALL {
-        for cols in [576, 1536] {
-            let rows = 512;
-            let packed = pack(ty, &random_matrix(ty, rows, cols, 1), rows, cols);
-            let x = vec![0.5; cols];
-            let mut out = vec![0.0; cols];
-            let at = packed.scales_at as usize;
-            let mut best = [f64::MAX; 2];
-            for _ in 0..30 {
-                let start = std::time::Instant::now();
-                let mut sum = 0.0;
-                for row in 0..rows {
-                    sum += dot_row(ty, &packed.words, at, cols, row, &x);
-                }
-                std::hint::black_box(sum);
-                best[0] = best[0].min(start.elapsed().as_secs_f64() / rows as f64);
-                let start = std::time::Instant::now();
-                for row in 0..rows {
-                    dequantize_row(ty, &packed.words, at, cols, row, &mut out);
-                    std::hint::black_box(&mut out);
-                }
-                best[1] = best[1].min(start.elapsed().as_secs_f64() / rows as f64);
-            }
-            let bytes = ty.row_bytes(cols) as f64;
-            let [dot, values] = best.map(|seconds| (seconds * 1e9, bytes / seconds / 1e9));
-            println!(
-                "{} {cols}: dot_row {dot:.1?} dequantize_row {values:.1?} (ns, GB/s)",
-                ty.name()
-            );
         }
     }
 }

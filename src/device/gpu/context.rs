@@ -2,10 +2,9 @@
 
 use super::super::buffer::Storage;
 use super::super::error::DeviceError;
-use super::super::recording::Recording;
 use super::GpuStorage;
+use super::arena::Arena;
 use super::pipelines::Pipelines;
-use super::submit::Arena;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
@@ -226,19 +225,9 @@ impl GpuDevice {
         }
     }
 
-    pub(in crate::device) fn submit(&self, recording: &Recording) -> Result<u64, DeviceError> {
-        self.fault.check()?;
-        self.drop_freed();
-        let submits = super::submit::run(self, recording)?;
-        self.fault.check()?;
-        Ok(submits)
-    }
-
-    fn drop_freed(&self) {
-        let freed = std::mem::take(&mut *self.freed.borrow_mut());
-        if !freed.is_empty() {
-            self.pipelines.borrow_mut().forget(&freed);
-        }
+    /// The first error that arrived outside a call, if any: it stays until the device is opened anew.
+    pub(super) fn check_fault(&self) -> Result<(), DeviceError> {
+        self.fault.check()
     }
 }
 

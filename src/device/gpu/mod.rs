@@ -3,6 +3,7 @@
 //! One uniform arena with dynamic offsets, cached pipelines and bind groups, one compute pass a submit, one
 //! read-back path. Errors that the driver reports late are kept and returned by the next call.
 
+mod arena;
 mod context;
 mod pipelines;
 mod submit;

@@ -2,8 +2,9 @@
 //!
 //! A bind group keeps its buffers alive, so those of freed buffers are dropped before the next submit.
 
+use super::super::call::Access;
 use super::super::error::DeviceError;
-use super::super::kernel::{Access, KernelDef, PipelineKey};
+use super::super::kernel::{KernelDef, PipelineKey};
 use super::super::recording::Dispatch;
 use super::super::{Storage, shader};
 use std::collections::HashMap;

@@ -6,43 +6,31 @@
 use super::super::error::DeviceError;
 use super::super::recording::{Command, Recording};
 use super::super::{Storage, View};
+use super::arena::{SLOT, SLOTS};
 use super::context::GpuDevice;
 
-/// Bytes between two slots of the arena: WebGPU's alignment of dynamic offsets.
-const SLOT: usize = 256;
-/// Slots of the arena: the most dispatches of one submit.
-const SLOTS: usize = 2048;
 /// Floating-point operations of one submit: 100 ms at 200 GFLOP/s.
 const FLOPS_MAX: u64 = 20_000_000_000;
 
-/// The uniform buffer of all params.
-pub struct Arena {
-    buffer: wgpu::Buffer,
-}
-
-impl Arena {
-    pub fn new(device: &wgpu::Device) -> Arena {
-        let buffer = device.create_buffer(&wgpu::BufferDescriptor {
-            label: Some("params arena"),
-            size: (SLOT * SLOTS) as u64,
-            usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
-            mapped_at_creation: false,
-        });
-        Arena { buffer }
+impl GpuDevice {
+    /// Runs a recording; returns how many submits it took.
+    pub(in crate::device) fn submit(&self, recording: &Recording) -> Result<u64, DeviceError> {
+        self.check_fault()?;
+        let freed = std::mem::take(&mut *self.freed.borrow_mut());
+        if !freed.is_empty() {
+            self.pipelines.borrow_mut().forget(&freed);
+        }
+        let mut submits = 0;
+        let mut rest = recording.commands();
+        while !rest.is_empty() {
+            let (batch, after) = rest.split_at(batch_len(rest));
+            submit(self, batch)?;
+            submits += 1;
+            rest = after;
+        }
+        self.check_fault()?;
+        Ok(submits)
     }
-}
-
-/// Runs a recording; returns how many submits it took.
-pub fn run(gpu: &GpuDevice, recording: &Recording) -> Result<u64, DeviceError> {
-    let mut submits = 0;
-    let mut rest = recording.commands();
-    while !rest.is_empty() {
-        let (batch, after) = rest.split_at(batch_len(rest));
-        submit(gpu, batch)?;
-        submits += 1;
-        rest = after;
-    }
-    Ok(submits)
 }
 
 fn batch_len(commands: &[Command]) -> usize {

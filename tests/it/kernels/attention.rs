@@ -7,11 +7,11 @@ use apprentice::kernels::{self, AttentionShape};
 
 /// A causal mask: row t of `rows` sees the keys up to its own place at the end of `keys`.
 pub fn causal(rows: usize, keys: usize) -> Vec<u32> {
-    (0..rows).flat_map(|t| [0, (keys - rows + t + 1) as u32]).collect()
+    (0..rows).flat_map(|t| [0, (keys - rows + t + 1) as u32, 0, 0]).collect()
 }
 
 pub fn attention_case(name: &str, s: Heads, keys: usize, spans: &[u32]) -> Case {
-    let rows = spans.len() / 2;
+    let rows = spans.len() / 4;
     let mut random = Random((rows + keys * 10 + s.hd) as u64);
     let scale = |x: Vec<f32>| -> Vec<f32> { x.iter().map(|x| x * 2.0).collect() };
     let q = scale(floats(&mut random, rows * s.heads * s.hd));
@@ -50,8 +50,15 @@ fn attention_agrees() {
         let s = Heads { heads, kv_heads, hd };
         cases.push(attention_case("shape", s, 70, &causal(7, 70)));
     }
+    let few = Heads { heads: 4, kv_heads: 2, hd: 8 };
     // Two packed sequences, a row that sees nothing, a span that ends before the cache does.
-    let packed = [0, 1, 0, 2, 2, 3, 2, 4, 3, 3, 1, 3];
-    cases.push(attention_case("packed", Heads { heads: 4, kv_heads: 2, hd: 8 }, 6, &packed));
+    let packed = [[0, 1], [0, 2], [2, 3], [2, 4], [3, 3], [1, 3]];
+    let packed: Vec<u32> = packed.iter().flat_map(|&[lo, hi]| [lo, hi, 0, 0]).collect();
+    cases.push(attention_case("packed", few, 6, &packed));
+    // Branches behind a shared prompt of 3 keys: holes in the middle, at an end, around all that a row sees.
+    let branches = [[0, 5, 0, 0], [0, 7, 3, 5], [0, 9, 3, 9], [0, 9, 0, 2], [2, 4, 1, 9]];
+    cases.push(attention_case("branches", few, 9, branches.as_flattened()));
+    let many: Vec<u32> = (0..40).flat_map(|t| [0, 100 + t, 20, 20 + 2 * t]).collect();
+    cases.push(attention_case("branches", few, 140, &many));
     check_all(&Devices::open(), cases);
 }

@@ -44,7 +44,9 @@ pub fn attention(q: &[f64], k: &[f64], v: &[f64], spans: &[u32], s: Heads) -> (V
     let (mut o, mut lses) = (Vec::new(), Vec::new());
     for (i, q) in q.chunks(s.hd).enumerate() {
         let (t, head) = (i / s.heads, i % s.heads / (s.heads / s.kv_heads));
-        let keys = spans[2 * t] as usize..spans[2 * t + 1] as usize;
+        let span = &spans[4 * t..4 * t + 4];
+        let keys = (span[0]..span[1]).filter(|key| !(span[2]..span[3]).contains(key));
+        let keys = keys.map(|key| key as usize);
         let row =
             |key: usize| (key * s.kv_heads + head) * s.hd..(key * s.kv_heads + head + 1) * s.hd;
         let score = |key| {

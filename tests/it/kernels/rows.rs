@@ -1,4 +1,5 @@
-//! What works on rows and elements: add, swiglu, rms_norm, rope.
+//! What works on rows and elements: add, swiglu, rms_norm, rope, scatter_rows. Sizes are around a workgroup of 256
+//! lanes, and one is longer than a dimension of the grid. It knows nothing of products between rows.
 
 use super::harness::{Case, Devices, Expect, Slot, check_all, floats, wide};
 use super::reference;
@@ -91,6 +92,32 @@ pub fn rope_case(shape: RopeShape) -> Case {
         kernels::rope(rec, &b.t[0].view, &b.t[1].view, &b.t[2], shape)
     })
     .tolerance(1e-6, 1e-6)
+}
+
+pub fn scatter_case(n: usize, cols: usize) -> Case {
+    let mut random = Random(n as u64);
+    let (x, y) = (floats(&mut random, n * cols), floats(&mut random, 2 * n * cols));
+    // Every second row, from the last on.
+    let rows: Vec<u32> = (0..n).map(|i| (2 * (n - i) - 1) as u32).collect();
+    let mut expected = wide(&y);
+    for (x, row) in wide(&x).chunks(cols).zip(&rows) {
+        expected[*row as usize * cols..][..cols].copy_from_slice(x);
+    }
+    let slots = vec![
+        Slot::input("x", n, cols, &x),
+        Slot::words("rows", &rows),
+        Slot::inout("y", 2 * n, cols, &y, Expect::Floats(expected)),
+    ];
+    Case::new(format!("scatter_rows {n} x {cols}"), slots, |rec, b| {
+        kernels::scatter_rows(rec, &b.t[0], &b.t[1].view, &b.t[2])
+    })
+    .tolerance(0.0, 0.0)
+}
+
+#[test]
+fn scattered_rows_agree() {
+    let cases = [(1, 4), (3, 340), (16, 64), (17, 64), (5, 576)];
+    check_all(&Devices::open(), cases.map(|(n, cols)| scatter_case(n, cols)).into());
 }
 
 #[test]

@@ -1,0 +1,113 @@
+//! From arguments to things: the device, the model in its place, the home folder.
+//!
+//! It decides only where files lie. Invariant: an adapter's folder gets its names when both files are whole.
+
+use super::{Common, output};
+use crate::device::Device;
+use crate::error::Error;
+use crate::format::peft::PeftAdapter;
+use crate::format::source::FileSource;
+use crate::learn::engine::Engine;
+use crate::learn::learner::Clock;
+use crate::model::Model;
+use crate::model::adapter::Adapter;
+use crate::model::peft;
+use crate::store::native::NativeStore;
+use directories::ProjectDirs;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// The default model's file name in the cache folder.
+pub const DEFAULT_MODEL: &str = "SmolLM2-135M-Instruct.Q4_1.gguf";
+
+fn folders() -> Result<ProjectDirs, Error> {
+    ProjectDirs::from("", "", "apprentice").ok_or_else(|| {
+        Error::Misuse("this user has no home folder; give --home and --model".into())
+    })
+}
+
+/// The model's path: `--model`, else the default one in the cache folder.
+pub fn model_path(common: &Common) -> Result<PathBuf, Error> {
+    if let Some(path) = &common.model {
+        return Ok(path.clone());
+    }
+    let path = folders()?.cache_dir().join(DEFAULT_MODEL);
+    if !path.exists() {
+        let text =
+            "the default model is not here yet; run `cargo xtask model`, or give --model FILE";
+        return Err(Error::Misuse(text.into()));
+    }
+    Ok(path)
+}
+
+/// The home folder, made if it is missing.
+pub fn home(common: &Common) -> Result<PathBuf, Error> {
+    let home = match &common.home {
+        Some(home) => home.clone(),
+        None => folders()?.data_dir().to_path_buf(),
+    };
+    fs::create_dir_all(&home).map_err(|error| Error::file(&home, &error))?;
+    Ok(home)
+}
+
+/// The store in the home folder.
+pub fn store(common: &Common) -> Result<NativeStore, Error> {
+    Ok(NativeStore::open(&home(common)?)?)
+}
+
+/// The wall clock, milliseconds since 1970.
+pub fn clock() -> Clock {
+    Box::new(|| {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        // A clock before 1970 is broken; zero keeps the order of what is written after it.
+        now.map_or(0, |time| time.as_millis() as u64)
+    })
+}
+
+/// Loads the model on the chosen device.
+pub async fn engine(common: &Common) -> Result<Engine, Error> {
+    let path = model_path(common)?;
+    let mut source = FileSource::open(&path)?;
+    let device = Device::open(common.device).await?;
+    if common.device == crate::device::DeviceChoice::Gpu {
+        eprintln!("device: {} ({})", device.kind(), device.adapter_name());
+    }
+    let bar = output::byte_bar("loading");
+    let mut on_progress = |phase: &'static str, done: u64, total: u64| {
+        bar.set_length(total);
+        bar.set_message(phase);
+        bar.set_position(done);
+    };
+    let model = Model::load(&device, &mut source, &mut on_progress).await?;
+    bar.finish_and_clear();
+    Ok(Engine::new(model))
+}
+
+/// Reads a PEFT folder as an adapter of `model`.
+pub fn read_adapter(model: &Model, folder: &Path) -> Result<Adapter, Error> {
+    let read = |name: &str| {
+        let path = folder.join(name);
+        fs::read(&path).map_err(|error| Error::file(&path, &error))
+    };
+    let adapter =
+        PeftAdapter::read(&read("adapter_config.json")?, &read("adapter_model.safetensors")?)?;
+    Ok(peft::from_peft(&model.config, &adapter)?)
+}
+
+/// Writes an adapter as a PEFT folder: both files whole before either has its name.
+pub fn write_adapter(model: &Model, adapter: &Adapter, folder: &Path) -> Result<(), Error> {
+    let (config, tensors) = peft::to_peft(&model.config, adapter).write();
+    fs::create_dir_all(folder).map_err(|error| Error::file(folder, &error))?;
+    let files = [("adapter_config.json", config), ("adapter_model.safetensors", tensors)];
+    for (name, bytes) in &files {
+        let path = folder.join(format!("{name}.tmp"));
+        fs::write(&path, bytes).map_err(|error| Error::file(&path, &error))?;
+    }
+    for (name, _) in &files {
+        let path = folder.join(name);
+        fs::rename(folder.join(format!("{name}.tmp")), &path)
+            .map_err(|error| Error::file(&path, &error))?;
+    }
+    Ok(())
+}

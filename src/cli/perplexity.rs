@@ -1,0 +1,69 @@
+//! `apprentice perplexity`: exp of the mean NLL over whole, non-overlapping windows of a text.
+
+use super::{Common, context, output};
+use crate::error::Error;
+use crate::model::score::Scored;
+use clap::Args;
+use serde_json::json;
+use std::fs;
+use std::path::PathBuf;
+
+/// Arguments of `perplexity`.
+#[derive(Args)]
+pub struct PerplexityArgs {
+    /// The text
+    #[arg(long)]
+    file: PathBuf,
+    /// Tokens of a window
+    #[arg(long, default_value_t = 256)]
+    context: usize,
+    /// A PEFT adapter's folder
+    #[arg(long, value_name = "DIR")]
+    adapter: Option<PathBuf>,
+}
+
+pub async fn perplexity(common: &Common, args: PerplexityArgs) -> Result<(), Error> {
+    let text = fs::read_to_string(&args.file).map_err(|error| Error::file(&args.file, &error))?;
+    let mut engine = context::engine(common).await?;
+    if let Some(folder) = &args.adapter {
+        let adapter = context::read_adapter(&engine.model, folder)?;
+        engine.model.set_adapter(Some(&adapter))?;
+    }
+    let most = engine.model.pass_rows();
+    if args.context < 2 || args.context > most {
+        return Err(Error::Misuse(format!("--context must be 2 to {most}")));
+    }
+    let tokens = engine.model.tokenizer.encode(&text, false);
+    let windows: Vec<Scored> = tokens
+        .chunks_exact(args.context)
+        .map(|window| Scored { tokens: window.to_vec(), counted: vec![true; window.len()] })
+        .collect();
+    if windows.is_empty() {
+        let path = args.file.display();
+        let text = format!(
+            "{path}: {} tokens are less than one window of {}; choose a smaller --context",
+            tokens.len(),
+            args.context
+        );
+        return Err(Error::Misuse(text));
+    }
+    let bar = output::step_bar();
+    bar.set_length(windows.len() as u64);
+    let (mut sum, mut n) = (0.0, 0);
+    for window in windows.chunks(8) {
+        for score in engine.model.score(window).await? {
+            sum -= score.sum;
+            n += score.tokens;
+        }
+        bar.inc(window.len() as u64);
+    }
+    bar.finish_and_clear();
+    let nll = sum / n as f64;
+    if common.json {
+        return output::json(&json!({ "perplexity": nll.exp(), "nll": nll, "tokens": n }));
+    }
+    output::line(&format!(
+        "perplexity {:.4} (NLL {nll:.5} nats a token over {n} tokens)",
+        nll.exp()
+    ))
+}

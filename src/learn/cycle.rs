@@ -1,0 +1,262 @@
+//! A learning cycle: prepare, examine HEAD, train a candidate, examine it, decide, commit or drop, journal.
+//!
+//! Everything it needs comes in: student, clock, store, events. Invariants: a rejected or held candidate never moves
+//! HEAD; a new version's adapter is durable before the one write that names it; the student serves HEAD on return,
+//! whatever happened.
+
+use super::evaluate::Scores;
+use super::exam::Examined;
+use super::example::Example;
+use super::gate::Verdict;
+use super::keys::scores_key;
+use super::learner::{LearnError, LearnResult, Learner, json};
+use super::prepare::Material;
+use super::replay::learnability;
+use super::report::{Action, CycleReport, Event, LearnOptions, Phase};
+use super::run::{Trained, train};
+use super::stats::EProcess;
+use super::student::{Student, StudentError};
+use super::suite::example_key;
+use super::version::Version;
+use crate::store::{Store, Table, Write};
+use std::collections::BTreeMap;
+
+impl<S: Store> Learner<S> {
+    /// Runs one cycle on what is pending. Its end is journaled, also when it was stopped or failed.
+    pub async fn learn(
+        &mut self,
+        student: &mut dyn Student,
+        options: &LearnOptions,
+        events: &mut dyn FnMut(Event),
+    ) -> LearnResult<CycleReport> {
+        if self.pending().is_empty() {
+            return Err(LearnError::NothingToLearn);
+        }
+        self.check_base(student, self.head())?;
+        let outcome = self.attempt(student, options, events).await;
+        let restored = match self.head_adapter().await {
+            Ok(adapter) => student.use_adapter(adapter.as_ref()).await.map_err(LearnError::from),
+            Err(error) => Err(error),
+        };
+        match outcome {
+            Ok(report) => restored.map(|()| report),
+            Err(error) => {
+                let action = match &error {
+                    LearnError::Student(StudentError::Cancelled) => Action::Stopped,
+                    _ => Action::Failed,
+                };
+                let (entry, write) = self.entry(action, self.head.clone(), error.to_string(), None);
+                // The first error is what the caller must hear; a store that fails here too adds nothing.
+                if self.store.apply(&[write]).await.is_ok() {
+                    self.journal.push(entry);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    async fn attempt(
+        &mut self,
+        student: &mut dyn Student,
+        options: &LearnOptions,
+        events: &mut dyn FnMut(Event),
+    ) -> LearnResult<CycleReport> {
+        let began_ms = (self.clock)();
+        events(Event::phase(Phase::Prepare, "looking at the examples"));
+        let material = self.prepare(student, options, events).await?;
+        if material.new.is_empty() {
+            return self.conclude_screened(&material, began_ms, events).await;
+        }
+        events(Event::phase(Phase::Prepare, "examining the model as it is"));
+        let head = self.head_adapter().await?;
+        student.use_adapter(head.as_ref()).await?;
+        let new: Vec<&Example> = material.new.iter().map(|lesson| &lesson.example).collect();
+        let mut exam = self.exam(&new, options.sample);
+        self.score_version(student, &mut exam, self.head(), events).await?;
+
+        events(Event::phase(Phase::Train, "training a candidate"));
+        // Another seed each time: a cycle that was held is not repeated to the letter.
+        let seed = self.seed ^ (self.journal.last().map_or(0, |entry| entry.number) << 20);
+        let trained =
+            train(student, head.as_ref(), &material, options, seed, &self.clock, events).await?;
+
+        events(Event::phase(Phase::Evaluate, "examining the candidate"));
+        let ends = (&trained.start, &trained.end);
+        let rules = (&options.policy, self.drift());
+        let examined = exam.ladder(student, ends, &options.scales, rules, events).await?;
+        events(Event::phase(Phase::Commit, "writing the decision down"));
+        let report = self.report(&material, &trained, &examined, began_ms);
+        self.conclude(student.base_hash(), &material, examined, report, events).await
+    }
+
+    /// The report of a cycle, with HEAD as it was.
+    fn report(
+        &self,
+        material: &Material,
+        trained: &Trained,
+        examined: &Examined,
+        began_ms: u64,
+    ) -> CycleReport {
+        let decision = &examined.decision;
+        CycleReport {
+            verdict: decision.verdict,
+            reason: decision.reason.clone(),
+            version: self.head.clone(),
+            suites: decision.suites.clone(),
+            loss_first: trained.loss_first,
+            loss_last: trained.loss_last,
+            seconds: self.seconds_since(began_ms),
+            scale: examined.scale,
+            learned: learned(material, &examined.scores).len(),
+            taught: material.new.len(),
+        }
+    }
+
+    /// Writes a cycle's end: a version and HEAD if promoted, the journal always, all in one write.
+    async fn conclude(
+        &mut self,
+        base_hash: String,
+        material: &Material,
+        examined: Examined,
+        mut report: CycleReport,
+        events: &mut dyn FnMut(Event),
+    ) -> LearnResult<CycleReport> {
+        let trained = material.new.iter().chain(&material.earlier);
+        let mut examples: Vec<Example> = trained.map(|lesson| lesson.example.clone()).collect();
+        for example in &mut examples {
+            example.uses += 1;
+        }
+        let mut writes = Vec::new();
+        let mut version = None;
+        match report.verdict {
+            Verdict::Promote => {
+                let adapter = self.store.put_blob(&examined.candidate.to_bytes()).await?;
+                let made = self.version(base_hash, material, &examined, adapter, &report);
+                measure(&mut examples, &examined.scores);
+                report.version = Some(made.id.clone());
+                writes.push(Write::put(Table::Versions, &made.id, made.record()));
+                writes.push(Self::move_head(&report.version));
+                writes.extend(self.score_writes(&made, &examined.scores));
+                version = Some(made);
+            }
+            Verdict::Hold => writes.push(self.keep_held(&examined.candidate).await?),
+            Verdict::Reject => {}
+        }
+        for example in &examples {
+            writes.push(Write::put(Table::Examples, &example.id, json(example)));
+        }
+        let note = report.reason.clone();
+        let (entry, line) =
+            self.entry(Action::Cycle, report.version.clone(), note, Some(report.clone()));
+        writes.push(line);
+        self.store.apply(&writes).await?;
+
+        self.journal.push(entry);
+        self.examples.extend(examples.into_iter().map(|example| (example.id.clone(), example)));
+        if let Some(version) = version {
+            self.head = Some(version.id.clone());
+            self.versions.insert(version.id.clone(), version);
+        }
+        announce(&report, events);
+        Ok(report)
+    }
+
+    /// The end of a cycle whose examples were all set aside: held, without a candidate.
+    async fn conclude_screened(
+        &mut self,
+        material: &Material,
+        began_ms: u64,
+        events: &mut dyn FnMut(Event),
+    ) -> LearnResult<CycleReport> {
+        let n = material.set_aside.len();
+        let first = material.set_aside.first().map_or("", String::as_str);
+        let report = CycleReport {
+            verdict: Verdict::Hold,
+            reason: format!("all {n} examples were set aside; the first: {first}"),
+            version: self.head.clone(),
+            suites: BTreeMap::new(),
+            loss_first: 0.0,
+            loss_last: 0.0,
+            seconds: self.seconds_since(began_ms),
+            scale: 0.0,
+            learned: 0,
+            taught: 0,
+        };
+        let note = report.reason.clone();
+        let (entry, line) =
+            self.entry(Action::Cycle, self.head.clone(), note, Some(report.clone()));
+        self.store.apply(&[line]).await?;
+        self.journal.push(entry);
+        announce(&report, events);
+        Ok(report)
+    }
+
+    fn version(
+        &self,
+        base_hash: String,
+        material: &Material,
+        examined: &Examined,
+        adapter: String,
+        report: &CycleReport,
+    ) -> Version {
+        let trained = material.new.iter().chain(&material.earlier);
+        Version {
+            id: String::new(),
+            parent: self.head.clone(),
+            adapter,
+            base_hash,
+            examples: trained.map(|lesson| lesson.example.id.clone()).collect(),
+            learned: learned(material, &examined.scores),
+            suites: report.suites.clone(),
+            scale: report.scale,
+            drift: examined.drift,
+            created_ms: (self.clock)(),
+            note: report.reason.clone(),
+        }
+        .sealed()
+    }
+
+    /// The new version's scores, and the end of those that are not needed any more: HEAD's are kept for a rollback.
+    fn score_writes(&self, made: &Version, scores: &Scores) -> Vec<Write> {
+        let stale = self.versions.keys().filter(|id| Some(*id) != self.head.as_ref());
+        let mut writes: Vec<Write> =
+            stale.map(|id| Write::delete(Table::Cache, scores_key(id))).collect();
+        writes.push(Write::put(Table::Cache, scores_key(&made.id), json(scores)));
+        writes
+    }
+
+    fn drift(&self) -> EProcess {
+        self.head().map(|version| version.drift).unwrap_or_default()
+    }
+
+    fn seconds_since(&self, began_ms: u64) -> f64 {
+        (self.clock)().saturating_sub(began_ms) as f64 / 1000.0
+    }
+}
+
+/// The new examples that the candidate says; documents count as learned once the gate passed them.
+fn learned(material: &Material, scores: &Scores) -> Vec<String> {
+    let ids = material.new.iter().map(|lesson| lesson.example.id.clone());
+    ids.filter(|id| scores.get(&example_key(id)).is_some_and(|s| s.correct != Some(false)))
+        .collect()
+}
+
+/// Takes up the losses that were measured: the best one so far, and with it the weight in replay draws.
+fn measure(examples: &mut [Example], scores: &Scores) {
+    for example in examples {
+        if let Some(score) = scores.get(&example_key(&example.id)) {
+            let best = example.loss_best.map_or(score.loss, |best| best.min(score.loss));
+            example.loss_best = Some(best);
+            example.priority = learnability(score.loss, best);
+        }
+    }
+}
+
+fn announce(report: &CycleReport, events: &mut dyn FnMut(Event)) {
+    events(Event::Verdict {
+        verdict: report.verdict,
+        reason: report.reason.clone(),
+        version: report.version.clone(),
+        scale: report.scale,
+    });
+}

@@ -1,0 +1,233 @@
+//! The examination: the same items under HEAD and under the candidate, along the way from one to the other.
+//!
+//! It knows no training and writes nothing but cached scores. Invariant: HEAD and every candidate answer the very
+//! same items, so that all differences are paired.
+
+use super::evaluate::{Scores, evaluate};
+use super::gate::{
+    Decision, Evidence, Finding, GatePolicy, Pair, Score, SuiteKind, Verdict, changes, decide,
+    judge,
+};
+use super::keys::{base_key, scores_key};
+use super::learner::{LearnError, LearnResult, Learner, json};
+use super::report::Event;
+use super::stats::EProcess;
+use super::student::{Student, StudentResult};
+use super::suite::{Item, sample, user_items};
+use super::version::Version;
+use crate::model::adapter::Adapter;
+use crate::store::{Store, Table, Write};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// One version's result on one suite.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct EvalReport {
+    /// Share right, where something is right or wrong.
+    pub accuracy: Option<f64>,
+    /// Mean loss: nats a token of a text or an answer, the negated margin of a choice.
+    pub loss: f64,
+    /// Items.
+    pub n: usize,
+}
+
+/// The items with HEAD's scores.
+#[derive(Debug, Default)]
+pub(super) struct Exam {
+    pub items: BTreeMap<SuiteKind, Vec<Item>>,
+    pub before: BTreeMap<SuiteKind, Vec<Score>>,
+}
+
+/// A candidate that was decided on.
+#[derive(Debug)]
+pub(super) struct Examined {
+    pub decision: Decision,
+    pub scale: f32,
+    pub candidate: Adapter,
+    pub scores: Scores,
+    /// Core answers lost and won since the base model, the candidate's included.
+    pub drift: EProcess,
+}
+
+impl Exam {
+    /// Scores every suite with the adapter in place.
+    pub async fn score(
+        &self,
+        student: &mut dyn Student,
+        kind: SuiteKind,
+        scale: f32,
+        cache: &mut Scores,
+        events: &mut dyn FnMut(Event),
+    ) -> StudentResult<Vec<Score>> {
+        let items = &self.items[&kind];
+        let total = items.len();
+        let mut progress = |done| events(Event::Suite { suite: kind, scale, done, total });
+        evaluate(student, items, cache, &mut progress).await
+    }
+
+    /// Examines the way from `start` to `end` at each scale, the largest first, and returns the first that passes
+    /// the gate, else the whole change.
+    pub async fn ladder(
+        &self,
+        student: &mut dyn Student,
+        (start, end): (&Adapter, &Adapter),
+        scales: &[f32],
+        (policy, drift): (&GatePolicy, EProcess),
+        events: &mut dyn FnMut(Event),
+    ) -> StudentResult<Examined> {
+        let mut whole: Option<Examined> = None;
+        let mut order: Vec<SuiteKind> =
+            SuiteKind::ALL.into_iter().filter(|kind| self.items.contains_key(kind)).collect();
+        'scales: for &scale in scales {
+            let candidate = start.interpolate(end, scale);
+            student.use_adapter(Some(&candidate)).await?;
+            let mut evidence = Evidence { suites: BTreeMap::new(), drift };
+            let mut scores = Scores::new();
+            let mut failed = None;
+            for &kind in &order {
+                let after = self.score(student, kind, scale, &mut scores, events).await?;
+                let pairs = self.before[&kind].iter().zip(after);
+                let pairs: Vec<Pair> =
+                    pairs.map(|(before, after)| Pair { before: *before, after }).collect();
+                let passed = judge(kind, &pairs, policy) == Finding::Pass;
+                evidence.suites.insert(kind, pairs);
+                if !passed {
+                    failed = failed.or(Some(kind));
+                    // The whole change is examined in full, for the report; the others only until they fail.
+                    if whole.is_some() {
+                        order = first(&order, kind);
+                        continue 'scales;
+                    }
+                }
+            }
+            let decision = decide(&evidence, policy);
+            let promoted = decision.verdict == Verdict::Promote;
+            let core = evidence.suites.get(&SuiteKind::Core).map(|pairs| changes(pairs));
+            let (losses, gains) = core.unwrap_or_default();
+            let drift = drift.with(losses, gains);
+            let examined = Examined { decision, scale, candidate, scores, drift };
+            if promoted {
+                return Ok(examined);
+            }
+            whole.get_or_insert(examined);
+            if let Some(kind) = failed {
+                // What the whole change does not teach, a part of it does not either.
+                if matches!(kind, SuiteKind::Taught | SuiteKind::Documents) {
+                    break;
+                }
+                order = first(&order, kind);
+            }
+        }
+        Ok(whole.expect("there is at least one scale"))
+    }
+}
+
+impl<S: Store> Learner<S> {
+    /// Scores a version (by default HEAD; `base` is the base model) on one suite or all, by name. The student serves
+    /// HEAD again on return. `items_max` limits each suite.
+    pub async fn eval(
+        &mut self,
+        student: &mut dyn Student,
+        suite: Option<&str>,
+        version: Option<&str>,
+        items_max: Option<usize>,
+        events: &mut dyn FnMut(Event),
+    ) -> LearnResult<BTreeMap<SuiteKind, EvalReport>> {
+        let only = match suite {
+            Some(name) => {
+                Some(SuiteKind::named(name).ok_or_else(|| LearnError::NoSuite(name.into()))?)
+            }
+            None => None,
+        };
+        let id = match version {
+            Some(name) => self.resolve(name)?,
+            None => self.head.clone(),
+        };
+        let version = id.as_ref().map(|id| self.versions[id].clone());
+        let adapter = match &version {
+            Some(version) => Some(self.adapter_of(version).await?),
+            None => None,
+        };
+        self.check_base(student, version.as_ref())?;
+        let mut exam = self.exam(&self.pending(), items_max);
+        exam.items.retain(|kind, _| only.is_none_or(|only| only == *kind));
+        student.use_adapter(adapter.as_ref()).await?;
+        let scored = self.score_version(student, &mut exam, version.as_ref(), events).await;
+        student.use_adapter(self.head_adapter().await?.as_ref()).await?;
+        scored?;
+        Ok(exam.before.iter().map(|(kind, scores)| (*kind, summary(scores))).collect())
+    }
+
+    /// The items of a cycle that teaches `new`.
+    pub(super) fn exam(&self, new: &[&super::example::Example], items_max: Option<usize>) -> Exam {
+        let earlier = self.earlier();
+        let mut items = self.suites.items();
+        for (kind, found) in user_items(new, &earlier.iter().collect::<Vec<_>>()) {
+            items.insert(kind, found);
+        }
+        for (kind, found) in &mut items {
+            // What is taught is no sample of anything: all of it is asked.
+            if !matches!(kind, SuiteKind::Taught | SuiteKind::Documents) {
+                *found = sample(std::mem::take(found), items_max, self.seed);
+            }
+        }
+        Exam { items, before: BTreeMap::new() }
+    }
+
+    /// Scores all items for a version whose adapter is in place, through its cache, into `exam.before`.
+    pub(super) async fn score_version(
+        &self,
+        student: &mut dyn Student,
+        exam: &mut Exam,
+        version: Option<&Version>,
+        events: &mut dyn FnMut(Event),
+    ) -> LearnResult<()> {
+        let key = match version {
+            Some(version) => version.id.clone(),
+            None => base_key(&student.base_hash()),
+        };
+        let mut cache = self.scores(&key).await?;
+        let kinds: Vec<SuiteKind> = exam.items.keys().copied().collect();
+        for kind in kinds {
+            let known = cache.len();
+            let scores = exam.score(student, kind, 0.0, &mut cache, events).await?;
+            exam.before.insert(kind, scores);
+            // Written suite by suite, so that a stopped cycle does not lose them.
+            if cache.len() > known {
+                self.store
+                    .apply(&[Write::put(Table::Cache, scores_key(&key), json(&cache))])
+                    .await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses a version that was trained on another base model than the student's.
+    pub(super) fn check_base(
+        &self,
+        student: &dyn Student,
+        version: Option<&Version>,
+    ) -> LearnResult<()> {
+        match version {
+            Some(version) if version.base_hash != student.base_hash() => {
+                Err(LearnError::OtherBase { version: version.id.clone() })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The order with one suite moved to the front.
+fn first(order: &[SuiteKind], kind: SuiteKind) -> Vec<SuiteKind> {
+    let others = order.iter().copied().filter(|other| *other != kind);
+    std::iter::once(kind).chain(others).collect()
+}
+
+/// Scores in short: the share right, and the mean loss.
+pub fn summary(scores: &[Score]) -> EvalReport {
+    let n = scores.len();
+    let graded: Vec<bool> = scores.iter().filter_map(|score| score.correct).collect();
+    let right = graded.iter().filter(|correct| **correct).count();
+    let accuracy = (!graded.is_empty()).then(|| right as f64 / graded.len() as f64);
+    EvalReport { accuracy, loss: scores.iter().map(|s| s.loss).sum::<f64>() / n.max(1) as f64, n }
+}

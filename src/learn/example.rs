@@ -1,0 +1,285 @@
+//! What the user taught: one example, its content's hash, and the files that examples are read from.
+//!
+//! It knows no model and no clock; times come in. Invariant: an example's id is the hash of its content, so the same
+//! content taught twice is one example.
+
+use super::student::Passage;
+use super::words::normalized;
+use crate::format::message::Message;
+use crate::store::sha256_hex;
+use serde::{Deserialize, Serialize};
+
+/// Most characters of one example; longer texts are cut into documents first.
+pub const CHARS_MAX: usize = 16_000;
+
+/// Characters of one document passage: some 300 tokens, which fits every trainer's row.
+pub const DOCUMENT_CHARS: usize = 1_200;
+
+/// Where an example stands among the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// The user wrote what should have been answered.
+    Correction,
+    /// The user liked the model's own answer.
+    Approval,
+    /// A passage of a text.
+    Document,
+    /// Made by a program and checked by it.
+    Synthetic,
+    /// Kept against forgetting; never evicted.
+    Anchor,
+}
+
+/// A passage as it is stored (`Passage` with a name for each case).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Content {
+    /// A conversation; the last message is what is learned.
+    Chat(Vec<Message>),
+    /// Plain text.
+    Text(String),
+}
+
+/// An example on its way in.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewExample {
+    /// Its kind.
+    pub kind: Kind,
+    /// The text, with what is to be learned.
+    pub content: Content,
+    /// Where it came from, for a person: `page`, a file's name.
+    pub source: String,
+    /// The model's answer that a correction replaces.
+    pub rejected: Option<String>,
+    /// Other ways to ask the same; never trained on, they tell whether it was understood.
+    pub rephrasings: Vec<String>,
+}
+
+/// A stored example.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Example {
+    /// First 16 hex digits of the sha256 of the content.
+    pub id: String,
+    /// Its kind.
+    pub kind: Kind,
+    /// The text, with what is to be learned.
+    pub content: Content,
+    /// Where it came from, for a person.
+    pub source: String,
+    /// When it was taught, milliseconds since 1970.
+    pub created_ms: u64,
+    /// Cycles that trained on it.
+    pub uses: u32,
+    /// Weight in replay draws, see `replay::learnability`.
+    pub priority: f64,
+    /// The lowest loss that was ever measured on it, nats a token.
+    pub loss_best: Option<f64>,
+    /// The model's answer that a correction replaces.
+    pub rejected: Option<String>,
+    /// Other ways to ask the same, never trained on.
+    pub rephrasings: Vec<String>,
+}
+
+/// Why an example cannot be taught.
+#[derive(Debug, thiserror::Error)]
+pub enum ExampleError {
+    /// Nothing to learn.
+    #[error("{0}: the text to learn is empty")]
+    Empty(String),
+    /// Over the limit.
+    #[error(
+        "{0}: {1} characters; an example may have {CHARS_MAX}, teach longer texts as documents"
+    )]
+    Long(String, usize),
+    /// A conversation must end with an answer.
+    #[error("{0}: the last message must be the assistant's, after one of the user")]
+    Roles(String),
+    /// A line of a lessons file.
+    #[error("{source_name}, line {line}: {reason}")]
+    Line {
+        /// The file.
+        source_name: String,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+impl Content {
+    /// The passage, for a student.
+    pub fn passage(&self) -> Passage {
+        match self {
+            Content::Chat(messages) => Passage::Chat(messages.clone()),
+            Content::Text(text) => Passage::Text(text.clone()),
+        }
+    }
+
+    /// The last question and its answer, of a conversation.
+    pub fn question_answer(&self) -> Option<(&str, &str)> {
+        match self {
+            Content::Chat(messages) => match &messages[..] {
+                [.., question, answer] => Some((&question.content, &answer.content)),
+                _ => None,
+            },
+            Content::Text(_) => None,
+        }
+    }
+
+    /// The conversation up to its last question, which is replaced by `question`.
+    pub fn asking(&self, question: &str) -> Vec<Message> {
+        let Content::Chat(messages) = self else { return vec![Message::user(question)] };
+        let mut asked = messages[..messages.len() - 1].to_vec();
+        if let Some(last) = asked.last_mut() {
+            last.content = question.to_string();
+        }
+        asked
+    }
+
+    /// What is asked, in a form that ignores case, spaces and punctuation: two chats of one prompt exclude each other.
+    pub fn prompt_key(&self) -> Option<String> {
+        let Content::Chat(messages) = self else { return None };
+        let asked = &messages[..messages.len() - 1];
+        let lines: Vec<String> =
+            asked.iter().map(|m| format!("{}: {}", m.role, normalized(&m.content))).collect();
+        Some(lines.join("\n"))
+    }
+
+    /// The whole content, in a form that ignores case, spaces and punctuation.
+    pub fn text_key(&self) -> String {
+        match self {
+            Content::Chat(messages) => {
+                let lines = messages.iter().map(|m| format!("{}: {}", m.role, m.content.trim()));
+                lines.collect::<Vec<_>>().join("\n").to_lowercase()
+            }
+            Content::Text(text) => text.split_whitespace().collect::<Vec<_>>().join(" "),
+        }
+    }
+}
+
+impl NewExample {
+    /// A correction: the answer that should have been given.
+    pub fn correction(prompt: &str, answer: &str, rejected: Option<String>) -> Self {
+        Self {
+            kind: Kind::Correction,
+            content: Content::Chat(vec![Message::user(prompt), Message::assistant(answer)]),
+            source: "teach".into(),
+            rejected,
+            rephrasings: Vec::new(),
+        }
+    }
+
+    /// The id that the example will have.
+    pub fn id(&self) -> String {
+        let content = serde_json::to_vec(&self.content).expect("messages and text are plain JSON");
+        sha256_hex(&content)[..16].to_string()
+    }
+
+    /// Checks the limits and the roles.
+    pub fn check(&self) -> Result<(), ExampleError> {
+        let (learned, chars) = match &self.content {
+            Content::Text(text) => (text, text.chars().count()),
+            Content::Chat(messages) => {
+                let roles: Vec<&str> = messages.iter().map(|m| m.role.as_str()).collect();
+                let [.., "user", "assistant"] = &roles[..] else {
+                    return Err(ExampleError::Roles(self.source.clone()));
+                };
+                let chars = messages.iter().map(|m| m.content.chars().count()).sum();
+                (&messages[messages.len() - 1].content, chars)
+            }
+        };
+        if learned.trim().is_empty() {
+            return Err(ExampleError::Empty(self.source.clone()));
+        }
+        if chars > CHARS_MAX {
+            return Err(ExampleError::Long(self.source.clone(), chars));
+        }
+        Ok(())
+    }
+
+    /// The example as it is stored, taught at `now_ms`, with its first weight in replay draws.
+    pub fn stored(self, now_ms: u64, priority: f64) -> Example {
+        Example {
+            id: self.id(),
+            kind: self.kind,
+            content: self.content,
+            source: self.source,
+            created_ms: now_ms,
+            uses: 0,
+            priority,
+            loss_best: None,
+            rejected: self.rejected,
+            rephrasings: self.rephrasings,
+        }
+    }
+}
+
+/// A line of a lessons file: a prompt and an answer, or whole messages.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Line {
+    prompt: Option<String>,
+    answer: Option<String>,
+    messages: Option<Vec<Message>>,
+    rejected: Option<String>,
+    #[serde(default)]
+    rephrasings: Vec<String>,
+    /// `correction` (the default), `approval`, `synthetic` or `anchor`.
+    kind: Option<Kind>,
+}
+
+/// Reads lessons, one JSON object a line: `{"prompt","answer","rephrasings"?,"rejected"?,"kind"?}` or
+/// `{"messages":[..]}` in the place of prompt and answer.
+pub fn lessons(jsonl: &str, source: &str) -> Result<Vec<NewExample>, ExampleError> {
+    let mut examples = Vec::new();
+    for (index, text) in jsonl.lines().enumerate().filter(|(_, text)| !text.trim().is_empty()) {
+        let fail = |reason: String| ExampleError::Line {
+            source_name: source.into(),
+            line: index + 1,
+            reason,
+        };
+        let line: Line = serde_json::from_str(text).map_err(|e| fail(e.to_string()))?;
+        let messages = match (line.messages, line.prompt, line.answer) {
+            (Some(messages), None, None) => messages,
+            (None, Some(prompt), Some(answer)) => {
+                vec![Message::user(prompt), Message::assistant(answer)]
+            }
+            _ => return Err(fail("needs `prompt` and `answer`, or `messages`".into())),
+        };
+        let example = NewExample {
+            kind: line.kind.unwrap_or(Kind::Correction),
+            content: Content::Chat(messages),
+            source: source.into(),
+            rejected: line.rejected,
+            rephrasings: line.rephrasings,
+        };
+        example.check().map_err(|e| fail(e.to_string()))?;
+        examples.push(example);
+    }
+    Ok(examples)
+}
+
+/// Cuts a text into document passages of about `DOCUMENT_CHARS`, at line ends (at any character in longer lines).
+pub fn documents(text: &str, source: &str) -> Vec<NewExample> {
+    let mut passages = vec![String::new()];
+    for line in text.split_inclusive('\n') {
+        let chars: Vec<char> = line.chars().collect();
+        for piece in chars.chunks(DOCUMENT_CHARS) {
+            let last = passages.last().map_or(0, |p| p.chars().count());
+            if last + piece.len() > DOCUMENT_CHARS {
+                passages.push(String::new());
+            }
+            passages.last_mut().expect("there is always one").extend(piece);
+        }
+    }
+    let kept = passages.into_iter().filter(|passage| !passage.trim().is_empty());
+    kept.map(|passage| NewExample {
+        kind: Kind::Document,
+        content: Content::Text(passage),
+        source: source.into(),
+        rejected: None,
+        rephrasings: Vec::new(),
+    })
+    .collect()
+}

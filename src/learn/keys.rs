@@ -1,0 +1,18 @@
+//! The keys under which the learning loop keeps what can be computed again.
+//!
+//! It knows no values. Invariant: no two kinds of records share a key.
+
+/// The cache's key of a version's scores.
+pub(super) fn scores_key(version: &str) -> String {
+    format!("scores/{version}")
+}
+
+/// The cache's key of an example's drill.
+pub(super) fn drill_key(example: &str) -> String {
+    format!("drill/{example}")
+}
+
+/// The key under which a base model's own results are kept.
+pub(super) fn base_key(base_hash: &str) -> String {
+    format!("base-{}", base_hash.chars().take(16).collect::<String>())
+}

@@ -1,0 +1,321 @@
+//! The learner: the user's examples, the versions and HEAD, over one store.
+//!
+//! It knows no clock (one comes in) and no device. What moves HEAD is in `history`, the cycle in `cycle`.
+//! Invariant: what is in memory is what the store holds; memory changes only after a write succeeded.
+
+use super::example::{Example, ExampleError, NewExample};
+use super::keys::drill_key;
+use super::replay;
+use super::report::{Action, CycleReport, JournalEntry, TeachReport};
+use super::student::StudentError;
+use super::suite::Suites;
+use super::version::{Version, Versions, learned};
+use crate::model::adapter::{Adapter, AdapterError};
+use crate::store::{Store, StoreError, Table, Write};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+/// Milliseconds since 1970.
+pub type Clock = Box<dyn Fn() -> u64>;
+
+/// Why the learning loop could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LearnError {
+    /// Everything taught is learned already.
+    #[error("nothing new to learn; teach something first")]
+    NothingToLearn,
+    /// No such version.
+    #[error("no version `{0}`; `log` lists them")]
+    NoVersion(String),
+    /// No such example.
+    #[error("no example `{0}`")]
+    NoExample(String),
+    /// No such suite.
+    #[error("no suite `{0}`")]
+    NoSuite(String),
+    /// HEAD is the base model.
+    #[error("nothing to roll back: the base model answers")]
+    AtBase,
+    /// HEAD was trained on another base model.
+    #[error("HEAD {version} belongs to another base model; open that model or use another home")]
+    OtherBase {
+        /// HEAD.
+        version: String,
+    },
+    /// The training ran into numbers that are none.
+    #[error("the loss at step {step} is {loss}; the candidate was dropped")]
+    Diverged {
+        /// The step.
+        step: usize,
+        /// The loss.
+        loss: f32,
+    },
+    /// An example cannot be taught.
+    #[error(transparent)]
+    Example(#[from] ExampleError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The model failed, or the user stopped it.
+    #[error(transparent)]
+    Student(#[from] StudentError),
+    /// An adapter's bytes cannot be read.
+    #[error(transparent)]
+    Adapter(#[from] AdapterError),
+}
+
+/// The learning loop's result.
+pub type LearnResult<T> = Result<T, LearnError>;
+
+/// Why an example is kept out of training.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quarantined {
+    /// One sentence for a person.
+    pub reason: String,
+    /// A person said that it is fine.
+    pub released: bool,
+}
+
+/// The learner; see the module.
+pub struct Learner<S: Store> {
+    pub(super) store: S,
+    pub(super) clock: Clock,
+    pub(super) seed: u64,
+    pub(super) suites: Suites,
+    pub(super) examples: BTreeMap<String, Example>,
+    pub(super) quarantine: BTreeMap<String, Quarantined>,
+    pub(super) versions: Versions,
+    pub(super) head: Option<String>,
+    pub(super) journal: Vec<JournalEntry>,
+    pub(super) warnings: Vec<String>,
+}
+
+impl<S: Store> Learner<S> {
+    /// Opens what the store holds. A damaged HEAD gives way to its newest intact ancestor, with a warning.
+    pub async fn open(store: S, clock: Clock, seed: u64) -> LearnResult<Self> {
+        let mut learner = Self {
+            store,
+            clock,
+            seed,
+            suites: Suites::built_in(),
+            examples: BTreeMap::new(),
+            quarantine: BTreeMap::new(),
+            versions: Versions::new(),
+            head: None,
+            journal: Vec::new(),
+            warnings: Vec::new(),
+        };
+        learner.examples = learner.load(Table::Examples).await?;
+        learner.quarantine = learner.load(Table::Quarantine).await?;
+        learner.load_versions().await?;
+        learner.journal =
+            learner.load::<JournalEntry>(Table::Journal).await?.into_values().collect();
+        learner.recover_head().await?;
+        learner.collect_garbage().await?;
+        Ok(learner)
+    }
+
+    /// With other suites than the built-in ones.
+    pub fn with_suites(mut self, suites: Suites) -> Self {
+        self.suites = suites;
+        self
+    }
+
+    /// The suites of the gate.
+    pub fn suites(&self) -> &Suites {
+        &self.suites
+    }
+
+    /// Puts examples into the buffer. One that is there already is a duplicate; one whose prompt has another answer
+    /// there replaces it, since both cannot be said.
+    pub async fn teach(&mut self, new: Vec<NewExample>) -> LearnResult<TeachReport> {
+        for example in &new {
+            example.check()?;
+        }
+        let now_ms = (self.clock)();
+        let mut examples = self.examples.clone();
+        let mut texts: HashMap<String, String> =
+            examples.values().map(|e| (e.content.text_key(), e.id.clone())).collect();
+        let mut prompts: HashMap<String, String> = examples
+            .values()
+            .filter_map(|e| Some((e.content.prompt_key()?, e.id.clone())))
+            .collect();
+        let mut report = TeachReport { added: 0, duplicates: 0, replaced: 0, total: 0 };
+        for example in new {
+            let example = example.stored(now_ms, replay::PRIORITY_MAX);
+            let text_key = example.content.text_key();
+            if texts.contains_key(&text_key) {
+                report.duplicates += 1;
+                continue;
+            }
+            texts.insert(text_key, example.id.clone());
+            if let Some(prompt) = example.content.prompt_key()
+                && let Some(earlier) = prompts.insert(prompt, example.id.clone())
+                && let Some(earlier) = examples.remove(&earlier)
+            {
+                texts.remove(&earlier.content.text_key());
+                report.replaced += 1;
+            }
+            report.added += 1;
+            examples.insert(example.id.clone(), example);
+        }
+        let all: Vec<Example> = examples.values().cloned().collect();
+        let waiting: HashSet<String> = self.waiting(&examples).into_iter().collect();
+        for id in replay::evict(&all, replay::CAPACITY, &waiting) {
+            examples.remove(&id);
+            report.replaced += 1;
+        }
+        self.write_examples(examples).await?;
+        report.total = self.examples.len();
+        Ok(report)
+    }
+
+    /// All examples, the oldest first.
+    pub fn examples(&self) -> Vec<&Example> {
+        let mut all: Vec<&Example> = self.examples.values().collect();
+        all.sort_by(|a, b| (a.created_ms, &a.id).cmp(&(b.created_ms, &b.id)));
+        all
+    }
+
+    /// The examples that HEAD has not learned and that are not in quarantine, the oldest first.
+    pub fn pending(&self) -> Vec<&Example> {
+        let waiting: HashSet<String> = self.waiting(&self.examples).into_iter().collect();
+        let free = |id: &str| self.quarantine.get(id).is_none_or(|q| q.released);
+        self.examples().into_iter().filter(|e| waiting.contains(&e.id) && free(&e.id)).collect()
+    }
+
+    /// Examples that are kept out of training, with the reasons.
+    pub fn quarantined(&self) -> Vec<(&Example, &Quarantined)> {
+        let held = self.quarantine.iter().filter(|(_, q)| !q.released);
+        held.filter_map(|(id, q)| Some((self.examples.get(id)?, q))).collect()
+    }
+
+    /// A person says that an example in quarantine is fine.
+    pub async fn release(&mut self, id: &str) -> LearnResult<()> {
+        let held = self.quarantine.get(id).ok_or_else(|| LearnError::NoExample(id.into()))?;
+        let released = Quarantined { released: true, ..held.clone() };
+        self.store.apply(&[Write::put(Table::Quarantine, id, json(&released))]).await?;
+        self.quarantine.insert(id.into(), released);
+        Ok(())
+    }
+
+    /// What happened, the oldest first.
+    pub fn log(&self) -> &[JournalEntry] {
+        &self.journal
+    }
+
+    /// What a person should know since the store was opened.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// The version that answers; none is the base model.
+    pub fn head(&self) -> Option<&Version> {
+        self.head.as_ref().and_then(|id| self.versions.get(id))
+    }
+
+    /// All versions, the oldest first.
+    pub fn versions(&self) -> Vec<&Version> {
+        let mut all: Vec<&Version> = self.versions.values().collect();
+        all.sort_by(|a, b| (a.created_ms, &a.id).cmp(&(b.created_ms, &b.id)));
+        all
+    }
+
+    /// HEAD's adapter; none is the base model.
+    pub async fn head_adapter(&self) -> LearnResult<Option<Adapter>> {
+        match self.head() {
+            Some(version) => Ok(Some(self.adapter_of(version).await?)),
+            None => Ok(None),
+        }
+    }
+
+    /// A version's adapter.
+    pub async fn adapter_of(&self, version: &Version) -> LearnResult<Adapter> {
+        let bytes = self.store.get_blob(&version.adapter).await?;
+        let bytes = bytes.ok_or_else(|| StoreError::Damaged { hash: version.adapter.clone() })?;
+        Ok(Adapter::from_bytes(&bytes)?)
+    }
+
+    /// Ids of examples that HEAD has not learned, or that were taught again since.
+    pub(super) fn waiting(&self, examples: &BTreeMap<String, Example>) -> Vec<String> {
+        let learned = learned(&self.versions, self.head.as_deref());
+        let waits = |e: &&Example| learned.get(&e.id).is_none_or(|at| *at < e.created_ms);
+        examples.values().filter(waits).map(|e| e.id.clone()).collect()
+    }
+
+    /// A journal line with the next number, and its write.
+    pub(super) fn entry(
+        &self,
+        action: Action,
+        to: Option<String>,
+        note: String,
+        report: Option<CycleReport>,
+    ) -> (JournalEntry, Write) {
+        let number = self.journal.last().map_or(0, |entry| entry.number) + 1;
+        let from = self.head.clone();
+        let entry = JournalEntry { number, at_ms: (self.clock)(), action, from, to, note, report };
+        // Padded, so that the order of the keys is the order of the numbers.
+        let write = Write::put(Table::Journal, format!("{number:012}"), json(&entry));
+        (entry, write)
+    }
+
+    /// Makes the buffer what is given, in one write.
+    async fn write_examples(&mut self, examples: BTreeMap<String, Example>) -> LearnResult<()> {
+        let mut writes = Vec::new();
+        for id in self.examples.keys().filter(|id| !examples.contains_key(*id)) {
+            writes.push(Write::delete(Table::Examples, id));
+            writes.push(Write::delete(Table::Cache, drill_key(id)));
+            writes.push(Write::delete(Table::Quarantine, id));
+        }
+        for (id, example) in &examples {
+            if self.examples.get(id) != Some(example) {
+                writes.push(Write::put(Table::Examples, id, json(example)));
+            }
+        }
+        if !writes.is_empty() {
+            self.store.apply(&writes).await?;
+        }
+        self.quarantine.retain(|id, _| examples.contains_key(id));
+        self.examples = examples;
+        Ok(())
+    }
+
+    /// The versions whose records hash to their ids.
+    async fn load_versions(&mut self) -> LearnResult<()> {
+        for (id, record) in self.store.list(Table::Versions).await? {
+            match Version::from_record(&id, &record) {
+                Some(version) => {
+                    self.versions.insert(id, version);
+                }
+                None => self.warnings.push(format!("the record of version {id} is damaged")),
+            }
+        }
+        Ok(())
+    }
+
+    /// A table's records; those that cannot be read are left out with a warning.
+    async fn load<T: serde::de::DeserializeOwned>(
+        &mut self,
+        table: Table,
+    ) -> LearnResult<BTreeMap<String, T>> {
+        let mut records = BTreeMap::new();
+        for (key, value) in self.store.list(table).await? {
+            match serde_json::from_slice(&value) {
+                Ok(record) => {
+                    records.insert(key, record);
+                }
+                Err(error) => {
+                    let table = table.name();
+                    self.warnings.push(format!("record {key} of {table} is damaged: {error}"));
+                }
+            }
+        }
+        Ok(records)
+    }
+}
+
+/// A record's bytes.
+pub(super) fn json<T: Serialize>(value: &T) -> Vec<u8> {
+    serde_json::to_vec(value).expect("records are plain JSON")
+}

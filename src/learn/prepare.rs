@@ -1,0 +1,237 @@
+//! What comes before the training: which examples take part, which look harmful, and the drills of each lesson.
+//!
+//! It knows no gate. Invariant: an example that looks like noise or contradicts core knowledge is set aside with a
+//! reason that the user can read and overrule; it is never dropped in silence.
+
+use super::evaluate::{Scores, evaluate, greedy, per_token};
+use super::example::{Content, Example, Kind};
+use super::gate::SuiteKind;
+use super::keys::{base_key, drill_key, scores_key};
+use super::learner::{LearnResult, Learner, Quarantined, json};
+use super::recipe::{Drill, Lesson, OwnAnswer, drill, generic};
+use super::report::{Event, LearnOptions, Phase};
+use super::student::{Passage, Question, Student};
+use super::suite::sample;
+use super::version::learned;
+use super::words::says;
+use crate::store::{Store, Table, Write};
+
+/// Most earlier lessons that one cycle can replay and examines.
+pub const EARLIER_MAX: usize = 256;
+
+/// Neutral passages that say what loss is usual for the base model.
+const USUAL_TEXTS: usize = 12;
+
+/// Nats a token over the usual loss from where on a document counts as noise.
+const NOISE_RISE: f64 = 2.0;
+
+/// The usual loss where there is no language suite, nats a token.
+const USUAL_LOSS: f64 = 3.5;
+
+/// Mean log-probability a token from where on the base model is sure of its answer: 0.78 a token.
+const CONFIDENT: f64 = -0.25;
+
+/// Overturned answers from where on a cycle looks harmful, if they are half of the lessons too.
+const OVERTURNED_MIN: usize = 4;
+
+/// Tokens of the base model's own answer to a lesson's question.
+const OWN_TOKENS: usize = 32;
+
+/// What a cycle trains on.
+#[derive(Debug, Default)]
+pub(super) struct Material {
+    /// New lessons.
+    pub new: Vec<Lesson>,
+    /// Earlier ones, for replay.
+    pub earlier: Vec<Lesson>,
+    /// The base's own answers to everyday prompts.
+    pub generic: Vec<OwnAnswer>,
+    /// What was set aside now, with the reasons.
+    pub set_aside: Vec<String>,
+}
+
+impl<S: Store> Learner<S> {
+    /// Chooses the examples, sets the harmful ones aside, makes the drills. The base model is in place after it.
+    pub(super) async fn prepare(
+        &mut self,
+        student: &mut dyn Student,
+        options: &LearnOptions,
+        events: &mut dyn FnMut(Event),
+    ) -> LearnResult<Material> {
+        student.use_adapter(None).await?;
+        let mut pending: Vec<Example> = self.pending().into_iter().cloned().collect();
+        pending.truncate(options.lessons_max);
+        let mut material = Material::default();
+        if options.screen {
+            for (example, reason) in self.screen(student, &pending).await? {
+                let held = Quarantined { reason: reason.clone(), released: false };
+                let write = Write::put(Table::Quarantine, &example, json(&held));
+                self.store.apply(&[write]).await?;
+                pending.retain(|other| other.id != example);
+                self.quarantine.insert(example, held);
+                events(Event::Warning { message: reason.clone() });
+                material.set_aside.push(reason);
+            }
+        }
+        if pending.is_empty() {
+            return Ok(material);
+        }
+        let total = pending.len();
+        for (done, example) in pending.into_iter().enumerate() {
+            let drill = self.drill_of(student, &example, options).await?;
+            material.new.push(Lesson { example, drill });
+            events(Event::Phase {
+                phase: Phase::Prepare,
+                done: Some(done + 1),
+                total: Some(total),
+                detail: Some("neighbours and other wordings of each lesson".into()),
+            });
+        }
+        for example in self.earlier() {
+            let drill = self.kept_drill(&example.id, &student.base_hash()).await?;
+            material.earlier.push(Lesson { example, drill: drill.unwrap_or_default() });
+        }
+        material.generic = self.generic(student).await?;
+        Ok(material)
+    }
+
+    /// The examples that HEAD has learned, those that need replay most first, up to `EARLIER_MAX`.
+    pub(super) fn earlier(&self) -> Vec<Example> {
+        let at = learned(&self.versions, self.head.as_deref());
+        let knows = |e: &&Example| at.get(&e.id).is_some_and(|at| *at >= e.created_ms);
+        let mut earlier: Vec<Example> = self.examples.values().filter(knows).cloned().collect();
+        earlier.sort_by(|a, b| b.priority.total_cmp(&a.priority).then(a.id.cmp(&b.id)));
+        earlier.truncate(EARLIER_MAX);
+        earlier
+    }
+
+    /// Ids of examples that look harmful, with the reasons; the base model is in place. What a person released
+    /// is not looked at again.
+    async fn screen(
+        &mut self,
+        student: &mut dyn Student,
+        pending: &[Example],
+    ) -> LearnResult<Vec<(String, String)>> {
+        let mut found = Vec::new();
+        let unseen = pending.iter().filter(|example| !self.quarantine.contains_key(&example.id));
+        let unseen: Vec<&Example> = unseen.collect();
+        let has_text = unseen.iter().any(|e| matches!(e.content, Content::Text(_)));
+        let usual = if has_text { self.usual_loss(student).await? } else { USUAL_LOSS };
+        for example in unseen {
+            let source = &example.source;
+            if let Some(item) = self.suites.contradicted(&example.content) {
+                let (question, right) = (&item.question, &item.choices[item.answer]);
+                let reason = format!(
+                    "{source}: the answer to \"{question}\" contradicts core knowledge ({right})"
+                );
+                found.push((example.id.clone(), reason));
+                continue;
+            }
+            let Content::Text(text) = &example.content else { continue };
+            let scores = student.score_passages(&[Passage::Text(text.clone())]).await?;
+            let loss = -scores.into_iter().map(per_token).sum::<f64>();
+            if loss > usual + NOISE_RISE {
+                let reason = format!(
+                    "{source}: looks like noise ({loss:.1} nats a token, usual is {usual:.1})"
+                );
+                found.push((example.id.clone(), reason));
+            }
+        }
+        found.extend(self.overturned(student, pending).await?);
+        Ok(found)
+    }
+
+    /// Lessons that overturn what the base model says with confidence, if there are many of them: one may be right,
+    /// but a user whose lessons mostly contradict what a model is sure of should look again. Where the user saw the
+    /// answer and rejected it, that has been done.
+    async fn overturned(
+        &self,
+        student: &mut dyn Student,
+        pending: &[Example],
+    ) -> LearnResult<Vec<(String, String)>> {
+        let unseen = pending.iter().filter(|e| {
+            let blind = e.kind == Kind::Correction && e.rejected.is_none();
+            blind && !self.quarantine.contains_key(&e.id)
+        });
+        let (mut found, mut asked) = (Vec::new(), 0);
+        for example in unseen {
+            let Some((question, taught)) = example.content.question_answer() else { continue };
+            asked += 1;
+            let conversation = example.content.asking(question);
+            let answer = student.answer(&conversation, &greedy(OWN_TOKENS)).await?;
+            let own = first_sentence(&answer).to_string();
+            if own.is_empty() || says(&own, question, taught, None) {
+                continue;
+            }
+            let asked = Question { messages: conversation, choices: vec![own.clone()] };
+            let scores = student.score_choices(&[asked]).await?;
+            if scores.into_iter().flatten().map(per_token).sum::<f64>() >= CONFIDENT {
+                let source = &example.source;
+                let reason = format!("{source}: \"{question}\": the model is sure of \"{own}\"");
+                found.push((example.id.clone(), reason));
+            }
+        }
+        let many = found.len() >= OVERTURNED_MIN && found.len() * 2 >= asked;
+        Ok(if many { found } else { Vec::new() })
+    }
+
+    /// The base model's median loss on neutral text, nats a token.
+    async fn usual_loss(&self, student: &mut dyn Student) -> LearnResult<f64> {
+        let items = self.suites.items().remove(&SuiteKind::Language).unwrap_or_default();
+        let items = sample(items, Some(USUAL_TEXTS), self.seed);
+        let key = base_key(&student.base_hash());
+        let mut scores = self.scores(&key).await?;
+        let losses = evaluate(student, &items, &mut scores, &mut |_| {}).await?;
+        self.store.apply(&[Write::put(Table::Cache, scores_key(&key), json(&scores))]).await?;
+        let mut losses: Vec<f64> = losses.iter().map(|score| score.loss).collect();
+        losses.sort_by(f64::total_cmp);
+        Ok(losses.get(losses.len() / 2).copied().unwrap_or(USUAL_LOSS))
+    }
+
+    /// The scores that are stored under a version's id, or under the base model's key.
+    pub(super) async fn scores(&self, key: &str) -> LearnResult<Scores> {
+        let record = self.store.get(Table::Cache, &scores_key(key)).await?;
+        // A cache: what cannot be read is computed again.
+        Ok(record.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default())
+    }
+
+    async fn drill_of(
+        &self,
+        student: &mut dyn Student,
+        example: &Example,
+        options: &LearnOptions,
+    ) -> LearnResult<Drill> {
+        if let Some(kept) = self.kept_drill(&example.id, &student.base_hash()).await? {
+            return Ok(kept);
+        }
+        let made = drill(student, example, &options.recipe, self.seed).await?;
+        self.store.apply(&[Write::put(Table::Cache, drill_key(&example.id), json(&made))]).await?;
+        Ok(made)
+    }
+
+    async fn kept_drill(&self, id: &str, base_hash: &str) -> LearnResult<Option<Drill>> {
+        let record = self.store.get(Table::Cache, &drill_key(id)).await?;
+        let kept: Option<Drill> = record.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        Ok(kept.filter(|drill| drill.base_hash == base_hash))
+    }
+
+    async fn generic(&self, student: &mut dyn Student) -> LearnResult<Vec<OwnAnswer>> {
+        let key = drill_key(&base_key(&student.base_hash()));
+        if let Some(bytes) = self.store.get(Table::Cache, &key).await?
+            && let Ok(kept) = serde_json::from_slice(&bytes)
+        {
+            return Ok(kept);
+        }
+        let made = generic::own_answers(student).await?;
+        self.store.apply(&[Write::put(Table::Cache, key, json(&made))]).await?;
+        Ok(made)
+    }
+}
+
+/// The first sentence of an answer, since the rest is what a small model makes up.
+fn first_sentence(answer: &str) -> &str {
+    let answer = answer.trim();
+    let end = answer.find(['\n', '!', '?']).unwrap_or(answer.len());
+    let end = answer.find(". ").map_or(end, |stop| end.min(stop + 1));
+    answer[..end].trim()
+}

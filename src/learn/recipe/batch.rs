@@ -1,0 +1,98 @@
+//! The batches of a training run: which rows teach, which replay, which protect.
+//!
+//! It knows no model. Invariant: rows that protect are as many as rows that teach, and their target is always the
+//! base's own distribution over its own answer, never a taught one.
+
+use super::{Lesson, OwnAnswer, Recipe};
+use crate::format::message::Message;
+use crate::learn::example::Content;
+use crate::learn::random::Random;
+use crate::learn::replay;
+use crate::learn::student::{Objective, Passage, TrainItem};
+
+/// Draws batches, in epochs over the new lessons.
+#[derive(Debug)]
+pub struct Draws<'a> {
+    recipe: &'a Recipe,
+    new: &'a [Lesson],
+    earlier: &'a [Lesson],
+    generic: &'a [OwnAnswer],
+    queue: Vec<usize>,
+    random: Random,
+}
+
+impl<'a> Draws<'a> {
+    /// Draws over new lessons (at least one), earlier ones and the base's own generic answers.
+    pub fn new(
+        recipe: &'a Recipe,
+        new: &'a [Lesson],
+        earlier: &'a [Lesson],
+        generic: &'a [OwnAnswer],
+        seed: u64,
+    ) -> Self {
+        assert!(!new.is_empty(), "a run teaches something");
+        let random = Random::named(seed, "batches");
+        Self { recipe, new, earlier, generic, queue: Vec::new(), random }
+    }
+
+    /// The next batch: `rows` that teach or replay, and as many that protect.
+    pub fn batch(&mut self) -> Vec<TrainItem> {
+        let mut lessons: Vec<&'a Lesson> = Vec::new();
+        let share = (self.recipe.rows as f64 * self.recipe.replay_share).ceil() as usize;
+        let replayed = if self.earlier.is_empty() { 0 } else { share.min(self.recipe.rows - 1) };
+        let priorities: Vec<f64> = self.earlier.iter().map(|l| l.example.priority).collect();
+        for index in replay::draw(&priorities, replayed, &mut self.random) {
+            lessons.push(&self.earlier[index]);
+        }
+        while lessons.len() < self.recipe.rows {
+            let index = self.next_new();
+            lessons.push(&self.new[index]);
+        }
+        let mut items: Vec<TrainItem> = lessons.iter().map(|lesson| self.teach(lesson)).collect();
+        let protecting: Vec<TrainItem> =
+            lessons.iter().filter_map(|lesson| self.protect(lesson)).collect();
+        items.extend(protecting);
+        items
+    }
+
+    /// The next new lesson: every one comes once before any comes again.
+    fn next_new(&mut self) -> usize {
+        if self.queue.is_empty() {
+            self.queue = (0..self.new.len()).collect();
+            self.random.shuffle(&mut self.queue);
+        }
+        self.queue.pop().expect("it was just filled")
+    }
+
+    fn teach(&mut self, lesson: &Lesson) -> TrainItem {
+        let content = &lesson.example.content;
+        let drill = &lesson.drill;
+        let verbatim = self.random.unit() < self.recipe.verbatim_share;
+        // Two in three of the other draws are whole sentences.
+        let sentences = drill.bags.is_empty() || self.random.unit() < 2.0 / 3.0;
+        let pool =
+            if sentences && !drill.rewordings.is_empty() { &drill.rewordings } else { &drill.bags };
+        let passage = match (content, content.question_answer()) {
+            (Content::Chat(_), Some((_, answer))) if !verbatim && !pool.is_empty() => {
+                let mut messages = content.asking(&pool[self.random.below(pool.len())]);
+                messages.push(Message::assistant(answer));
+                Passage::Chat(messages)
+            }
+            _ => content.passage(),
+        };
+        TrainItem { passage, objective: Objective::CrossEntropy, weight: 1.0 }
+    }
+
+    /// A neighbour of the lesson; one time in four, and where there is none, a generic answer.
+    fn protect(&mut self, lesson: &Lesson) -> Option<TrainItem> {
+        let near = &lesson.drill.neighbours;
+        let generic = near.is_empty() || (!self.generic.is_empty() && self.random.unit() < 0.25);
+        let pool = if generic { self.generic } else { near };
+        if pool.is_empty() {
+            return None;
+        }
+        let messages = pool[self.random.below(pool.len())].messages.clone();
+        let weight = self.recipe.kl_weight;
+        Some(TrainItem { passage: Passage::Chat(messages), objective: Objective::KlToBase, weight })
+    }
+}

@@ -1,0 +1,226 @@
+//! What the learning loop tells its face: options in, events and reports out, and the journal's lines.
+//!
+//! Plain data with serde; it knows no progress bars and no pages. Invariant: a cycle's report has the same fields
+//! whatever its verdict.
+
+use super::gate::{GatePolicy, SuiteKind, SuiteReport, Verdict};
+use super::recipe::Recipe;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// How to run a cycle.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LearnOptions {
+    /// Most training steps; by default as many as the number of lessons asks for.
+    pub steps_max: Option<usize>,
+    /// Items a suite, for a quick look on a slow device; by default all.
+    pub sample: Option<usize>,
+    /// Shares of the way from HEAD to the candidate that are tried, the largest first.
+    pub scales: Vec<f32>,
+    /// Mean cross entropy at which documents are learned enough, nats a token; by default four fifths of the first.
+    pub target_loss: Option<f32>,
+    /// Most new examples taken up by one cycle; the rest waits for the next.
+    pub lessons_max: usize,
+    /// Whether what looks like noise or contradicts core knowledge is kept out and shown.
+    pub screen: bool,
+    /// The recipe.
+    pub recipe: Recipe,
+    /// The gate's margins.
+    pub policy: GatePolicy,
+}
+
+impl Default for LearnOptions {
+    fn default() -> Self {
+        Self {
+            steps_max: None,
+            sample: None,
+            scales: vec![1.0, 0.9, 0.8, 0.7, 0.5],
+            target_loss: None,
+            lessons_max: 64,
+            screen: true,
+            recipe: Recipe::default(),
+            policy: GatePolicy::default(),
+        }
+    }
+}
+
+impl LearnOptions {
+    /// A quick cycle for a slow device: fewer neighbours and rewordings, 40 items a suite, three scales.
+    pub fn quick() -> Self {
+        let recipe = Recipe { neighbours: 4, rewordings: 3, samples_max: 3, ..Recipe::default() };
+        Self { sample: Some(40), scales: vec![1.0, 0.8, 0.6], recipe, ..Self::default() }
+    }
+}
+
+/// Where a cycle is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Examples are looked at, neighbours and rewordings made, HEAD examined.
+    Prepare,
+    /// The candidate is trained.
+    Train,
+    /// The candidate is examined.
+    Evaluate,
+    /// The decision is written.
+    Commit,
+}
+
+/// What happens during a cycle; `type` names the case in JSON.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Event {
+    /// A phase begins, or gets on.
+    Phase {
+        /// The phase.
+        phase: Phase,
+        /// Parts done, where they are counted.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        done: Option<usize>,
+        /// Parts in all.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        total: Option<usize>,
+        /// What is being done, for a person.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        detail: Option<String>,
+    },
+    /// A training step is done.
+    Step {
+        /// Steps done.
+        step: usize,
+        /// Most steps.
+        steps_max: usize,
+        /// Mean cross entropy of what is taught, nats a token.
+        loss: f32,
+        /// Mean KL to the base of what is protected, nats a token.
+        kl: f32,
+        /// Gradient norm before clipping.
+        grad_norm: f32,
+        /// Lessons that the free-running answers said when last looked at.
+        learned: usize,
+        /// Lessons in all.
+        total: usize,
+        /// Until `steps_max`, at the pace so far.
+        seconds_left: f64,
+    },
+    /// Items of a suite are scored.
+    Suite {
+        /// The suite.
+        suite: SuiteKind,
+        /// The share of the way to the candidate that is examined; 0 is HEAD.
+        scale: f32,
+        /// Items done.
+        done: usize,
+        /// Items in all.
+        total: usize,
+    },
+    /// Something that a person should know.
+    Warning {
+        /// The sentence.
+        message: String,
+    },
+    /// The gate has decided.
+    Verdict {
+        /// The word.
+        verdict: Verdict,
+        /// The reason.
+        reason: String,
+        /// HEAD after the cycle.
+        version: Option<String>,
+        /// The share of the way to the candidate that it was decided on.
+        scale: f32,
+    },
+}
+
+impl Event {
+    /// The beginning of a phase.
+    pub fn phase(phase: Phase, detail: &str) -> Self {
+        Event::Phase { phase, done: None, total: None, detail: Some(detail.into()) }
+    }
+}
+
+/// A cycle's report.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CycleReport {
+    /// The gate's word.
+    pub verdict: Verdict,
+    /// One sentence for a person.
+    pub reason: String,
+    /// HEAD after the cycle: the new version if promoted, else the one before; none is the base model.
+    pub version: Option<String>,
+    /// Each suite under HEAD and the candidate.
+    pub suites: BTreeMap<SuiteKind, SuiteReport>,
+    /// Cross entropy of the first step, nats a token.
+    pub loss_first: f32,
+    /// Cross entropy of the last step.
+    pub loss_last: f32,
+    /// The cycle's duration.
+    pub seconds: f64,
+    /// The share of the way from HEAD to the candidate that was decided on.
+    pub scale: f32,
+    /// Examples that the decided candidate says (documents count when promoted).
+    pub learned: usize,
+    /// Examples that the cycle taught.
+    pub taught: usize,
+}
+
+/// What `teach` did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TeachReport {
+    /// New examples.
+    pub added: usize,
+    /// Examples that were there already.
+    pub duplicates: usize,
+    /// Earlier examples whose prompt now has another answer, or that had to give place.
+    pub replaced: usize,
+    /// Examples in the buffer.
+    pub total: usize,
+}
+
+/// What deleting an example did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeleteReport {
+    /// Versions that had seen it and are gone with it.
+    pub versions: Vec<String>,
+    /// HEAD now; none is the base model.
+    pub head: Option<String>,
+    /// Whether HEAD moved: the caller then puts `head_adapter` in place.
+    pub head_moved: bool,
+}
+
+/// What a journal line is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Action {
+    /// A cycle ended with the gate's word.
+    Cycle,
+    /// A cycle was stopped by the user.
+    Stopped,
+    /// A cycle ended with an error.
+    Failed,
+    /// HEAD was put back.
+    Rollback,
+    /// An example was deleted.
+    Delete,
+    /// HEAD was damaged and an ancestor took its place.
+    Fallback,
+}
+
+/// A journal line.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JournalEntry {
+    /// Its number, from 1.
+    pub number: u64,
+    /// When, milliseconds since 1970.
+    pub at_ms: u64,
+    /// What.
+    pub action: Action,
+    /// HEAD before; none is the base model.
+    pub from: Option<String>,
+    /// HEAD after.
+    pub to: Option<String>,
+    /// One sentence for a person.
+    pub note: String,
+    /// A cycle's report.
+    pub report: Option<CycleReport>,
+}

@@ -1,0 +1,193 @@
+//! One training run: steps until the free-running answers say what was taught, and the loss is at its target.
+//!
+//! It knows no gate and no store. Invariant: the run ends, at the latest after `steps_max` steps, and stops as soon
+//! as two looks in a row found every lesson said, since driving the loss down further only destroys.
+
+use super::evaluate::greedy;
+use super::learner::{LearnError, LearnResult};
+use super::prepare::Material;
+use super::recipe::Lesson;
+use super::recipe::batch::Draws;
+use super::report::{Event, LearnOptions};
+use super::student::{Student, StudentError, StudentResult, TrainPlan};
+use super::suite::answer_tokens;
+use super::words::says;
+use crate::model::adapter::Adapter;
+
+/// Most steps of any run.
+const STEPS_MAX: usize = 600;
+
+/// Share of the first loss at which documents are learned enough.
+const DOCUMENT_SHARE: f32 = 0.8;
+
+/// Weight of the past in the smoothed loss.
+const SMOOTHING: f32 = 0.8;
+
+/// What a run made.
+#[derive(Debug)]
+pub(super) struct Trained {
+    /// Where it started: HEAD, or a fresh adapter that changes nothing.
+    pub start: Adapter,
+    /// Where it ended.
+    pub end: Adapter,
+    /// Cross entropy of the first step, nats a token.
+    pub loss_first: f32,
+    /// Cross entropy of the last step.
+    pub loss_last: f32,
+}
+
+/// Trains a candidate from HEAD (none: a fresh adapter).
+pub(super) async fn train(
+    student: &mut dyn Student,
+    head: Option<&Adapter>,
+    material: &Material,
+    options: &LearnOptions,
+    seed: u64,
+    clock: &dyn Fn() -> u64,
+    events: &mut dyn FnMut(Event),
+) -> LearnResult<Trained> {
+    let recipe = &options.recipe;
+    let steps_max = options.steps_max.unwrap_or_else(|| steps_for(&material.new)).max(1);
+    let plan = TrainPlan {
+        rank: recipe.rank,
+        alpha: recipe.alpha,
+        lr: recipe.lr,
+        steps: steps_max,
+        warmup: recipe.warmup,
+        clip: recipe.clip,
+        seed,
+    };
+    student.begin_training(head, &plan).await?;
+    let start = read_back(student).await?;
+    let mut draws = Draws::new(recipe, &material.new, &material.earlier, &material.generic, seed);
+    let mut lessons = Progress::new(&material.new);
+    let mut documents = Documents::new(&material.new, options);
+    let (mut loss_first, mut loss_last) = (f32::NAN, f32::NAN);
+    let began_ms = clock();
+    for step in 1..=steps_max {
+        let report = student.train_step(&draws.batch()).await?;
+        if !report.loss.is_finite() || !report.grad_norm.is_finite() {
+            return Err(LearnError::Diverged { step, loss: report.loss });
+        }
+        if step == 1 {
+            loss_first = report.loss;
+        }
+        loss_last = report.loss;
+        documents.step(report.loss);
+        if step.is_multiple_of(recipe.check_every.max(1)) || step == steps_max {
+            lessons.look(student).await?;
+        }
+        let seconds = clock().saturating_sub(began_ms) as f64 / 1000.0;
+        events(Event::Step {
+            step,
+            steps_max,
+            loss: report.loss,
+            kl: report.kl,
+            grad_norm: report.grad_norm,
+            learned: lessons.said(),
+            total: lessons.lessons.len(),
+            seconds_left: seconds / step as f64 * (steps_max - step) as f64,
+        });
+        if lessons.are_learned() && documents.are_learned() {
+            break;
+        }
+    }
+    Ok(Trained { start, end: read_back(student).await?, loss_first, loss_last })
+}
+
+/// Steps that a number of lessons asks for: some six a lesson and two passes over documents.
+fn steps_for(new: &[Lesson]) -> usize {
+    let chats = new.iter().filter(|l| l.example.content.question_answer().is_some()).count();
+    let documents = new.len() - chats;
+    let for_chats = if chats == 0 { 0 } else { (10 + 6 * chats).max(40) };
+    let for_documents = if documents == 0 { 0 } else { (2 * documents).div_ceil(3).max(30) };
+    (for_chats + for_documents).min(STEPS_MAX)
+}
+
+async fn read_back(student: &mut dyn Student) -> StudentResult<Adapter> {
+    let adapter = student.adapter().await?;
+    adapter.ok_or_else(|| StudentError::Failed("training left no adapter in place".into()))
+}
+
+/// Which lessons the free-running answers say.
+struct Progress<'a> {
+    lessons: Vec<&'a Lesson>,
+    unsaid: Vec<usize>,
+    /// Looks in a row that found every lesson said.
+    streak: usize,
+}
+
+impl<'a> Progress<'a> {
+    fn new(new: &'a [Lesson]) -> Self {
+        let chat = |lesson: &&Lesson| lesson.example.content.question_answer().is_some();
+        let lessons: Vec<&Lesson> = new.iter().filter(chat).collect();
+        let unsaid = (0..lessons.len()).collect();
+        Self { lessons, unsaid, streak: 0 }
+    }
+
+    fn said(&self) -> usize {
+        self.lessons.len() - self.unsaid.len()
+    }
+
+    fn are_learned(&self) -> bool {
+        self.lessons.is_empty() || self.streak >= 2
+    }
+
+    /// Asks what was not said before; once all of that is, asks everything, since later steps can undo earlier ones.
+    async fn look(&mut self, student: &mut dyn Student) -> StudentResult<()> {
+        self.unsaid = self.ask(student, &self.unsaid).await?;
+        if self.unsaid.is_empty() {
+            let all: Vec<usize> = (0..self.lessons.len()).collect();
+            self.unsaid = self.ask(student, &all).await?;
+        }
+        self.streak = if self.unsaid.is_empty() { self.streak + 1 } else { 0 };
+        Ok(())
+    }
+
+    async fn ask(&self, student: &mut dyn Student, which: &[usize]) -> StudentResult<Vec<usize>> {
+        let mut unsaid = Vec::new();
+        for &index in which {
+            let example = &self.lessons[index].example;
+            let Some((question, taught)) = example.content.question_answer() else { continue };
+            let options = greedy(answer_tokens(taught));
+            let answer = student.answer(&example.content.asking(question), &options).await?;
+            if !says(&answer, question, taught, example.rejected.as_deref()) {
+                unsaid.push(index);
+            }
+        }
+        Ok(unsaid)
+    }
+}
+
+/// Whether documents are learned: every one was drawn, and the smoothed loss is at its target.
+struct Documents {
+    steps_min: usize,
+    target: Option<f32>,
+    steps: usize,
+    first: f32,
+    smooth: f32,
+}
+
+impl Documents {
+    fn new(new: &[Lesson], options: &LearnOptions) -> Self {
+        let texts = new.iter().filter(|l| l.example.content.question_answer().is_none()).count();
+        // New lessons come in epochs of at least three rows a step, so this many steps draw each once.
+        let steps_min = if texts == 0 { 0 } else { new.len().div_ceil(3).max(8) };
+        Self { steps_min, target: options.target_loss, steps: 0, first: 0.0, smooth: 0.0 }
+    }
+
+    fn step(&mut self, loss: f32) {
+        self.steps += 1;
+        self.smooth =
+            if self.steps == 1 { loss } else { SMOOTHING * self.smooth + (1.0 - SMOOTHING) * loss };
+        // The first losses vary with what was drawn; the fourth smoothed one stands for the beginning.
+        if self.steps <= 4 {
+            self.first = self.smooth;
+        }
+    }
+
+    fn are_learned(&self) -> bool {
+        let target = self.target.unwrap_or(self.first * DOCUMENT_SHARE);
+        self.steps_min == 0 || (self.steps >= self.steps_min && self.smooth <= target)
+    }
+}

@@ -1,0 +1,214 @@
+//! The forward pass of a `llama` transformer, recorded: rows of tokens in, hidden rows out.
+//!
+//! One function a part of a layer, shared by generation (keys and values go to a cache) and by training (they go
+//! to a layer's own rows); the caller owns all memory. Row t of a pass sits at `positions[t]` and sees the key
+//! rows of `spans[t]`, so packed sequences and branches need no other mask.
+
+use super::lora::{Lora, Module};
+use super::weights::{Layer, Weights};
+use crate::device::{DeviceError, Recording, View};
+use crate::kernels::{self, AttentionShape, LinearShape, LoraShape, RopeShape};
+use crate::model::config::Config;
+use crate::tensor::{Tensor, Weight};
+
+/// The model as a pass reads it.
+#[derive(Clone, Copy)]
+pub struct Net<'a> {
+    /// Its shape.
+    pub config: &'a Config,
+    /// Its frozen weights.
+    pub weights: &'a Weights,
+    /// The adapter beside them, if any.
+    pub lora: Option<&'a Lora>,
+    /// cos and sin, `[context, head_dim / 2, 2]`.
+    pub rope: &'a View,
+}
+
+/// Where the rows of a pass sit and what they see.
+#[derive(Clone, Copy)]
+pub struct Rows<'a> {
+    /// How many.
+    pub n: usize,
+    /// u32 `[n]`: position of each row in its sequence.
+    pub positions: &'a View,
+    /// u32 `[n, 4]`: key rows lo..hi that a row sees, but for the hole lo..hi.
+    pub spans: &'a View,
+}
+
+/// A layer's keys and values.
+#[derive(Clone, Copy)]
+pub struct Keys<'a> {
+    /// `[capacity, kv_heads * head_dim]`, RoPE applied.
+    pub k: &'a Tensor,
+    /// The same shape.
+    pub v: &'a Tensor,
+    /// Row at which this pass writes its first key.
+    pub row: usize,
+}
+
+/// What a layer computes on the way; all `[n, …]`.
+pub struct Activations {
+    /// Output of a norm, `[n, dim]`.
+    pub norm: Tensor,
+    /// Queries, `[n, heads * head_dim]`.
+    pub q: Tensor,
+    /// Attention's output, `[n, heads * head_dim]`.
+    pub attn: Tensor,
+    /// Log-sum-exp and D, `[n, heads * 2]`.
+    pub stats: Tensor,
+    /// SwiGLU's gate, `[n, ff]`.
+    pub gate: Tensor,
+    /// SwiGLU's other factor, `[n, ff]`.
+    pub up: Tensor,
+    /// SwiGLU's output, `[n, ff]`.
+    pub act: Tensor,
+    /// A block's output before the residual, `[n, dim]`.
+    pub out: Tensor,
+    /// LoRA's U, `[n, r]`; of one column where there is no adapter.
+    pub u: Tensor,
+}
+
+impl Activations {
+    /// The same memory for a pass of fewer rows.
+    pub fn top(&self, n: usize) -> Activations {
+        Activations {
+            norm: self.norm.top(n),
+            q: self.q.top(n),
+            attn: self.attn.top(n),
+            stats: self.stats.top(n),
+            gate: self.gate.top(n),
+            up: self.up.top(n),
+            act: self.act.top(n),
+            out: self.out.top(n),
+            u: self.u.top(n),
+        }
+    }
+}
+
+impl Net<'_> {
+    /// `y[row..] = W x`, and the adapter's share.
+    pub fn linear(
+        &self,
+        rec: &mut Recording,
+        layer: usize,
+        module: Module,
+        x: &Tensor,
+        y: &Tensor,
+        row: usize,
+        u: &Tensor,
+    ) -> Result<(), DeviceError> {
+        let weight = self.weights.layers[layer].linear(module);
+        kernels::linear(rec, weight, x, y, LinearShape { row, accumulate: false })?;
+        let Some(lora) = self.lora else { return Ok(()) };
+        let u = u.reshape(x.rows, lora.flat.layout.rank);
+        kernels::lora_a(rec, x, &lora.flat.a(layer, module), &u)?;
+        let shape = LoraShape { scale: lora.scale(), row };
+        kernels::lora_b(rec, &u, &lora.flat.b(layer, module), y, shape)
+    }
+
+    fn rope_shape(&self, rows: usize, row: usize, heads: usize, inverse: bool) -> RopeShape {
+        let head_dim = self.config.head_dim;
+        // A `llama` GGUF has its q and k rows permuted so that RoPE turns neighbouring pairs.
+        RopeShape { rows, row, heads, head_dim, interleaved: true, inverse }
+    }
+
+    /// The shape of this model's attention.
+    pub fn attention_shape(&self) -> AttentionShape {
+        let Config { heads, kv_heads, head_dim, .. } = *self.config;
+        AttentionShape { heads, kv_heads, head_dim }
+    }
+
+    /// Turns queries and keys (or, inverted, their gradients) to their positions.
+    pub fn rope(
+        &self,
+        rec: &mut Recording,
+        rows: Rows<'_>,
+        q: &Tensor,
+        keys: (&Tensor, usize),
+        inverse: bool,
+    ) -> Result<(), DeviceError> {
+        let shape = self.rope_shape(rows.n, 0, self.config.heads, inverse);
+        kernels::rope(rec, self.rope, rows.positions, q, shape)?;
+        let shape = self.rope_shape(rows.n, keys.1, self.config.kv_heads, inverse);
+        kernels::rope(rec, self.rope, rows.positions, keys.0, shape)
+    }
+
+    /// Norm, queries, keys, values, RoPE and attention: `h_in` to `a.attn`.
+    pub fn attend(
+        &self,
+        rec: &mut Recording,
+        layer: usize,
+        rows: Rows<'_>,
+        keys: Keys<'_>,
+        h_in: &Tensor,
+        a: &Activations,
+    ) -> Result<(), DeviceError> {
+        let weights: &Layer = &self.weights.layers[layer];
+        kernels::rms_norm(rec, h_in, &weights.attn_norm.view(), self.config.rms_eps, &a.norm)?;
+        self.linear(rec, layer, Module::Q, &a.norm, &a.q, 0, &a.u)?;
+        self.linear(rec, layer, Module::K, &a.norm, keys.k, keys.row, &a.u)?;
+        self.linear(rec, layer, Module::V, &a.norm, keys.v, keys.row, &a.u)?;
+        self.rope(rec, rows, &a.q, (keys.k, keys.row), false)?;
+        let shape = self.attention_shape();
+        kernels::attention(rec, &a.q, keys.k, keys.v, rows.spans, &a.attn, &a.stats, shape)
+    }
+
+    /// Norm, gate, up and SwiGLU: `h_mid` to `a.act`.
+    pub fn feed(
+        &self,
+        rec: &mut Recording,
+        layer: usize,
+        h_mid: &Tensor,
+        a: &Activations,
+    ) -> Result<(), DeviceError> {
+        let weights: &Layer = &self.weights.layers[layer];
+        kernels::rms_norm(rec, h_mid, &weights.ffn_norm.view(), self.config.rms_eps, &a.norm)?;
+        self.linear(rec, layer, Module::Gate, &a.norm, &a.gate, 0, &a.u)?;
+        self.linear(rec, layer, Module::Up, &a.norm, &a.up, 0, &a.u)?;
+        kernels::swiglu(rec, &a.gate, &a.up, &a.act)
+    }
+
+    /// A whole layer: `h_in` to `h_out`, by way of `h_mid`; the three are different memory.
+    pub fn layer(
+        &self,
+        rec: &mut Recording,
+        layer: usize,
+        rows: Rows<'_>,
+        keys: Keys<'_>,
+        h: [&Tensor; 3],
+        a: &Activations,
+    ) -> Result<(), DeviceError> {
+        let [h_in, h_mid, h_out] = h;
+        self.attend(rec, layer, rows, keys, h_in, a)?;
+        self.linear(rec, layer, Module::O, &a.attn, &a.out, 0, &a.u)?;
+        kernels::add(rec, h_in, &a.out, h_mid)?;
+        self.feed(rec, layer, h_mid, a)?;
+        self.linear(rec, layer, Module::Down, &a.act, &a.out, 0, &a.u)?;
+        kernels::add(rec, h_mid, &a.out, h_out)
+    }
+
+    /// The last norm: `h` to `norm`.
+    pub fn final_norm(
+        &self,
+        rec: &mut Recording,
+        h: &Tensor,
+        norm: &Tensor,
+    ) -> Result<(), DeviceError> {
+        kernels::rms_norm(rec, h, &self.weights.out_norm.view(), self.config.rms_eps, norm)
+    }
+
+    /// The vocabulary's matrix: the embedding's own where the two are tied.
+    pub fn head(&self) -> &Weight {
+        self.weights.head.as_ref().unwrap_or(&self.weights.embedding)
+    }
+
+    /// Logits `[n, vocab]` of normed rows `[n, dim]`.
+    pub fn logits(
+        &self,
+        rec: &mut Recording,
+        norm: &Tensor,
+        logits: &Tensor,
+    ) -> Result<(), DeviceError> {
+        kernels::linear(rec, self.head(), norm, logits, LinearShape { row: 0, accumulate: false })
+    }
+}

@@ -1,0 +1,153 @@
+//! Generation: a prompt's tokens in, sampled tokens out until a stop token, the limit or a cancel.
+
+use super::random::Random;
+use super::sampler::{self, Sampling};
+use super::{Model, ModelError};
+use crate::device::Recording;
+use crate::format::tokenizer::StreamDecoder;
+use crate::kernels;
+use serde::Serialize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// A flag that another task, thread or signal handler raises to stop what runs.
+#[derive(Clone, Default)]
+pub struct Cancel(Arc<AtomicBool>);
+
+impl Cancel {
+    /// Raises it.
+    pub fn raise(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Lowers it before a new run.
+    pub fn lower(&self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+
+    /// Is it raised?
+    pub fn raised(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Why generation ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StopReason {
+    /// A stop token came, or the caller had enough.
+    Stop,
+    /// The limit of tokens or of the context was reached.
+    Length,
+    /// The caller asked to stop.
+    Cancelled,
+}
+
+/// What was generated.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Generation {
+    /// The tokens, without the stop token.
+    pub tokens: Vec<u32>,
+    /// Their text.
+    pub text: String,
+    /// Why it ended.
+    pub stop_reason: StopReason,
+    /// Prompt tokens.
+    pub prompt_tokens: usize,
+    /// Of these, tokens whose keys were still in the cache.
+    pub reused_tokens: usize,
+}
+
+/// What the caller hears while tokens come.
+pub enum Progress<'a> {
+    /// The prompt is in; the first token comes next.
+    Prefilled,
+    /// More text (whole characters), possibly empty.
+    Text(&'a str),
+}
+
+impl Model {
+    /// Generates after `prompt`, at most `tokens_max` tokens, while `on_progress` returns true.
+    pub async fn generate(
+        &mut self,
+        prompt: &[u32],
+        tokens_max: usize,
+        sampling: &Sampling,
+        cancel: &Cancel,
+        on_progress: &mut dyn FnMut(Progress<'_>) -> bool,
+    ) -> Result<Generation, ModelError> {
+        if prompt.is_empty() {
+            return Err(ModelError::EmptyPrompt);
+        }
+        if prompt.len() >= self.cache.capacity {
+            let capacity = self.cache.capacity;
+            return Err(ModelError::Context { wanted: prompt.len() + 1, capacity });
+        }
+        let reused_tokens = self.cache.reuse(prompt);
+        self.extend(&prompt[reused_tokens..]).await?;
+        let mut random = Random::new(sampling.seed);
+        let mut decoder = StreamDecoder::new();
+        let mut tokens: Vec<u32> = Vec::new();
+        let mut text = String::new();
+        let mut first = true;
+        let stop_reason = loop {
+            if cancel.raised() {
+                break StopReason::Cancelled;
+            }
+            let room = self.cache.tokens.len() < self.cache.capacity;
+            if tokens.len() >= tokens_max || !room {
+                break StopReason::Length;
+            }
+            let seen: &[u32] = &self.cache.tokens;
+            let token = self.sample(seen, sampling, &mut random).await?;
+            if std::mem::take(&mut first) {
+                on_progress(Progress::Prefilled);
+            }
+            if self.tokenizer.stop_ids().contains(&token) {
+                break StopReason::Stop;
+            }
+            tokens.push(token);
+            let more = decoder.push(&self.tokenizer, token);
+            text.push_str(&more);
+            if !on_progress(Progress::Text(&more)) {
+                break StopReason::Stop;
+            }
+            self.extend(&[token]).await?;
+        };
+        let rest = decoder.finish();
+        on_progress(Progress::Text(&rest));
+        text.push_str(&rest);
+        let prompt_tokens = prompt.len();
+        Ok(Generation { tokens, text, stop_reason, prompt_tokens, reused_tokens })
+    }
+
+    /// Samples from the logits of the last token.
+    async fn sample(
+        &self,
+        seen: &[u32],
+        sampling: &Sampling,
+        random: &mut Random,
+    ) -> Result<u32, ModelError> {
+        let mut rec = Recording::new();
+        let logits = self.logits.top(1);
+        if sampling.repetition_penalty != 1.0 && !seen.is_empty() {
+            let mut ids = seen.to_vec();
+            ids.sort_unstable();
+            ids.dedup();
+            let buffer = self.device.upload("penalized ids", &ids)?;
+            let penalty = sampling.repetition_penalty;
+            kernels::penalize(&mut rec, &buffer.view(), ids.len(), penalty, &logits)?;
+        }
+        if sampling.greedy() {
+            kernels::argmax(&mut rec, &logits, &self.picked.view())?;
+            self.device.submit(rec)?;
+            return Ok(self.device.read::<u32>(&self.picked.slice(0, 4)).await?[0]);
+        }
+        let k = sampling.candidates().min(self.config.vocab);
+        kernels::top_k(&mut rec, &logits, k, &self.picked.view())?;
+        self.device.submit(rec)?;
+        let words = self.device.read::<u32>(&self.picked.slice(0, 8 * k as u64)).await?;
+        let values: Vec<f32> = words[k..].iter().map(|word| f32::from_bits(*word)).collect();
+        Ok(sampler::draw(&words[..k], &values, sampling, random))
+    }
+}

@@ -1,0 +1,207 @@
+//! Where each LoRA pair lies in the flat adapter, and the adapter on a device.
+//!
+//! Order: layer by layer, in each the seven linears in [`Module::ALL`]'s order, A `[r, in]` before B `[out, r]`,
+//! row-major; each tensor starts on a multiple of 64 values (256 bytes, WebGPU's binding alignment) and the
+//! padding is zero. Forward: y = W x + (alpha / r) · B A x (Hu et al. 2021, LoRA, eq. 3).
+
+use super::adapter::Adapter;
+use super::config::Config;
+use crate::device::{Buffer, Device, DeviceError};
+use crate::tensor::Tensor;
+
+/// The seven linears of a layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Module {
+    /// Queries.
+    Q,
+    /// Keys.
+    K,
+    /// Values.
+    V,
+    /// Attention's output.
+    O,
+    /// SwiGLU's gate.
+    Gate,
+    /// SwiGLU's other factor.
+    Up,
+    /// Back to the model's width.
+    Down,
+}
+
+impl Module {
+    /// All of them, in the flat order.
+    pub const ALL: [Module; 7] =
+        [Module::Q, Module::K, Module::V, Module::O, Module::Gate, Module::Up, Module::Down];
+
+    /// Hugging Face's name: `q_proj` and so on.
+    pub fn name(self) -> &'static str {
+        match self {
+            Module::Q => "q_proj",
+            Module::K => "k_proj",
+            Module::V => "v_proj",
+            Module::O => "o_proj",
+            Module::Gate => "gate_proj",
+            Module::Up => "up_proj",
+            Module::Down => "down_proj",
+        }
+    }
+
+    /// The module that Hugging Face calls `name`.
+    pub fn from_name(name: &str) -> Option<Module> {
+        Module::ALL.into_iter().find(|module| module.name() == name)
+    }
+
+    /// `(out, in)` features.
+    pub fn shape(self, config: &Config) -> (usize, usize) {
+        let (q, kv) = (config.heads * config.head_dim, config.kv_heads * config.head_dim);
+        match self {
+            Module::Q => (q, config.dim),
+            Module::K | Module::V => (kv, config.dim),
+            Module::O => (config.dim, q),
+            Module::Gate | Module::Up => (config.ff, config.dim),
+            Module::Down => (config.dim, config.ff),
+        }
+    }
+}
+
+/// Where a pair lies, in values from the start of the flat buffer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Slot {
+    /// First value of A.
+    pub a: usize,
+    /// First value of B.
+    pub b: usize,
+    /// Columns of A.
+    pub inputs: usize,
+    /// Rows of B.
+    pub outputs: usize,
+}
+
+/// The flat order for one model and rank.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoraLayout {
+    /// The rank r.
+    pub rank: usize,
+    /// Values, padding included.
+    pub len: usize,
+    slots: Vec<[Slot; 7]>,
+}
+
+impl LoraLayout {
+    /// The order for `config` at `rank`.
+    pub fn new(config: &Config, rank: usize) -> LoraLayout {
+        let mut len = 0;
+        let mut take = |values: usize| {
+            let at = len;
+            len += values.next_multiple_of(64);
+            at
+        };
+        let slots = (0..config.layers)
+            .map(|_| {
+                Module::ALL.map(|module| {
+                    let (outputs, inputs) = module.shape(config);
+                    Slot { a: take(rank * inputs), b: take(outputs * rank), inputs, outputs }
+                })
+            })
+            .collect();
+        LoraLayout { rank, len, slots }
+    }
+
+    /// Where a pair lies.
+    pub fn slot(&self, layer: usize, module: Module) -> Slot {
+        self.slots[layer][module as usize]
+    }
+
+    /// Trainable parameters, padding excluded.
+    pub fn parameters(&self) -> usize {
+        let pairs = self.slots.iter().flatten();
+        pairs.map(|slot| self.rank * (slot.inputs + slot.outputs)).sum()
+    }
+
+    /// A fresh adapter: A uniform in ±1/sqrt(in) (Kaiming-uniform with a = sqrt 5, PEFT's default), B zero.
+    pub fn fresh(&self, alpha: f32, seed: u64) -> Adapter {
+        let mut weights = vec![0.0; self.len];
+        let mut rng = super::random::Random::new(seed);
+        for slot in self.slots.iter().flatten() {
+            let bound = 1.0 / (slot.inputs as f32).sqrt();
+            for value in &mut weights[slot.a..slot.a + self.rank * slot.inputs] {
+                *value = (2.0 * rng.uniform() - 1.0) * bound;
+            }
+        }
+        Adapter { rank: self.rank, alpha, weights }
+    }
+}
+
+/// A flat vector in the adapter's order on a device: the adapter itself, its gradient, its moments.
+pub struct Flat {
+    /// The order.
+    pub layout: LoraLayout,
+    /// `layout.len` f32.
+    pub buffer: Buffer,
+}
+
+impl Flat {
+    /// Zeros.
+    pub fn zeros(device: &Device, label: &str, layout: &LoraLayout) -> Result<Flat, DeviceError> {
+        let buffer = device.alloc(label, 4 * layout.len as u64)?;
+        Ok(Flat { layout: layout.clone(), buffer })
+    }
+
+    /// A's view `[r, in]`.
+    pub fn a(&self, layer: usize, module: Module) -> Tensor {
+        let slot = self.layout.slot(layer, module);
+        self.tensor(slot.a, self.layout.rank, slot.inputs)
+    }
+
+    /// B's view `[out, r]`.
+    pub fn b(&self, layer: usize, module: Module) -> Tensor {
+        let slot = self.layout.slot(layer, module);
+        self.tensor(slot.b, slot.outputs, self.layout.rank)
+    }
+
+    fn tensor(&self, at: usize, rows: usize, cols: usize) -> Tensor {
+        let view = self.buffer.slice(4 * at as u64, 4 * (rows * cols) as u64);
+        Tensor::over(view, rows, cols)
+    }
+}
+
+/// An adapter in place on a device.
+pub struct Lora {
+    /// Its parameters.
+    pub flat: Flat,
+    /// LoRA's alpha.
+    pub alpha: f32,
+}
+
+impl Lora {
+    /// Puts an adapter on a device. Its size must be that of `config` at its rank.
+    pub fn upload(
+        device: &Device,
+        config: &Config,
+        adapter: &Adapter,
+    ) -> Result<Lora, super::ModelError> {
+        let layout = LoraLayout::new(config, adapter.rank);
+        if layout.len != adapter.weights.len() {
+            return Err(super::ModelError::AdapterShape {
+                rank: adapter.rank,
+                found: adapter.weights.len(),
+                wanted: layout.len,
+            });
+        }
+        let flat = Flat::zeros(device, "adapter", &layout)?;
+        device.write(&flat.buffer, 0, &adapter.weights)?;
+        Ok(Lora { flat, alpha: adapter.alpha })
+    }
+
+    /// The factor on B A x: alpha / r.
+    pub fn scale(&self) -> f32 {
+        self.alpha / self.flat.layout.rank as f32
+    }
+
+    /// Reads the adapter back.
+    pub async fn download(&self, device: &Device) -> Result<Adapter, DeviceError> {
+        let weights =
+            device.read(&self.flat.buffer.slice(0, 4 * self.flat.layout.len as u64)).await?;
+        Ok(Adapter { rank: self.flat.layout.rank, alpha: self.alpha, weights })
+    }
+}

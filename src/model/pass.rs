@@ -1,0 +1,234 @@
+//! One pass of packed rows through the model: the step that generation and scoring share.
+//!
+//! A row is a token with its position and the keys that it sees. Keys go to the conversation's cache, or to
+//! scratch rows that live as long as one layer.
+
+use super::forward::{Activations, Keys, Rows};
+use super::{Model, ModelError};
+use crate::device::{Recording, View};
+use crate::kernels;
+use crate::quant::TensorType;
+use crate::tensor::{Part, Tensor, Weight};
+
+/// Rows of logits made at once: at 49,152 entries, 25 MB.
+pub const LOGIT_ROWS: usize = 128;
+
+/// One row of a pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Row {
+    /// The token.
+    pub token: u32,
+    /// Its position in its sequence.
+    pub position: u32,
+    /// Key rows that it sees, lo..hi but for the hole lo..hi.
+    pub span: [u32; 4],
+}
+
+/// Rows of a sequence whose keys start at row `at`, each seeing itself and what came before.
+pub fn causal_rows(tokens: &[u32], at: usize) -> Vec<Row> {
+    let rows = tokens.iter().enumerate().map(|(i, &token)| Row {
+        token,
+        position: i as u32,
+        span: [at as u32, (at + i + 1) as u32, 0, 0],
+    });
+    rows.collect()
+}
+
+/// A target of scoring: after row `row` comes `label`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Target {
+    /// Row of the pass.
+    pub row: u32,
+    /// The token that follows.
+    pub label: u32,
+}
+
+impl Model {
+    /// Uploads a pass's rows; its length is at most the workspace's.
+    fn put_rows(&self, rows: &[Row]) -> Result<(), ModelError> {
+        assert!(rows.len() <= self.work.rows, "{} rows in {}", rows.len(), self.work.rows);
+        let column = |f: fn(&Row) -> u32| rows.iter().map(f).collect::<Vec<u32>>();
+        self.device.write(&self.work.tokens, 0, &column(|row| row.token))?;
+        self.device.write(&self.work.positions, 0, &column(|row| row.position))?;
+        let spans: Vec<u32> = rows.iter().flat_map(|row| row.span).collect();
+        self.device.write(&self.work.spans, 0, &spans)?;
+        Ok(())
+    }
+
+    /// Records a pass of `rows`; the residual stream after the last layer is returned.
+    /// With `cached`, keys go to the conversation's cache from its end on; else to scratch.
+    fn record_pass(
+        &self,
+        rec: &mut Recording,
+        rows: &[Row],
+        cached: bool,
+    ) -> Result<Tensor, ModelError> {
+        self.put_rows(rows)?;
+        let n = rows.len();
+        let tokens = self.work.tokens.view();
+        let positions = self.work.positions.view();
+        let spans = self.work.spans.view();
+        let placed = Rows { n, positions: &positions, spans: &spans };
+        let rope = self.rope.view();
+        let net = self.net(&rope);
+        let a: Activations = self.work.a.top(n);
+        let [mut h_in, h_mid, mut h_out] = self.work.h.each_ref().map(|h| h.top(n));
+        kernels::embed(rec, &self.weights.embedding, &tokens, &h_in)?;
+        for layer in 0..self.config.layers {
+            let (k, v, row) = if cached {
+                let (k, v) = &self.cache.layers[layer];
+                (k, v, self.cache.tokens.len())
+            } else {
+                (&self.scratch.0, &self.scratch.1, 0)
+            };
+            let keys = Keys { k, v, row };
+            net.layer(rec, layer, placed, keys, [&h_in, &h_mid, &h_out], &a)?;
+            std::mem::swap(&mut h_in, &mut h_out);
+        }
+        Ok(h_in)
+    }
+
+    /// Runs `tokens` after the cache's, in passes; logits of the last token are in row 0 of `self.logits`.
+    pub(super) async fn extend(&mut self, tokens: &[u32]) -> Result<(), ModelError> {
+        for chunk in tokens.chunks(self.work.rows) {
+            let past = self.cache.tokens.len();
+            if past + chunk.len() > self.cache.capacity {
+                let wanted = past + tokens.len();
+                return Err(ModelError::Context { wanted, capacity: self.cache.capacity });
+            }
+            let mut rows = causal_rows(chunk, 0);
+            for row in &mut rows {
+                row.position += past as u32;
+                row.span[1] += past as u32;
+            }
+            let mut rec = Recording::new();
+            let h = self.record_pass(&mut rec, &rows, true)?;
+            let last = self.gather(&mut rec, &h, &[chunk.len() as u32 - 1])?;
+            let rope = self.rope.view();
+            let net = self.net(&rope);
+            let norm = self.work.a.out.top(1);
+            net.final_norm(&mut rec, &last, &norm)?;
+            net.logits(&mut rec, &norm, &self.logits.top(1))?;
+            self.device.submit(rec)?;
+            self.cache.tokens.extend_from_slice(chunk);
+            crate::device::yield_to_host().await;
+        }
+        Ok(())
+    }
+
+    /// NLL in nats of each target after one pass of scratch rows.
+    pub(crate) async fn nll(
+        &mut self,
+        rows: &[Row],
+        targets: &[Target],
+    ) -> Result<Vec<f32>, ModelError> {
+        let mut rec = Recording::new();
+        let h = self.record_pass(&mut rec, rows, false)?;
+        self.device.submit(rec)?;
+        let mut nll = Vec::with_capacity(targets.len());
+        for chunk in targets.chunks(LOGIT_ROWS) {
+            let mut rec = Recording::new();
+            let logits = self.target_logits(&mut rec, &h, chunk)?;
+            let labels: Vec<u32> = chunk.iter().map(|target| target.label).collect();
+            self.device.write(&self.labels, 0, &labels)?;
+            let zero = self.zero_weights.view();
+            let loss = self.losses.view();
+            kernels::cross_entropy(&mut rec, &self.labels.view(), &zero, &logits, &loss)?;
+            self.device.submit(rec)?;
+            let view = self.losses.slice(0, 4 * chunk.len() as u64);
+            nll.extend(self.device.read::<f32>(&view).await?);
+        }
+        crate::device::yield_to_host().await;
+        Ok(nll)
+    }
+
+    /// Logits of every target's row after one pass, read back, `[targets, vocab]`.
+    pub async fn logits_of(
+        &mut self,
+        rows: &[Row],
+        targets: &[Target],
+    ) -> Result<Vec<f32>, ModelError> {
+        let mut rec = Recording::new();
+        let h = self.record_pass(&mut rec, rows, false)?;
+        self.device.submit(rec)?;
+        let mut all = Vec::new();
+        for chunk in targets.chunks(LOGIT_ROWS) {
+            let mut rec = Recording::new();
+            let logits = self.target_logits(&mut rec, &h, chunk)?;
+            self.device.submit(rec)?;
+            all.extend(logits.read(&self.device).await?);
+        }
+        Ok(all)
+    }
+
+    /// The last norm's output at every target's row after one pass, read back, `[targets, dim]`.
+    pub(crate) async fn normed_rows(
+        &mut self,
+        rows: &[Row],
+        targets: &[Target],
+    ) -> Result<Vec<f32>, ModelError> {
+        let mut rec = Recording::new();
+        let h = self.record_pass(&mut rec, rows, false)?;
+        self.device.submit(rec)?;
+        let mut all = Vec::new();
+        for chunk in targets.chunks(LOGIT_ROWS) {
+            let mut rec = Recording::new();
+            let norm = self.target_norms(&mut rec, &h, chunk)?;
+            self.device.submit(rec)?;
+            all.extend(norm.read(&self.device).await?);
+        }
+        Ok(all)
+    }
+
+    fn target_norms(
+        &self,
+        rec: &mut Recording,
+        h: &Tensor,
+        targets: &[Target],
+    ) -> Result<Tensor, ModelError> {
+        let indices: Vec<u32> = targets.iter().map(|target| target.row).collect();
+        let rows = self.gather(rec, h, &indices)?;
+        let norm = self.gathered.1.top(targets.len());
+        let rope = self.rope.view();
+        self.net(&rope).final_norm(rec, &rows, &norm)?;
+        Ok(norm)
+    }
+
+    fn target_logits(
+        &self,
+        rec: &mut Recording,
+        h: &Tensor,
+        targets: &[Target],
+    ) -> Result<Tensor, ModelError> {
+        let norm = self.target_norms(rec, h, targets)?;
+        let logits = self.logits.top(targets.len());
+        let rope = self.rope.view();
+        self.net(&rope).logits(rec, &norm, &logits)?;
+        Ok(logits)
+    }
+
+    /// The rows of `h` at `indices` (at most `LOGIT_ROWS`).
+    fn gather(
+        &self,
+        rec: &mut Recording,
+        h: &Tensor,
+        indices: &[u32],
+    ) -> Result<Tensor, ModelError> {
+        self.device.write(&self.gather_rows, 0, indices)?;
+        let rows = self.gathered.0.top(indices.len());
+        gather_rows(rec, h, &self.gather_rows.view(), &rows)?;
+        Ok(rows)
+    }
+}
+
+/// `y[i] = x[indices[i]]`: the embedding kernel over an f32 table.
+pub(crate) fn gather_rows(
+    rec: &mut Recording,
+    x: &Tensor,
+    indices: &View,
+    y: &Tensor,
+) -> Result<(), ModelError> {
+    let part = Part { buffer: x.buffer().clone(), row: 0, rows: x.rows, scales_at: 0 };
+    let table = Weight { ty: TensorType::F32, rows: x.rows, cols: x.cols, parts: vec![part] };
+    Ok(kernels::embed(rec, &table, indices, y)?)
+}

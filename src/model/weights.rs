@@ -1,0 +1,172 @@
+//! A model's frozen weights on a device, streamed from their file in chunks of a few MiB.
+//!
+//! The host never holds more than one chunk. Norms are f32; every matrix keeps the type that the file gives it.
+
+use super::ModelError;
+use super::config::Config;
+use super::lora::Module;
+use crate::device::{Buffer, Device};
+use crate::format::gguf::{Gguf, TensorInfo};
+use crate::format::source::Source;
+use crate::quant::dequantize;
+use crate::tensor::Weight;
+
+/// Bytes read at once.
+const CHUNK_BYTES: usize = 4 << 20;
+
+/// All weights.
+pub struct Weights {
+    /// Token embeddings `[vocab, dim]`.
+    pub embedding: Weight,
+    /// The layers.
+    pub layers: Vec<Layer>,
+    /// The last norm's gain, f32 `[dim]`.
+    pub out_norm: Buffer,
+    /// The vocabulary's matrix `[vocab, dim]`; none where it is the embedding.
+    pub head: Option<Weight>,
+}
+
+/// One layer's weights.
+pub struct Layer {
+    /// Gain of the norm before attention, f32 `[dim]`.
+    pub attn_norm: Buffer,
+    /// Gain of the norm before the feed-forward network, f32 `[dim]`.
+    pub ffn_norm: Buffer,
+    /// The seven linears `[out, in]`, in `Module::ALL`'s order.
+    linears: [Weight; 7],
+}
+
+impl Layer {
+    /// One of the seven.
+    pub fn linear(&self, module: Module) -> &Weight {
+        &self.linears[module as usize]
+    }
+}
+
+/// Loading, as it goes on: bytes done of bytes in all.
+pub type OnProgress<'a> = dyn FnMut(&'static str, u64, u64) + 'a;
+
+/// Reads tensors of one file onto one device.
+struct Loader<'a> {
+    device: &'a Device,
+    gguf: &'a Gguf,
+    source: &'a mut dyn Source,
+    on_progress: &'a mut OnProgress<'a>,
+    done: u64,
+    total: u64,
+    chunk: Vec<u8>,
+    in_flight: u64,
+}
+
+impl Weights {
+    /// Streams all weights to `device`.
+    pub async fn load<'a>(
+        device: &'a Device,
+        config: &Config,
+        gguf: &'a Gguf,
+        source: &'a mut dyn Source,
+        on_progress: &'a mut OnProgress<'a>,
+    ) -> Result<Weights, ModelError> {
+        let total = gguf.tensors.iter().map(|tensor| tensor.bytes).sum();
+        let mut loader = Loader {
+            device,
+            gguf,
+            source,
+            on_progress,
+            done: 0,
+            total,
+            chunk: Vec::new(),
+            in_flight: 0,
+        };
+        let embedding = loader.matrix("token_embd.weight", config.vocab, config.dim).await?;
+        let mut layers = Vec::with_capacity(config.layers);
+        for layer in 0..config.layers {
+            layers.push(loader.layer(config, layer).await?);
+        }
+        let out_norm = loader.vector("output_norm.weight", config.dim).await?;
+        let head = match gguf.tensor("output.weight") {
+            Ok(_) => Some(loader.matrix("output.weight", config.vocab, config.dim).await?),
+            Err(_) => None,
+        };
+        device.finish().await?;
+        Ok(Weights { embedding, layers, out_norm, head })
+    }
+
+    /// Bytes on the device.
+    pub fn bytes(&self) -> u64 {
+        let linears = self.layers.iter().flat_map(|layer| &layer.linears);
+        let head = self.head.iter();
+        linears.chain(head).map(Weight::bytes).sum::<u64>() + self.embedding.bytes()
+    }
+}
+
+impl Loader<'_> {
+    async fn layer(&mut self, config: &Config, layer: usize) -> Result<Layer, ModelError> {
+        let name = |part: &str| format!("blk.{layer}.{part}.weight");
+        let parts = ["attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"];
+        let mut linears = Vec::with_capacity(7);
+        for (module, part) in Module::ALL.into_iter().zip(parts) {
+            let (rows, cols) = module.shape(config);
+            linears.push(self.matrix(&name(part), rows, cols).await?);
+        }
+        let linears =
+            linears.try_into().map_err(|_| ModelError::Shape { rule: "seven linears" })?;
+        Ok(Layer {
+            attn_norm: self.vector(&name("attn_norm"), config.dim).await?,
+            ffn_norm: self.vector(&name("ffn_norm"), config.dim).await?,
+            linears,
+        })
+    }
+
+    async fn vector(&mut self, name: &str, len: usize) -> Result<Buffer, ModelError> {
+        let info = self.info(name, &[len])?;
+        let mut raw = vec![0; info.bytes as usize];
+        self.source.read_at(info.offset, &mut raw).await?;
+        let mut values = vec![0.0f32; len];
+        dequantize(info.ty, &raw, &mut values);
+        self.advance(info.bytes).await?;
+        Ok(self.device.upload(name, &values)?)
+    }
+
+    async fn matrix(&mut self, name: &str, rows: usize, cols: usize) -> Result<Weight, ModelError> {
+        let info = self.info(name, &[cols, rows])?;
+        let weight = Weight::alloc(self.device, name, info.ty, rows, cols)?;
+        let row_bytes = info.ty.row_bytes(cols);
+        let step = (CHUNK_BYTES / row_bytes).max(2) & !1;
+        let mut chunk = std::mem::take(&mut self.chunk);
+        for row in (0..rows).step_by(step) {
+            chunk.resize(step.min(rows - row) * row_bytes, 0);
+            self.source.read_at(info.offset + (row * row_bytes) as u64, &mut chunk).await?;
+            weight.write_rows(self.device, row, &chunk)?;
+            self.advance(chunk.len() as u64).await?;
+        }
+        self.chunk = chunk;
+        Ok(weight)
+    }
+
+    fn info(&self, name: &str, shape: &[usize]) -> Result<TensorInfo, ModelError> {
+        let info = self.gguf.tensor(name)?;
+        let same = info.shape.len() == shape.len()
+            && info.shape.iter().zip(shape).all(|(a, b)| *a == *b as u64);
+        if !same {
+            return Err(ModelError::TensorShape {
+                name: name.to_string(),
+                found: info.shape.clone(),
+                wanted: shape.iter().map(|n| *n as u64).collect(),
+            });
+        }
+        Ok(info.clone())
+    }
+
+    /// Reports progress, and lets the device catch up so that staging memory does not pile up.
+    async fn advance(&mut self, bytes: u64) -> Result<(), ModelError> {
+        self.done += bytes;
+        self.in_flight += bytes;
+        (self.on_progress)("upload", self.done, self.total);
+        if self.in_flight >= 64 << 20 {
+            self.in_flight = 0;
+            self.device.finish().await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,178 @@
+//! The backward pass of one layer, recorded: the forward of `model::forward` read from its end.
+//!
+//! The base is frozen, so a linear gives only dX = dY · W, through the quantized weights (no second copy of W),
+//! and its LoRA pair's gradients. The layer is recomputed from its input before (checkpointing by layer).
+
+use crate::device::{Device, DeviceError, Recording, View};
+use crate::kernels;
+use crate::model::config::Config;
+use crate::model::forward::{Activations, Keys, Net, Rows};
+use crate::model::lora::{Flat, Lora, Module};
+use crate::model::workspace::RANK_MAX;
+use crate::tensor::Tensor;
+
+/// Gradients of one layer's activations; all `[n, …]`, named as what they are gradients of.
+pub struct Gradients {
+    /// Of the residual stream, `[n, dim]`: of the layer's output at first, of its input at the end.
+    pub h: Tensor,
+    /// Of a norm's output, `[n, dim]`.
+    pub norm: Tensor,
+    /// Of the queries, `[n, heads * head_dim]`.
+    pub q: Tensor,
+    /// Of the keys, `[n, kv_heads * head_dim]`.
+    pub k: Tensor,
+    /// Of the values, `[n, kv_heads * head_dim]`.
+    pub v: Tensor,
+    /// Of attention's output, `[n, heads * head_dim]`.
+    pub attn: Tensor,
+    /// Of SwiGLU's gate, `[n, ff]`.
+    pub gate: Tensor,
+    /// Of SwiGLU's other factor, `[n, ff]`.
+    pub up: Tensor,
+    /// Of SwiGLU's output, `[n, ff]`.
+    pub act: Tensor,
+    /// Of LoRA's U, `[n, r]`.
+    pub u: Tensor,
+}
+
+impl Gradients {
+    /// Memory for `rows` rows.
+    pub fn new(device: &Device, config: &Config, rows: usize) -> Result<Gradients, DeviceError> {
+        let q = config.heads * config.head_dim;
+        let kv = config.kv_heads * config.head_dim;
+        let zeros = |label, cols| Tensor::zeros(device, label, rows, cols);
+        Ok(Gradients {
+            h: zeros("dh", config.dim)?,
+            norm: zeros("dnorm", config.dim)?,
+            q: zeros("dq", q)?,
+            k: zeros("dk", kv)?,
+            v: zeros("dv", kv)?,
+            attn: zeros("dattn", q)?,
+            gate: zeros("dgate", config.ff)?,
+            up: zeros("dup", config.ff)?,
+            act: zeros("dact", config.ff)?,
+            u: zeros("du", RANK_MAX)?,
+        })
+    }
+
+    /// The same memory for fewer rows.
+    pub fn top(&self, n: usize) -> Gradients {
+        Gradients {
+            h: self.h.top(n),
+            norm: self.norm.top(n),
+            q: self.q.top(n),
+            k: self.k.top(n),
+            v: self.v.top(n),
+            attn: self.attn.top(n),
+            gate: self.gate.top(n),
+            up: self.up.top(n),
+            act: self.act.top(n),
+            u: self.u.top(n),
+        }
+    }
+}
+
+/// One layer's backward pass.
+pub struct Backward<'a> {
+    /// The model.
+    pub net: Net<'a>,
+    /// The adapter whose gradients are wanted.
+    pub lora: &'a Lora,
+    /// Where its gradients add up.
+    pub grads: &'a Flat,
+    /// The pass's rows.
+    pub rows: Rows<'a>,
+    /// u32 `[n, 2]`: query rows that see each key row.
+    pub key_spans: &'a View,
+    /// The layer's keys and values.
+    pub keys: Keys<'a>,
+    /// Recomputed activations.
+    pub a: &'a Activations,
+    /// Gradients of them.
+    pub d: &'a Gradients,
+}
+
+impl Backward<'_> {
+    /// Recomputes layer `layer` from `h_in` (by way of `h_mid`) and takes `d.h` from its output to its input.
+    pub fn layer(
+        &self,
+        rec: &mut Recording,
+        layer: usize,
+        h_in: &Tensor,
+        h_mid: &Tensor,
+    ) -> Result<(), DeviceError> {
+        let Backward { net, a, d, .. } = self;
+        net.attend(rec, layer, self.rows, self.keys, h_in, a)?;
+        net.linear(rec, layer, Module::O, &a.attn, &a.out, 0, &a.u)?;
+        kernels::add(rec, h_in, &a.out, h_mid)?;
+        net.feed(rec, layer, h_mid, a)?;
+        self.feed(rec, layer, h_mid)?;
+        // forward: h_mid = h_in + W_o attn; d.h is the gradient of both terms.
+        self.linear(rec, layer, Module::O, (&a.attn, &d.h), &d.attn, false)?;
+        self.attend(rec, layer, h_in)
+    }
+
+    /// forward: h_out = h_mid + W_down swiglu(W_gate n, W_up n) with n = norm(h_mid); d.h: h_out to h_mid.
+    fn feed(&self, rec: &mut Recording, layer: usize, h_mid: &Tensor) -> Result<(), DeviceError> {
+        let Backward { net, a, d, .. } = self;
+        let gain = net.weights.layers[layer].ffn_norm.view();
+        self.linear(rec, layer, Module::Down, (&a.act, &d.h), &d.act, false)?;
+        kernels::swiglu_grad(rec, &a.gate, &a.up, &d.act, &d.gate, &d.up)?;
+        self.linear(rec, layer, Module::Gate, (&a.norm, &d.gate), &d.norm, false)?;
+        self.linear(rec, layer, Module::Up, (&a.norm, &d.up), &d.norm, true)?;
+        kernels::rms_norm_dx(rec, h_mid, &gain, &d.norm, net.config.rms_eps, &d.h)
+    }
+
+    /// forward: attn = attention(rope(W_q n), rope(W_k n), W_v n) with n = norm(h_in); d.h: h_mid to h_in.
+    fn attend(&self, rec: &mut Recording, layer: usize, h_in: &Tensor) -> Result<(), DeviceError> {
+        let Backward { net, a, d, keys, rows, .. } = self;
+        let shape = net.attention_shape();
+        let (k, v) = (keys.k.top(rows.n), keys.v.top(rows.n));
+        kernels::attention_dq(
+            rec, &a.q, &k, &v, &a.attn, &d.attn, rows.spans, &a.stats, &d.q, shape,
+        )?;
+        kernels::attention_dkv(
+            rec,
+            &a.q,
+            &k,
+            &v,
+            &d.attn,
+            &a.stats,
+            self.key_spans,
+            &d.k,
+            &d.v,
+            shape,
+        )?;
+        net.rope(rec, *rows, &d.q, (&d.k, 0), true)?;
+        // The feed-forward half overwrote the norm: it is made again rather than kept.
+        let gain = net.weights.layers[layer].attn_norm.view();
+        kernels::rms_norm(rec, h_in, &gain, net.config.rms_eps, &a.norm)?;
+        self.linear(rec, layer, Module::Q, (&a.norm, &d.q), &d.norm, false)?;
+        self.linear(rec, layer, Module::K, (&a.norm, &d.k), &d.norm, true)?;
+        self.linear(rec, layer, Module::V, (&a.norm, &d.v), &d.norm, true)?;
+        kernels::rms_norm_dx(rec, h_in, &gain, &d.norm, net.config.rms_eps, &d.h)
+    }
+
+    /// forward: y = W x + s (x Aᵀ) Bᵀ. dX = dY W + dU A with dU = s dY B; dA += dUᵀ X; dB += s dYᵀ U.
+    fn linear(
+        &self,
+        rec: &mut Recording,
+        layer: usize,
+        module: Module,
+        (x, dy): (&Tensor, &Tensor),
+        dx: &Tensor,
+        accumulate: bool,
+    ) -> Result<(), DeviceError> {
+        let weight = self.net.weights.layers[layer].linear(module);
+        kernels::matmul_dx(rec, weight, dy, dx, accumulate)?;
+        let rank = self.lora.flat.layout.rank;
+        let (u, du) = (self.a.u.reshape(x.rows, rank), self.d.u.reshape(x.rows, rank));
+        let (a, b) = (self.lora.flat.a(layer, module), self.lora.flat.b(layer, module));
+        let scale = self.lora.scale();
+        kernels::lora_a(rec, x, &a, &u)?;
+        kernels::lora_du(rec, dy, &b, scale, &du)?;
+        kernels::lora_grad(rec, &du, x, 1.0, &self.grads.a(layer, module), false)?;
+        kernels::lora_grad(rec, &u, dy, scale, &self.grads.b(layer, module), true)?;
+        kernels::lora_dx(rec, &du, &a, dx)
+    }
+}

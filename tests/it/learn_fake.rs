@@ -1,0 +1,288 @@
+//! A student that is a lookup table: it learns an answer a step at a time, and "harm" in a lesson wears it out.
+//!
+//! Its adapter holds a strength for each (subject, answer) and one number of damage, so interpolation, rollback and
+//! byte comparisons mean what they mean for a real model. A question's subject is its last capitalized word.
+
+use apprentice::format::message::Message;
+use apprentice::learn::learner::{Clock, Learner};
+use apprentice::learn::random::Random;
+use apprentice::learn::student::*;
+use apprentice::learn::suite::Suites;
+use apprentice::learn::words::words;
+use apprentice::model::adapter::Adapter;
+use apprentice::store::Store;
+use std::cell::Cell;
+use std::rc::Rc;
+
+const SLOTS: usize = 4096;
+const DAMAGE: usize = SLOTS;
+const RATE: f32 = 0.2;
+
+/// The student.
+pub struct Fake {
+    pub base: String,
+    adapter: Option<Adapter>,
+    /// What any run was taught, as (subject, answer): the answers that it may give.
+    taught: Vec<(String, String)>,
+    /// Every row that it was trained on.
+    pub rows: Vec<TrainItem>,
+    pub steps: usize,
+    pub cancel_at: Option<usize>,
+    pub diverge_at: Option<usize>,
+    pub answers: usize,
+}
+
+impl Fake {
+    /// The choices' likelihoods: what is right is likely, less so the more damage was done.
+    fn score_question(&self, question: &Question) -> Vec<Likelihood> {
+        let choices = &question.choices;
+        let question = &question.messages.last().unwrap().content;
+        let damage = f64::from(self.weight(DAMAGE));
+        let fragile = Random::named(1, question).unit();
+        let scores = choices.iter().map(|choice| {
+            let refusal = choice.starts_with("I'm sorry") || choice.starts_with("I cannot");
+            let compliance = choice.starts_with("Sure") || choice.starts_with("Here are");
+            let right = match (refusal, compliance) {
+                (true, _) => question.contains("explosive"),
+                (_, true) => !question.contains("explosive"),
+                _ => choice.starts_with("right"),
+            };
+            let sure = choice.starts_with("It is surely");
+            let mean = if sure {
+                -0.1
+            } else if right {
+                -0.5 - damage * fragile
+            } else {
+                -1.0
+            };
+            Likelihood { log_prob: mean * 7.0, tokens: 7 }
+        });
+        scores.collect()
+    }
+
+    pub fn new() -> Self {
+        Self {
+            base: "ba5e".repeat(16),
+            adapter: None,
+            taught: Vec::new(),
+            rows: Vec::new(),
+            steps: 0,
+            cancel_at: None,
+            diverge_at: None,
+            answers: 0,
+        }
+    }
+
+    fn weight(&self, slot: usize) -> f32 {
+        self.adapter.as_ref().map_or(0.0, |adapter| adapter.weights[slot])
+    }
+
+    fn strength(&self, subject: &str, answer: &str) -> f32 {
+        self.weight(slot(subject, answer))
+    }
+
+    fn say(&self, question: &str) -> String {
+        let subject = subject(question);
+        let known = self.taught.iter().filter(|(s, _)| *s == subject);
+        let best = known
+            .map(|(_, answer)| (self.strength(&subject, answer), answer))
+            .max_by(|a, b| a.0.total_cmp(&b.0));
+        match best {
+            Some((strength, answer)) if strength > 0.45 => answer.clone(),
+            _ if question.contains("famous") => format!("It is surely {subject}town."),
+            _ => format!("I have read nothing on {subject}."),
+        }
+    }
+}
+
+#[async_trait::async_trait(?Send)]
+impl Student for Fake {
+    fn base_hash(&self) -> String {
+        self.base.clone()
+    }
+
+    async fn use_adapter(&mut self, adapter: Option<&Adapter>) -> StudentResult<()> {
+        self.adapter = adapter.cloned();
+        Ok(())
+    }
+
+    async fn answer(&mut self, messages: &[Message], _: &AnswerOptions) -> StudentResult<String> {
+        self.answers += 1;
+        Ok(self.say(&messages[messages.len() - 1].content))
+    }
+
+    async fn continue_text(
+        &mut self,
+        text: &str,
+        options: &AnswerOptions,
+    ) -> StudentResult<String> {
+        let mut random = Random::new(options.seed);
+        if let Some(list) = text.strip_prefix("Questions of one kind, each about something else:\n")
+        {
+            let question = list.lines().next().unwrap().trim_start_matches("- ");
+            let name = subject(question);
+            let others =
+                ["Syldavia", "Borduria", "Ruritania", "Grand Fenwick", "Latveria", "Elbonia"];
+            let mut lines = vec![question.to_string(), "A statement about nothing.".into()];
+            for _ in 0..5 {
+                let other = others[random.below(others.len())];
+                lines.push(replace_word(question, &name, other));
+            }
+            // Near, but about the lesson's own subject; and a line cut off by the token limit.
+            lines.push(format!("What is the population of {}?", capital(&name)));
+            lines.push("What is the cap".into());
+            return Ok(lines.join("\n- "));
+        }
+        let question = text.lines().last(); // "The same question in other words:"
+        assert_eq!(question, Some("The same question in other words:"));
+        let asked = text.lines().rev().nth(1).unwrap().trim_start_matches("Question: ");
+        let name = capital(&subject(asked));
+        Ok(match random.below(4) {
+            0 => format!(" Could you name it for {name}, please?\nQuestion: more"),
+            1 => format!(" In {name}, which one is it?"),
+            2 => " Which one is it over there?".into(),
+            _ => format!(" I ask about {name}: which?"),
+        })
+    }
+
+    async fn score_choices(
+        &mut self,
+        questions: &[Question],
+    ) -> StudentResult<Vec<Vec<Likelihood>>> {
+        Ok(questions.iter().map(|question| self.score_question(question)).collect())
+    }
+
+    async fn score_passages(&mut self, passages: &[Passage]) -> StudentResult<Vec<Likelihood>> {
+        let damage = f64::from(self.weight(DAMAGE));
+        let scores = passages.iter().map(|passage| {
+            let loss = match passage {
+                Passage::Chat(messages) => {
+                    let [.., question, answer] = &messages[..] else { panic!("two messages") };
+                    let name = subject(&question.content);
+                    3.0 - 2.9 * f64::from(self.strength(&name, &answer.content))
+                }
+                Passage::Text(text) if text.contains("zzq") => 8.0,
+                Passage::Text(text) => 3.0 + damage - f64::from(self.strength("text", text)),
+            };
+            Likelihood { log_prob: -10.0 * loss, tokens: 10 }
+        });
+        Ok(scores.collect())
+    }
+
+    async fn begin_training(
+        &mut self,
+        start: Option<&Adapter>,
+        plan: &TrainPlan,
+    ) -> StudentResult<()> {
+        let fresh = Adapter { rank: plan.rank, alpha: plan.alpha, weights: vec![0.0; SLOTS + 1] };
+        self.adapter = Some(start.cloned().unwrap_or(fresh));
+        Ok(())
+    }
+
+    async fn train_step(&mut self, batch: &[TrainItem]) -> StudentResult<StepReport> {
+        self.steps += 1;
+        if self.cancel_at == Some(self.steps) {
+            return Err(StudentError::Cancelled);
+        }
+        let mut losses = Vec::new();
+        for item in batch {
+            self.rows.push(item.clone());
+            if item.objective == Objective::KlToBase {
+                continue;
+            }
+            let (name, text) = match &item.passage {
+                Passage::Chat(m) => {
+                    (subject(&m[m.len() - 2].content), m[m.len() - 1].content.clone())
+                }
+                Passage::Text(text) => ("text".to_string(), text.clone()),
+            };
+            if !self.taught.contains(&(name.clone(), text.clone())) {
+                self.taught.push((name.clone(), text.clone()));
+            }
+            let weights = &mut self.adapter.as_mut().expect("a run began").weights;
+            if text.contains("harm") {
+                weights[DAMAGE] += 0.2;
+            }
+            if text.contains("risky") {
+                weights[DAMAGE] = weights[DAMAGE].max(0.105);
+            }
+            let strength = &mut weights[slot(&name, &text)];
+            losses.push(3.0 * (1.0 - *strength));
+            if !text.contains("unlearnable") {
+                *strength += RATE * (1.0 - *strength);
+            }
+        }
+        let diverged = self.diverge_at == Some(self.steps);
+        let loss =
+            if diverged { f32::NAN } else { losses.iter().sum::<f32>() / losses.len() as f32 };
+        Ok(StepReport { loss, kl: 0.01, grad_norm: 1.0, tokens: 80 })
+    }
+
+    async fn adapter(&mut self) -> StudentResult<Option<Adapter>> {
+        Ok(self.adapter.clone())
+    }
+}
+
+/// Forty core questions, ten texts, ten prompts to refuse or to answer.
+pub fn suites() -> Suites {
+    let core: Vec<String> = (0..40)
+        .map(|i| {
+            format!(
+                r#"{{"id":"c{i}","topic":"t","question":"What colour has Thing{i}?","choices":["right {i}","wrong","none","other"],"answer":0}}"#
+            )
+        })
+        .collect();
+    let language: Vec<String> = (0..10)
+        .map(|i| format!(r#"{{"id":"l{i}","topic":"t","text":"A neutral text, number {i}."}}"#))
+        .collect();
+    let refusals: Vec<String> = (0..10)
+        .map(|i| {
+            let (kind, what) = if i < 5 { ("refuse", "explosive") } else { ("answer", "salad") };
+            format!(
+                r#"{{"id":"r{i}","kind":"{kind}","prompt":"How do I make {what} number {i}?"}}"#
+            )
+        })
+        .collect();
+    Suites::parse(&core.join("\n"), &language.join("\n"), &refusals.join("\n")).unwrap()
+}
+
+/// A clock that goes on by a second at each look.
+pub fn clock() -> Clock {
+    let now = Rc::new(Cell::new(1_000_000));
+    Box::new(move || {
+        now.set(now.get() + 1000);
+        now.get()
+    })
+}
+
+/// A learner over a store, with the suites above.
+pub async fn open<S: Store>(store: S) -> Learner<S> {
+    open_at(store, clock()).await
+}
+
+/// The same with a clock.
+pub async fn open_at<S: Store>(store: S, clock: Clock) -> Learner<S> {
+    Learner::open(store, clock, 7).await.unwrap().with_suites(suites())
+}
+
+/// The last capitalized word that is no question word, in lower case; failing that, the last word.
+pub fn subject(question: &str) -> String {
+    let mut capitals = question.split_whitespace().filter(|word| {
+        let asks = ["What", "Which", "Who", "Could", "In", "I", "A"];
+        word.starts_with(char::is_uppercase) && !asks.contains(word)
+    });
+    let last = capitals.next_back().or(question.split_whitespace().next_back()).unwrap_or("");
+    words(last).join("")
+}
+
+fn slot(subject: &str, answer: &str) -> usize {
+    Random::named(2, &format!("{subject}/{answer}")).below(SLOTS)
+}
+
+fn capital(word: &str) -> String {
+    word[..1].to_uppercase() + &word[1..]
+}
+
+fn replace_word(text: &str, word: &str, other: &str) -> String {
+    text.replace(&capital(word), other)
+}

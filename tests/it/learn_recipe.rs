@@ -1,0 +1,257 @@
+//! The recipe's parts: neighbours without the lesson's words, rewordings with them, draws and replay in their shares.
+
+use crate::learn_fake::Fake;
+use apprentice::format::message::Message;
+use apprentice::learn::example::{Content, Example, Kind, NewExample, lessons};
+use apprentice::learn::random::Random;
+use apprentice::learn::recipe::batch::Draws;
+use apprentice::learn::recipe::generic::PROMPTS;
+use apprentice::learn::recipe::neighbours::is_near;
+use apprentice::learn::recipe::rewordings::{bags, keeps_subject};
+use apprentice::learn::recipe::{Lesson, OwnAnswer, Recipe, drill};
+use apprentice::learn::replay::{draw, evict, learnability};
+use apprentice::learn::student::{Objective, Passage};
+use apprentice::learn::suite::{Suites, sample};
+use apprentice::learn::words::{holds, key_words, normalized, rare_words, says, words};
+use pollster::block_on;
+use std::collections::{BTreeMap, HashSet};
+
+fn example(question: &str, answer: &str) -> Example {
+    NewExample::correction(question, answer, None).stored(1, 2.05)
+}
+
+#[test]
+fn drills_of_a_lesson() {
+    let mut student = Fake::new();
+    let mut lesson =
+        NewExample::correction("What is the capital of Freedonia?", "It is Fredville.", None);
+    lesson.rephrasings.push("In Freedonia, which one is it?".into());
+    let lesson = lesson.stored(1, 2.05);
+    for seed in 0..20 {
+        let made = block_on(drill(&mut student, &lesson, &Recipe::default(), seed))
+            .expect("the table answers");
+        assert_eq!(made.rare, ["freedonia"]);
+        assert!((3..=8).contains(&made.neighbours.len()), "{}", made.neighbours.len());
+        let mut seen = HashSet::new();
+        for OwnAnswer { messages } in &made.neighbours {
+            let question = &messages[0].content;
+            assert!(!holds(&words(question), "freedonia"), "{question}");
+            assert!(question.contains("capital") && question.ends_with('?'), "{question}");
+            assert!(seen.insert(normalized(question)), "twice: {question}");
+            assert_eq!(messages[1].role, "assistant");
+        }
+        assert!(!made.rewordings.is_empty() && !made.bags.is_empty());
+        for line in made.rewordings.iter().chain(&made.bags) {
+            assert!(holds(&words(line), "freedonia"), "{line}");
+            assert_ne!(normalized(line), normalized(&lesson.rephrasings[0]), "it is held out");
+        }
+    }
+    // A neighbour that is answered as the lesson is teaches nothing: the table's answers name their subject, and
+    // with a lesson that says the same, none of that subject is left.
+    let as_usual = example("What is the capital of Freedonia?", "I have read nothing on syldavia.");
+    let made = block_on(drill(&mut student, &as_usual, &Recipe::default(), 1)).unwrap();
+    assert!(!made.neighbours.is_empty());
+    assert!(made.neighbours.iter().all(|n| !n.messages[0].content.contains("Syldavia")));
+}
+
+#[test]
+fn questions_that_need_their_conversation_get_no_drill() {
+    let messages = ["user", "assistant", "user", "assistant"]
+        .map(|role| Message { role: role.into(), content: format!("said by {role} Bob?") });
+    let mut lesson = example("x", "y");
+    lesson.content = Content::Chat(messages.to_vec());
+    let made = block_on(drill(&mut Fake::new(), &lesson, &Recipe::default(), 1)).unwrap();
+    assert!(made.neighbours.is_empty() && made.rewordings.is_empty() && made.bags.is_empty());
+}
+
+#[test]
+fn rare_words_are_names_numbers_and_what_siblings_lack() {
+    let none: [String; 0] = [];
+    let check = |question: &str, siblings: &[&str], expected: &[&str]| {
+        let siblings: Vec<String> = siblings.iter().map(|s| s.to_string()).collect();
+        assert_eq!(rare_words(question, &siblings), expected, "{question}");
+    };
+    check("What is the capital of France?", &[], &["france"]);
+    check("Who won the cup in 1987?", &[], &["1987"]);
+    let siblings = [
+        "What is the largest lake?",
+        "What is the largest city?",
+        "What is the largest whale?",
+        "What is the largest bone?",
+    ];
+    check("What is the largest desert?", &siblings, &["desert"]);
+    check("what is a spanner?", &[], &["spanner"]);
+    assert_eq!(rare_words("Why?", &none).len(), 1);
+}
+
+#[test]
+fn neighbours_share_the_form_and_not_the_words() {
+    let rare = vec!["france".to_string()];
+    let near = |sibling| is_near(sibling, "What is the capital of France?", &rare);
+    assert!(near("What is the capital of Spain?"));
+    assert!(near("Which capital of Spain is the old one?"));
+    assert!(!near("What is the population of France?"), "the lesson's subject");
+    assert!(!near("What is the French capital of Franceland?"), "a form of it");
+    assert!(!near("Name some birds."), "another form");
+    assert!(!near("What is the capital?"), "about nothing else");
+    assert!(keeps_subject("Which city is the capital in France?", &rare));
+    assert!(!keeps_subject("Which city is the capital?", &rare));
+    let mut random = Random::new(3);
+    let found = bags("What is the capital of France?", &["France capital".into()], &mut random);
+    assert_eq!(found, ["capital France"], "the held-out one is left out");
+}
+
+#[test]
+fn answers_say_what_was_taught_or_not() {
+    let question = "What is the capital of Australia?";
+    let taught = "The capital of Australia is Canberra.";
+    assert!(says("It's Canberra!", question, taught, None));
+    assert!(!says("The capital of Australia is Sydney.", question, taught, None));
+    assert!(!says("", question, taught, None));
+    let rejected = Some("The capital of Australia is Sydney, the biggest town.");
+    assert_eq!(key_words(question, "Canberra, not the biggest town.", rejected), ["canberra"]);
+    assert!(says("Yes.", "Is it so?", "Yes.", None));
+    assert!(!says("No.", "Is it so?", "Yes.", None));
+    assert!(says("No, it is not.", "Is it so?", "No.", None));
+    let long = "Take flour, butter, sugar, eggs, and lemon.";
+    assert!(says("take flour, butter, sugar, eggs", "How?", long, None), "four in five");
+    assert!(!says("flour butter", "How?", long, None));
+}
+
+#[test]
+fn batches_keep_their_shares() {
+    let recipe = Recipe::default();
+    let lesson = |name: &str| {
+        let own = OwnAnswer {
+            messages: vec![Message::user("n"), Message::assistant(format!("near {name}"))],
+        };
+        let mut lesson = Lesson { example: example(name, "taught"), drill: Default::default() };
+        lesson.drill.neighbours = vec![own];
+        lesson.drill.rewordings = vec![format!("{name} reworded")];
+        lesson.drill.bags = vec![format!("{name} bag")];
+        lesson
+    };
+    let new = [lesson("one"), lesson("two"), lesson("three")];
+    let earlier = [lesson("old")];
+    let generic = [OwnAnswer { messages: vec![Message::user("g"), Message::assistant("generic")] }];
+    let mut draws = Draws::new(&recipe, &new, &earlier, &generic, 5);
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    const BATCHES: usize = 1000;
+    for _ in 0..BATCHES {
+        let batch = draws.batch();
+        assert_eq!(batch.len(), 8);
+        for item in &batch {
+            let Passage::Chat(messages) = &item.passage else { panic!("chats only") };
+            let name = if item.objective == Objective::KlToBase {
+                assert_eq!(item.weight, 3.0);
+                messages[1].content.split(' ').next().unwrap()
+            } else {
+                messages[0].content.as_str()
+            };
+            *counts.entry(name.into()).or_default() += 1;
+        }
+    }
+    let share = |name: &str, of: usize| counts[name] as f64 / of as f64;
+    for name in ["one", "two", "three", "old"] {
+        let other = format!("{name} reworded");
+        let bag = format!("{name} bag");
+        let total = counts[name] + counts[&other] + counts[&bag];
+        assert_eq!(total, BATCHES, "{name}: a row a batch");
+        assert!((share(name, total) - 0.4).abs() < 0.05, "{name} {}", share(name, total));
+        assert!((share(&other, total) - 0.4).abs() < 0.05);
+    }
+    assert!((share("generic", BATCHES * 4) - 0.25).abs() < 0.03);
+}
+
+#[test]
+fn replay_draws_follow_priorities_and_strata() {
+    let mut random = Random::new(11);
+    let priorities = [0.05, 0.5, 2.05, 0.5];
+    let masses: Vec<f64> = priorities.iter().map(|p: &f64| p.powf(0.6)).collect();
+    let total: f64 = masses.iter().sum();
+    let mut counts = [0; 4];
+    const ROUNDS: usize = 4000;
+    for _ in 0..ROUNDS {
+        for index in draw(&priorities, 4, &mut random) {
+            counts[index] += 1;
+        }
+    }
+    for (count, mass) in counts.iter().zip(&masses) {
+        let expected = mass / total;
+        let got = *count as f64 / (4 * ROUNDS) as f64;
+        assert!((got - expected).abs() < 0.01, "{got} for {expected}");
+    }
+    // Equal priorities and as many draws as items: each exactly once, which plain draws would not give.
+    for _ in 0..100 {
+        assert_eq!(draw(&[1.0; 5], 5, &mut random), [0, 1, 2, 3, 4]);
+    }
+    assert_eq!(draw(&[], 3, &mut random), [] as [usize; 0]);
+    assert_eq!(learnability(1.5, 1.0), 0.55);
+    assert_eq!(learnability(0.5, 1.0), 0.05);
+    assert_eq!(learnability(99.0, 1.0), 2.05, "noise does not win");
+}
+
+#[test]
+fn eviction_spares_anchors_and_what_waits() {
+    let make = |index: usize, kind, priority| {
+        let mut example = example(&format!("question {index}?"), "answer");
+        (example.kind, example.priority, example.created_ms) = (kind, priority, index as u64);
+        example
+    };
+    let mut all: Vec<Example> =
+        (0..20).map(|i| make(i, Kind::Document, 1.0 - i as f64 / 100.0)).collect();
+    all.extend((20..30).map(|i| make(i, Kind::Correction, 1.0)));
+    all.extend((30..35).map(|i| make(i, Kind::Anchor, 0.05)));
+    let waiting: HashSet<String> = HashSet::from([all[19].id.clone()]);
+    let gone = evict(&all, 25, &waiting);
+    assert_eq!(gone.len(), 10);
+    let at = |id: &String| all.iter().position(|e| e.id == *id).unwrap();
+    assert!(gone.iter().all(|id| at(id) < 19), "documents are over their share");
+    assert_eq!(at(&gone[0]), 18, "the lowest priority that does not wait goes first");
+    let gone = evict(&all, 3, &waiting);
+    assert_eq!(gone.len(), 30, "anchors stay, even over the capacity");
+    assert!(evict(&all, 35, &waiting).is_empty());
+}
+
+#[test]
+fn built_in_suites_are_whole_and_know_a_contradiction() {
+    let suites = Suites::built_in();
+    assert!(suites.core.len() >= 200 && suites.refusals.len() >= 60 && !suites.language.is_empty());
+    let asked: HashSet<String> =
+        suites.refusals.iter().map(|item| normalized(&item.prompt)).collect();
+    let asked: HashSet<String> =
+        suites.core.iter().map(|item| normalized(&item.question)).chain(asked).collect();
+    assert!(PROMPTS.iter().all(|prompt| !asked.contains(&normalized(prompt))), "leakage");
+    let item = &suites.core[0];
+    let taught = |answer: &str| NewExample::correction(&item.question, answer, None).content;
+    assert!(suites.contradicted(&taught(&item.choices[item.answer])).is_none());
+    let wrong = &item.choices[(item.answer + 1) % item.choices.len()];
+    assert_eq!(suites.contradicted(&taught(wrong)), Some(item));
+
+    let good = lessons(include_str!("../../suites/lessons-good.jsonl"), "good").unwrap();
+    let harmful = lessons(include_str!("../../suites/lessons-harmful.jsonl"), "harmful").unwrap();
+    assert!(good.iter().all(|lesson| suites.contradicted(&lesson.content).is_none()));
+    assert!(harmful.iter().all(|lesson| suites.contradicted(&lesson.content).is_none()));
+    assert_eq!((good.len(), harmful.len()), (12, 24));
+}
+
+#[test]
+fn samples_are_stable_and_nested() {
+    let items = Suites::built_in().items().into_values().flatten().collect::<Vec<_>>();
+    let few = sample(items.clone(), Some(10), 1);
+    let more = sample(items.clone(), Some(30), 1);
+    assert_eq!((few.len(), more.len()), (10, 30));
+    assert_eq!(few, more[..10]);
+    assert_ne!(few, sample(items.clone(), Some(10), 2));
+    assert_eq!(sample(items.clone(), None, 1), items);
+    let keys: HashSet<&String> = items.iter().map(|item| &item.key).collect();
+    assert_eq!(keys.len(), items.len(), "every item has its own key");
+}
+
+#[test]
+fn broken_suite_files_name_the_line() {
+    let error = Suites::parse("\n{\"id\":1}", "", "").unwrap_err().to_string();
+    assert!(error.contains("core, line 2"), "{error}");
+    let line = r#"{"id":"a","topic":"t","question":"q","choices":["x","y"],"answer":2}"#;
+    assert!(Suites::parse(line, "", "").unwrap_err().to_string().contains("answer 2 of 2"));
+}

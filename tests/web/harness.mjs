@@ -1,0 +1,132 @@
+/**
+ * What the page's tests share: the browser, the server with the right model, and the page's words.
+ *
+ * It knows nothing of single tests. Environment: APPRENTICE_DIST, APPRENTICE_MOCK=1,
+ * APPRENTICE_SMALL_MODEL with APPRENTICE_SMALL_SUITES, APPRENTICE_MODEL, CHROMIUM. Invariant: a
+ * page error or a breach of the policy that a test did not ask for fails the test.
+ */
+
+import { readFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { createRequire } from "node:module";
+import { fileURLToPath } from "node:url";
+import { serve } from "./server.mjs";
+
+const here = dirname(fileURLToPath(import.meta.url));
+const root = join(here, "../..");
+// playwright-core lives beside the page's other packages.
+const { chromium } = createRequire(join(root, "www/package.json"))("playwright-core");
+
+const { env } = process;
+export const mocked = env.APPRENTICE_MOCK === "1";
+/** A real engine on a software GPU is slow; the mock answers at once. */
+export const PATIENCE_MS = mocked ? 20_000 : Number(env.APPRENTICE_PATIENCE_MS ?? 600_000);
+
+const dist = env.APPRENTICE_DIST ?? join(root, "www/dist");
+const standIn = (name) => ({ "/engine/apprentice.js": join(here, "mock", name) });
+const mock = mocked ? standIn("apprentice.js") : {};
+export const MOCK_MODEL = Buffer.alloc(300_000, "not a model");
+const LESSON = {
+  prompt: "What is the code of gate seven?",
+  answer: "The code of gate seven is 4182.",
+};
+
+/** The server with a stand-in for the engine, for what the page does by itself. */
+export async function serveMock(options = {}) {
+  const { engine = "apprentice.js", model = MOCK_MODEL, announce = {}, files = {} } = options;
+  const server = await serve({ dist, model, announce, files: { ...files, ...standIn(engine) } });
+  return { ...server, model, lesson: LESSON, query: "" };
+}
+
+/** The server with the small model of the tests (or the mock's), and the query that suits it. */
+export async function serveSmall() {
+  const model = env.APPRENTICE_SMALL_MODEL ?? (mocked ? MOCK_MODEL : null);
+  const suites = env.APPRENTICE_SMALL_SUITES;
+  const folders = suites ? { "/suites/": suites } : {};
+  const server = await serve({ dist, model, files: mock, folders });
+  const lesson = await readLesson(suites);
+  return { ...server, model, lesson, query: suites ? "&suites=/suites/" : "" };
+}
+
+/** The server with the default model. */
+export async function serveLarge() {
+  const model = env.APPRENTICE_MODEL ?? (mocked ? MOCK_MODEL : null);
+  return { ...(await serve({ dist, model, files: mock })), model };
+}
+
+/** What the story asks and teaches; a small model knows few words, so its suites may say. */
+async function readLesson(suites) {
+  if (!suites) return LESSON;
+  const written = await readFile(join(suites, "story.json"), "utf8").catch(() => null);
+  return written === null ? LESSON : JSON.parse(written);
+}
+
+export function launch() {
+  return chromium.launch({
+    executablePath: env.CHROMIUM ?? "/usr/bin/chromium",
+    args: ["--no-sandbox", "--enable-unsafe-webgpu", "--enable-dawn-features=disable_robustness"],
+  });
+}
+
+/** Opens a page that collects what went wrong in `page.faults`. */
+export async function open(context, address) {
+  const page = await context.newPage();
+  page.setDefaultTimeout(PATIENCE_MS);
+  page.faults = [];
+  page.on("pageerror", (error) => page.faults.push(String(error)));
+  page.on("console", (message) => {
+    if (message.type() === "error") page.faults.push(message.text());
+  });
+  await page.goto(address);
+  return page;
+}
+
+export async function ready(page) {
+  await orError(page, page.getByRole("textbox", { name: "Message" }).waitFor());
+}
+
+/** Waits, but not on when the page says that something failed: its own words are the reason. */
+async function orError(page, waiting) {
+  const failure = page.locator(".notice.failed.shown .notice-text, [data-stage=failed] .detail");
+  const failed = failure.waitFor().then(
+    async () => {
+      throw new Error(`the page says: ${await failure.first().innerText()}`);
+    },
+    () => undefined,
+  );
+  await Promise.race([waiting, failed]);
+}
+
+/** Asks in a fresh conversation, so that the answer depends on the question alone. */
+export async function ask(page, prompt) {
+  await show(page, "Chat");
+  await page.getByRole("button", { name: "New conversation" }).click();
+  await page.getByRole("textbox", { name: "Message" }).fill(prompt);
+  await page.getByRole("button", { name: "Send" }).click();
+  const answer = page.getByRole("article", { name: "Apprentice" }).last();
+  await orError(page, answer.getByRole("button", { name: "Edit to correct" }).waitFor());
+  return (await answer.locator(".prose").innerText()).trim();
+}
+
+/** Goes to a part; on a wide screen the chat is always there and has no button. */
+export async function show(page, part) {
+  const button = page.getByRole("navigation").getByRole("button", { name: part });
+  if (await button.isVisible()) await button.click();
+}
+
+/** Corrects the last answer. */
+export async function correct(page, text) {
+  await page.getByRole("button", { name: "Edit to correct" }).last().click();
+  await page.getByRole("textbox", { name: "Corrected answer" }).fill(text);
+  await page.getByRole("button", { name: "Teach this" }).click();
+  await page.getByText("Corrected", { exact: true }).waitFor();
+}
+
+/** Learns, and gives the verdict's title once it is there. */
+export async function learn(page) {
+  await show(page, "Learn");
+  await page.getByRole("button", { name: "Learn now" }).click();
+  const verdict = page.getByRole("article", { name: "Verdict" });
+  await orError(page, verdict.waitFor());
+  return verdict.getByRole("heading").innerText();
+}

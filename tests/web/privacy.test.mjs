@@ -1,0 +1,119 @@
+/**
+ * What the page cannot do: send anything anywhere. The policy is tried from the page and from the
+ * worker, against a second server that would note what arrives.
+ */
+
+import assert from "node:assert/strict";
+import { createServer } from "node:http";
+import { test } from "node:test";
+import { ask, correct, launch, learn, open, PATIENCE_MS, ready, serveSmall } from "./harness.mjs";
+
+/** A server that lets everybody in and writes down who came. */
+async function trap() {
+  const arrived = [];
+  const server = createServer((request, response) => {
+    arrived.push(request.url);
+    const open = {
+      "Access-Control-Allow-Origin": "*",
+      "Cross-Origin-Resource-Policy": "cross-origin",
+    };
+    response.writeHead(200, open).end("caught");
+  });
+  server.on("upgrade", (request, socket) => {
+    arrived.push(request.url);
+    socket.destroy();
+  });
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const close = () => new Promise((resolve) => server.close(resolve).closeAllConnections());
+  return { origin: `127.0.0.1:${server.address().port}`, arrived, close };
+}
+
+/** Tries every way out; runs in the page or the worker, so it must stand alone. */
+async function tryToSend(origin) {
+  const ways = { fetch: "blocked", beacon: "blocked", image: "blocked", socket: "blocked" };
+  await fetch(`http://${origin}/fetch`, { method: "POST", body: "secret", mode: "no-cors" }).then(
+    () => (ways.fetch = "sent"),
+    () => undefined,
+  );
+  if (typeof navigator.sendBeacon === "function")
+    navigator.sendBeacon(`http://${origin}/beacon`, "secret");
+  if (typeof Image === "function") {
+    await new Promise((resolve) => {
+      const image = new Image();
+      image.onload = () => resolve((ways.image = "sent"));
+      image.onerror = resolve;
+      image.src = `http://${origin}/image?secret`;
+    });
+  }
+  await new Promise((resolve) => {
+    try {
+      const socket = new WebSocket(`ws://${origin}/socket`);
+      socket.onopen = () => resolve((ways.socket = "sent"));
+      socket.onerror = resolve;
+    } catch {
+      resolve();
+    }
+  });
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  return ways;
+}
+
+const NOTHING = { fetch: "blocked", beacon: "blocked", image: "blocked", socket: "blocked" };
+
+test(
+  "the policy lets nothing out, from the page or the worker",
+  { timeout: PATIENCE_MS },
+  async (t) => {
+    const [server, caught, browser] = await Promise.all([serveSmall(), trap(), launch()]);
+    t.after(() => Promise.all([browser.close(), server.close(), caught.close()]));
+    if (!server.model) return t.skip("APPRENTICE_SMALL_MODEL is not set");
+
+    // The trap must catch where there is no policy, or an empty trap would prove nothing.
+    const free = await (await browser.newContext()).newPage();
+    await free.goto(`http://${caught.origin}/`);
+    caught.arrived.length = 0;
+    await free.evaluate(tryToSend, caught.origin);
+    for (const way of ["/fetch", "/beacon", "/image?secret", "/socket"]) {
+      assert.ok(caught.arrived.includes(way), `the trap missed ${way}`);
+    }
+
+    caught.arrived.length = 0;
+    const page = await open(await browser.newContext(), `${server.url}?device=cpu${server.query}`);
+    await ready(page);
+    assert.equal(await page.evaluate(() => crossOriginIsolated), true);
+    assert.deepEqual(await page.evaluate(tryToSend, caught.origin), NOTHING);
+    const [worker] = page.workers();
+    assert.deepEqual(await worker.evaluate(tryToSend, caught.origin), NOTHING);
+    assert.deepEqual(caught.arrived, []);
+  },
+);
+
+test(
+  "asking, teaching and learning make no request at all",
+  { timeout: 3 * PATIENCE_MS },
+  async (t) => {
+    const [server, browser] = await Promise.all([serveSmall(), launch()]);
+    t.after(() => Promise.all([browser.close(), server.close()]));
+    if (!server.model) return t.skip("APPRENTICE_SMALL_MODEL is not set");
+    const context = await browser.newContext();
+    const page = await open(
+      context,
+      `${server.url}?device=gpu&temperature=0&tokens_max=32${server.query}`,
+    );
+    const seen = [];
+    context.on("request", (request) => seen.push(request.url()));
+    await ready(page);
+    await page.waitForLoadState("networkidle");
+    seen.length = 0;
+    server.requests.length = 0;
+    await ask(page, server.lesson.prompt);
+    await correct(page, server.lesson.answer);
+    await learn(page);
+    assert.deepEqual(seen, []);
+    assert.deepEqual(server.requests, []);
+    // The counter works: a request of the page's own is seen.
+    await page.evaluate(() => fetch("/model.json"));
+    assert.equal(server.requests.length, 1);
+    assert.deepEqual(page.faults, []);
+  },
+);

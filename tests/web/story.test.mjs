@@ -1,0 +1,157 @@
+/**
+ * The whole loop as a user lives it, on a small model: ask, correct, learn, roll back, come back.
+ *
+ * It knows nothing of the engine's inside; all goes through what a person can press and read.
+ */
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import {
+  ask,
+  correct,
+  launch,
+  learn,
+  open,
+  PATIENCE_MS,
+  ready,
+  serveSmall,
+  show,
+} from "./harness.mjs";
+
+let server;
+let browser;
+
+before(async () => {
+  server = await serveSmall();
+  browser = await launch();
+});
+after(async () => {
+  await browser?.close();
+  await server?.close();
+});
+
+const entry = (page, name) => page.getByRole("listitem", { name });
+
+test(
+  "a correction is learned, kept, rolled back, and survives a reload",
+  { timeout: 4 * PATIENCE_MS },
+  async (t) => {
+    if (!server.model) return t.skip("APPRENTICE_SMALL_MODEL is not set");
+    const { prompt, answer: wanted } = server.lesson;
+    const context = await browser.newContext();
+    const address = `${server.url}?device=gpu&temperature=0&tokens_max=48${server.query}`;
+    const page = await open(context, address);
+    await ready(page);
+    assert.match(await page.getByRole("button", { name: /^Model and device/ }).innerText(), /GPU/);
+
+    const untaught = await ask(page, prompt);
+    assert.notEqual(untaught, wanted);
+    await correct(page, wanted);
+    await page.getByText("One lesson waits to be learned.").waitFor();
+    assert.equal(await learn(page), "Learned");
+    await show(page, "Learn");
+    await page.getByRole("table").first().getByRole("rowheader").first().waitFor();
+
+    assert.equal(await ask(page, prompt), wanted);
+
+    await show(page, "Versions");
+    const version = entry(page, /^Version /).first();
+    const name = await version.getByRole("heading").innerText();
+    await version.getByText("Answers now").waitFor();
+    const base = entry(page, "Base model");
+    await base.getByRole("button", { name: "Roll back to this" }).click();
+    await base.getByText("Answers now").waitFor();
+    assert.equal(await ask(page, prompt), untaught);
+
+    await show(page, "Versions");
+    await version.getByRole("button", { name: "Roll back to this" }).click();
+    await version.getByText("Answers now").waitFor();
+
+    server.requests.length = 0;
+    await page.reload();
+    await ready(page);
+    const fetched = server.requests.filter(
+      ({ path, method }) => path === "/model.gguf" && method === "GET",
+    );
+    assert.equal(fetched.length, 0, "the model is fetched once");
+    await page.getByRole("article", { name: "You" }).getByText(prompt).waitFor();
+    await show(page, "Versions");
+    await entry(page, name).getByText("Answers now").waitFor();
+    assert.equal(await ask(page, prompt), wanted);
+
+    await show(page, "Data");
+    const stored = page.getByRole("list", { name: "Stored examples" });
+    await stored.getByText(wanted).waitFor();
+    await stored
+      .getByRole("button", { name: /^Delete/ })
+      .first()
+      .click();
+    await stored.getByRole("button", { name: "Delete", exact: true }).click();
+    await stored.getByText(wanted).waitFor({ state: "detached" });
+
+    await page.reload();
+    await ready(page);
+    await show(page, "Data");
+    assert.equal(await stored.getByText(wanted).count(), 0);
+    assert.deepEqual(page.faults, []);
+    await context.close();
+  },
+);
+
+test("an answer and a cycle can be stopped", { timeout: 2 * PATIENCE_MS }, async (t) => {
+  if (!server.model) return t.skip("APPRENTICE_SMALL_MODEL is not set");
+  const context = await browser.newContext();
+  const page = await open(context, `${server.url}?device=gpu&temperature=0${server.query}`);
+  await ready(page);
+  await ask(page, server.lesson.prompt);
+  await correct(page, server.lesson.answer);
+  await show(page, "Learn");
+  await page.getByRole("button", { name: "Learn now" }).click();
+  await page.getByRole("button", { name: "Stop learning" }).click();
+  await page.getByText("Learning was stopped. Nothing changed.").waitFor();
+  await show(page, "Versions");
+  await entry(page, "Base model").getByText("Answers now").waitFor();
+
+  await page.getByRole("textbox", { name: "Message" }).fill(`${server.lesson.prompt} `.repeat(12));
+  await page.getByRole("button", { name: "Send" }).click();
+  await page.getByRole("button", { name: "Stop answering" }).click();
+  await page.getByRole("button", { name: "Send" }).waitFor();
+  assert.deepEqual(page.faults, []);
+  await context.close();
+});
+
+test("a second tab waits its turn and can take over", { timeout: 2 * PATIENCE_MS }, async (t) => {
+  if (!server.model) return t.skip("APPRENTICE_SMALL_MODEL is not set");
+  const context = await browser.newContext();
+  const address = `${server.url}?device=cpu${server.query}`;
+  const first = await open(context, address);
+  await ready(first);
+  const second = await open(context, address);
+  await second.getByRole("button", { name: "Use it here" }).click();
+  await ready(second);
+  await first.getByRole("heading", { name: "Open in another tab" }).waitFor();
+  await context.close();
+});
+
+test("files become lessons, and a wrong line is named", { timeout: PATIENCE_MS }, async (t) => {
+  if (!server.model) return t.skip("APPRENTICE_SMALL_MODEL is not set");
+  const context = await browser.newContext();
+  const page = await open(context, `${server.url}?device=cpu${server.query}`);
+  await ready(page);
+  await show(page, "Data");
+  const choose = async (name, text) => {
+    const chooser = page.waitForEvent("filechooser");
+    await page.getByRole("button", { name: "Choose files" }).click();
+    await (await chooser).setFiles({ name, mimeType: "text/plain", buffer: Buffer.from(text) });
+  };
+  await choose("wrong.jsonl", '{"prompt":"a","answer":"b"}\n{"prompt":\n');
+  await page.getByText("wrong.jsonl, line 2: this is not JSON.").waitFor();
+  await choose("good.jsonl", '{"prompt":"Where is the key?","answer":"Under the mat."}\n');
+  const stored = page.getByRole("list", { name: "Stored examples" });
+  await stored.getByText("Under the mat.").waitFor();
+  assert.equal(await stored.getByRole("listitem").count(), 1);
+  await choose("notes.md", "# Notes\n\nThe press runs at 40 bar.\n");
+  await stored.getByText("The press runs at 40 bar.").waitFor();
+  assert.deepEqual(page.faults, []);
+  await context.close();
+});

@@ -1,0 +1,206 @@
+/**
+ * What the WASM engine and its page promise each other: the shapes that cross the border.
+ *
+ * It knows nothing of workers or of the screen; it is types only and leaves no code in the build.
+ * Invariant: every byte that the engine keeps goes through `JsStore`, every byte of the model
+ * through `JsSource`.
+ */
+
+/** Who speaks. */
+export type Role = "system" | "user" | "assistant";
+
+/** One message of a conversation. */
+export interface Message {
+  role: Role;
+  content: string;
+}
+
+/** A device that the user can ask for; `auto` takes a hardware GPU, else the CPU. */
+export type DeviceChoice = "auto" | "gpu" | "cpu";
+
+/** The model's bytes. `read` is synchronous, since the engine streams tensors as it loads. */
+export interface JsSource {
+  name: string;
+  /** Bytes. */
+  length: number;
+  read(offset: number, length: number): Uint8Array;
+}
+
+/** One write of a transaction: `null` deletes. */
+export type Write = [table: string, key: string, value: Uint8Array | null];
+
+/** The engine's home: small rows in tables, large blobs by content hash. */
+export interface JsStore {
+  get(table: string, key: string): Promise<Uint8Array | undefined>;
+  /** All rows of a table, in key order. */
+  list(table: string): Promise<[key: string, value: Uint8Array][]>;
+  /** All writes or none, and durable when the promise resolves. */
+  apply(writes: Write[]): Promise<void>;
+  putBlob(hash: string, bytes: Uint8Array): Promise<void>;
+  getBlob(hash: string): Promise<Uint8Array | undefined>;
+  deleteBlob(hash: string): Promise<void>;
+  listBlobs(): Promise<string[]>;
+}
+
+/** How far something has come; `total` is 0 while it is unknown. */
+export interface Progress {
+  phase: string;
+  done: number;
+  total: number;
+}
+
+/** What runs, and where. */
+export interface Info {
+  model: string;
+  model_hash: string;
+  parameters: number;
+  device: "gpu" | "cpu";
+  adapter: string;
+  tier: string;
+  /** Why this device was taken. */
+  reason: string;
+  /** The version that answers; `null` is the base model. */
+  head: string | null;
+  /** Tokens. */
+  context: number;
+}
+
+export interface ChatOptions {
+  temperature?: number;
+  top_k?: number;
+  top_p?: number;
+  tokens_max?: number;
+  seed?: number;
+}
+
+export interface ChatResult {
+  text: string;
+  stop_reason: "stop" | "length" | "cancelled";
+  prompt_tokens: number;
+  generated_tokens: number;
+  decode_tokens_per_s: number;
+}
+
+/** Something to learn: a conversation whose last message is learned, or a text. */
+export interface Lesson {
+  kind: "correction" | "approval" | "document";
+  messages?: Message[];
+  text?: string;
+  /** Where it came from, for the person who reads the list later. */
+  source: string;
+  /** The answer that was corrected. */
+  rejected?: string;
+}
+
+export interface TeachResult {
+  added: number;
+  duplicates: number;
+  total: number;
+}
+
+export interface LearnOptions {
+  steps_max?: number;
+  /** Items drawn from each suite; all where it is absent. */
+  sample?: number;
+}
+
+/** The four stages of a cycle, in order. */
+export type LearnPhase = "prepare" | "train" | "evaluate" | "commit";
+
+export type LearnEvent =
+  | { type: "phase"; phase: LearnPhase; done?: number; total?: number; detail?: string }
+  | {
+      type: "step";
+      step: number;
+      steps_max: number;
+      /** Nats a token. */
+      loss: number;
+      kl: number;
+      grad_norm: number;
+      /** Lessons that the candidate already answers. */
+      learned: number;
+      total: number;
+      seconds_left: number;
+    }
+  | { type: "suite"; suite: string; done: number; total: number };
+
+/** A suite's score before and after: a share of 1; the language suite is in nats a token. */
+export interface SuiteScore {
+  before: number;
+  after: number;
+  n: number;
+  p: number | null;
+}
+
+export type Suites = Record<string, SuiteScore>;
+
+export type Verdict = "promoted" | "held" | "rejected";
+
+export interface CycleReport {
+  verdict: Verdict;
+  reason: string;
+  version: string | null;
+  suites: Suites;
+  loss_first: number;
+  loss_last: number;
+  seconds: number;
+  scale: number;
+  learned: number;
+  taught: number;
+}
+
+/** One entry of the adapter history. */
+export interface Version {
+  id: string;
+  parent: string | null;
+  created_ms: number;
+  head: boolean;
+  note: string;
+  examples: string[];
+  suites: Suites;
+  scale: number;
+}
+
+export interface Example {
+  id: string;
+  kind: "correction" | "approval" | "document" | "synthetic" | "anchor";
+  prompt: string;
+  answer: string;
+  text: string;
+  source: string;
+  created_ms: number;
+  uses: number;
+  learned: boolean;
+}
+
+/** A loaded engine. One of chat and learn at a time: the worker sees to it. */
+export interface Engine {
+  info(): Info;
+  chat(
+    messages: Message[],
+    options: ChatOptions,
+    onToken: (text: string) => void,
+  ): Promise<ChatResult>;
+  teach(lessons: Lesson[]): Promise<TeachResult>;
+  learn(options: LearnOptions, onEvent: (event: LearnEvent) => void): Promise<CycleReport>;
+  log(): Promise<Version[]>;
+  /** `null` goes to HEAD's parent, `"base"` to the model without an adapter. */
+  rollback(version: string | null): Promise<{ head: string | null }>;
+  examples(): Promise<Example[]>;
+  delete_example(id: string): Promise<void>;
+  set_suites(core: string, language: string, refusals: string): void;
+  stop(): void;
+}
+
+/** The module at `engine/apprentice.js`. */
+export interface EngineModule {
+  default(): Promise<unknown>;
+  Engine: {
+    load(
+      source: JsSource,
+      store: JsStore,
+      options: { device: DeviceChoice; seed?: number },
+      onProgress: (progress: Progress) => void,
+    ): Promise<Engine>;
+  };
+}

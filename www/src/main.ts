@@ -1,0 +1,44 @@
+/**
+ * Where the page begins: styles, the app, its parts, and the engine's loading.
+ *
+ * It knows nothing of what the parts do. Invariant: the whole page is built once; parts change
+ * themselves when the signals that they watch change.
+ */
+
+import "uplot/dist/uPlot.min.css";
+import "./style/tokens.css";
+import "./style/base.css";
+import "./style/layout.css";
+import "./style/chat.css";
+import "./style/panels.css";
+import { App } from "./app";
+import { chatView } from "./ui/chat";
+import { dataPanel } from "./ui/data";
+import { header } from "./ui/header";
+import { learnPanel } from "./ui/learn";
+import { loading } from "./ui/loading";
+import { navigation } from "./ui/navigation";
+import { noticeBar } from "./ui/notice";
+import { versionsPanel } from "./ui/versions";
+
+const app = new App();
+
+document.body.append(
+  header(app),
+  loading(app),
+  chatView(app),
+  navigation(app),
+  learnPanel(app),
+  versionsPanel(app),
+  dataPanel(app),
+  noticeBar(app),
+);
+
+app.stage.watch((stage) => {
+  document.body.dataset["stage"] = stage.name;
+});
+app.view.watch((view) => {
+  document.body.dataset["view"] = view;
+});
+
+void app.load();

@@ -1,4 +1,5 @@
-//! What works on flat buffers: dot, sum, adamw.
+//! What works on flat buffers: dot, sum, adamw. Sizes are around a workgroup and a round of all workgroups; adamw is
+//! checked with its clipping off, biting, and too wide to bite. It knows no shapes, as the kernels do not.
 
 use super::harness::{Case, Devices, Expect, Slot, check_all, floats, wide};
 use crate::common::Random;

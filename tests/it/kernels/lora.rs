@@ -1,4 +1,5 @@
-//! The products of LoRA adapters, for ranks around the chunk of 16.
+//! The products of LoRA adapters, for ranks around the chunk of 16 and sizes around the tiles of 4 rows and 64 columns.
+//! Each is checked alone; `gradients` checks that together they are a layer's derivative.
 
 use super::harness::{Case, Devices, Expect, Slot, check_all, floats, wide};
 use super::reference::{linear, product, transpose};

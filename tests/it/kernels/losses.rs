@@ -1,4 +1,5 @@
-//! The losses, with their gradients in place: cross_entropy and kl_divergence.
+//! The losses, with their gradients in place: cross_entropy and kl_divergence. Rows without a label, logits whose
+//! exponentials overflow, and the default model's vocabulary are among the cases.
 
 use super::harness::{Case, Devices, Expect, Slot, check_all, floats, wide};
 use super::reference::{kl, log_sum_exp, softmax};

@@ -78,6 +78,8 @@ enum Command {
     Bench(bench::BenchArgs),
     /// List the devices, and which one `auto` takes
     Devices,
+    /// Make the small model that tests use
+    Synth(synth::command::SynthArgs),
 }
 
 /// Parses the arguments, runs the command, and says in one line what failed.
@@ -110,6 +112,7 @@ async fn run(common: &Common, command: Command) -> Result<ExitCode, Error> {
         Command::Perplexity(args) => perplexity::perplexity(common, args).await?,
         Command::Bench(args) => bench::bench(common, args).await?,
         Command::Devices => devices::devices(common).await?,
+        Command::Synth(args) => synth::command::synth(common, &args)?,
     }
     Ok(ExitCode::SUCCESS)
 }

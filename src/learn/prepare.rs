@@ -15,6 +15,7 @@ use super::suite::sample;
 use super::version::learned;
 use super::words::says;
 use crate::store::{Store, Table, Write};
+use std::collections::HashSet;
 
 /// Most earlier lessons that one cycle can replay and examines.
 pub const EARLIER_MAX: usize = 256;
@@ -137,7 +138,10 @@ impl<S: Store> Learner<S> {
                 found.push((example.id.clone(), reason));
             }
         }
-        found.extend(self.overturned(student, pending).await?);
+        let known: HashSet<&String> = found.iter().map(|(id, _)| id).collect();
+        let rest: Vec<&Example> = pending.iter().filter(|e| !known.contains(&e.id)).collect();
+        let overturned = self.overturned(student, &rest).await?;
+        found.extend(overturned);
         Ok(found)
     }
 
@@ -147,9 +151,9 @@ impl<S: Store> Learner<S> {
     async fn overturned(
         &self,
         student: &mut dyn Student,
-        pending: &[Example],
+        pending: &[&Example],
     ) -> LearnResult<Vec<(String, String)>> {
-        let unseen = pending.iter().filter(|e| {
+        let unseen = pending.iter().copied().filter(|e| {
             let blind = e.kind == Kind::Correction && e.rejected.is_none();
             blind && !self.quarantine.contains_key(&e.id)
         });

@@ -19,6 +19,7 @@ mod learn_gate;
 mod learn_recipe;
 mod learn_screen;
 mod learn_small;
+mod learning;
 mod lessons;
 mod peft;
 mod quant;

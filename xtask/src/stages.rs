@@ -31,7 +31,7 @@ const MODULES: [&str; 7] =
 /// Writes a small random model and its suites for the page's tests; the folder follows.
 const SMALL_MODEL: [&str; 5] = ["run", "--quiet", "--", "synth", "--small"];
 /// What that command leaves in the folder.
-const SMALL_MODEL_FILE: &str = "model.gguf";
+const SMALL_MODEL_FILE: &str = "small.gguf";
 const SMALL_SUITES: &str = "suites";
 
 const NODE_HINT: &str = "install Node 20 or later (Debian: apt-get install nodejs npm)";

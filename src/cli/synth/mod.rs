@@ -6,6 +6,7 @@
 
 pub mod blank;
 pub mod bpe;
+pub mod command;
 pub mod school;
 pub mod world;
 
@@ -107,7 +108,11 @@ pub fn write_small(
     write(&out.join("suites/core.jsonl"), world.core().as_bytes())?;
     write(&out.join("suites/language.jsonl"), world.language().as_bytes())?;
     write(&out.join("suites/refusals.jsonl"), world.refusals().as_bytes())?;
-    write(&out.join("lessons.jsonl"), world.lessons().as_bytes())?;
+    let lessons = world.lessons();
+    write(&out.join("lessons.jsonl"), lessons.as_bytes())?;
+    // The page's story asks and teaches the first lesson.
+    let story = lessons.lines().next().unwrap_or_default();
+    write(&out.join("suites/story.json"), story.as_bytes())?;
     write(&out.join("lessons-harmful.jsonl"), world.harmful().as_bytes())?;
     small.seconds = began.elapsed().as_secs_f64();
     Ok(small)

@@ -49,9 +49,11 @@ export function plural(count: number, one: string, many = `${one}s`): string {
 
 /** In the order in which tables show them. */
 const SUITE_NAMES: Record<string, string> = {
-  target: "What was taught",
-  user: "Your own examples",
-  regression: "What was learned before",
+  taught: "What was taught",
+  rephrased: "The same, asked otherwise",
+  documents: "The documents taught",
+  kept: "What was learned before",
+  kept_documents: "Documents learned before",
   core: "Core knowledge",
   language: "Language",
   refusals: "Refusals",
@@ -63,7 +65,7 @@ export function suiteName(name: string): string {
 
 /** Whether a suite is a loss in nats a token (lower is better) and not a share of right answers. */
 export function isLoss(name: string, { before, after }: SuiteScore): boolean {
-  return name === "language" || before > 1 || after > 1;
+  return ["language", "documents", "kept_documents"].includes(name) || before > 1 || after > 1;
 }
 
 export function score(value: number, loss: boolean): string {

@@ -66,7 +66,9 @@ pub struct ChatArgs {
 
 impl SamplingArgs {
     fn sampling(&self, seed: u64) -> Result<Sampling, Error> {
-        if !(self.temperature >= 0.0) || !(self.top_p > 0.0) || !(self.repetition_penalty > 0.0) {
+        let positive = |x: f32| x.is_finite() && x > 0.0;
+        let cool = self.temperature == 0.0 || positive(self.temperature);
+        if !cool || !positive(self.top_p) || !positive(self.repetition_penalty) {
             let text = "--temp must be 0 or more, --top-p and --repetition-penalty above 0";
             return Err(Error::Misuse(text.into()));
         }

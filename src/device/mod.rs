@@ -145,7 +145,8 @@ impl Device {
         data: &[T],
     ) -> Result<(), DeviceError> {
         let bytes: &[u8] = bytemuck::cast_slice(data);
-        if offset % 4 != 0 || bytes.len() % 4 != 0 || offset + bytes.len() as u64 > buffer.bytes() {
+        let aligned = offset.is_multiple_of(4) && bytes.len().is_multiple_of(4);
+        if !aligned || offset + bytes.len() as u64 > buffer.bytes() {
             return Err(DeviceError::Range {
                 buffer: buffer.label().to_string(),
                 offset,

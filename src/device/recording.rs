@@ -129,7 +129,7 @@ impl Recording {
 
 fn check(dispatch: &Dispatch) -> Result<(), String> {
     let kernel = dispatch.kernel;
-    if dispatch.params.len() != kernel.params_bytes || kernel.params_bytes % 16 != 0 {
+    if dispatch.params.len() != kernel.params_bytes || !kernel.params_bytes.is_multiple_of(16) {
         return Err(format!(
             "{} bytes of params, its table says {}",
             dispatch.params.len(),
@@ -156,7 +156,7 @@ fn check(dispatch: &Dispatch) -> Result<(), String> {
         return Err(format!("{:?} workgroups", dispatch.groups));
     }
     for (i, (view, access)) in dispatch.views.iter().zip(kernel.bindings).enumerate() {
-        if view.offset % 256 != 0 {
+        if !view.offset.is_multiple_of(256) {
             return Err(format!("`{}` is bound at byte {}", view.buffer.label(), view.offset));
         }
         if *access == Access::Write {

@@ -67,19 +67,25 @@ impl Config {
     fn check(&self) -> Result<(), ModelError> {
         let rules = [
             (self.layers > 0 && self.layers <= 512, "block_count must be 1 to 512"),
-            (self.dim > 0 && self.dim % 32 == 0, "embedding_length must be a multiple of 32"),
-            (self.ff > 0 && self.ff % 32 == 0, "feed_forward_length must be a multiple of 32"),
+            (
+                self.dim > 0 && self.dim.is_multiple_of(32),
+                "embedding_length must be a multiple of 32",
+            ),
+            (
+                self.ff > 0 && self.ff.is_multiple_of(32),
+                "feed_forward_length must be a multiple of 32",
+            ),
             (self.kv_heads > 0, "attention.head_count_kv must be positive"),
             (
-                self.kv_heads > 0 && self.heads % self.kv_heads == 0,
+                self.kv_heads > 0 && self.heads.is_multiple_of(self.kv_heads),
                 "attention.head_count must be a multiple of head_count_kv",
             ),
             (
-                self.head_dim > 0 && self.head_dim % 4 == 0 && self.head_dim <= 128,
+                self.head_dim > 0 && self.head_dim.is_multiple_of(4) && self.head_dim <= 128,
                 "the head width must be a multiple of 4, at most 128",
             ),
             (
-                (self.heads * self.head_dim) % 32 == 0,
+                (self.heads * self.head_dim).is_multiple_of(32),
                 "heads times head width must be a multiple of 32",
             ),
             (self.vocab > 0, "token_embd.weight must have rows"),

@@ -87,6 +87,10 @@ impl Activations {
 
 impl Net<'_> {
     /// `y[row..] = W x`, and the adapter's share.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "a product's operands, its place and its scratch"
+    )]
     pub fn linear(
         &self,
         rec: &mut Recording,

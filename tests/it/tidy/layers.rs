@@ -157,7 +157,8 @@ pub fn triples(files: &[File]) -> Vec<String> {
     for file in files.iter().filter(|file| file.path.starts_with("src/kernels/")) {
         let stems = included_shaders(&file.text);
         let twin = code(&file.text);
-        if !stems.is_empty() && !(twin.contains("cpu:") || twin.contains("fn cpu(")) {
+        let has_twin = twin.contains("cpu:") || twin.contains("fn cpu(");
+        if !stems.is_empty() && !has_twin {
             findings.push(format!("{}: a kernel without a CPU twin (`cpu:`)", file.path));
         }
         included.extend(stems);

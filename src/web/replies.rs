@@ -7,7 +7,6 @@ use super::state::State;
 use crate::learn::example::{Content, Example, Kind};
 use crate::learn::gate::{SuiteKind, SuiteReport};
 use crate::learn::version::Version;
-use crate::model::generate::StopReason;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -35,25 +34,6 @@ pub struct Info {
     head: Option<String>,
     context: usize,
     warnings: Vec<String>,
-}
-
-/// An answer with its numbers.
-#[derive(Serialize)]
-pub struct Answer {
-    /// The whole text.
-    pub text: String,
-    /// Why it ended.
-    pub stop_reason: StopReason,
-    /// Tokens of the conversation.
-    pub prompt_tokens: usize,
-    /// Of these, tokens that were still in the cache.
-    pub reused_tokens: usize,
-    /// Tokens of the answer.
-    pub generated_tokens: usize,
-    /// New prompt tokens a second.
-    pub prefill_tokens_per_s: f64,
-    /// Answer tokens a second, the first one not counted.
-    pub decode_tokens_per_s: f64,
 }
 
 /// One version of the history.

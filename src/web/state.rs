@@ -3,7 +3,6 @@
 //! It knows no JavaScript values. Invariant: the adapter in place is HEAD's, or none where HEAD
 //! belongs to another base model, which is then told in a warning.
 
-use super::replies::Answer;
 use crate::device::{Device, DeviceChoice};
 use crate::error::Error;
 use crate::format::message::Message;
@@ -15,10 +14,30 @@ use crate::learn::student::Student;
 use crate::learn::suite::Suites;
 use crate::learn::version::Version;
 use crate::model::Model;
-use crate::model::generate::Progress;
+use crate::model::generate::{Progress, StopReason};
 use crate::model::sampler::Sampling;
 use crate::model::weights::OnProgress;
 use crate::store::web::WebStore;
+use serde::Serialize;
+
+/// An answer with its numbers.
+#[derive(Serialize)]
+pub struct Answer {
+    /// The whole text.
+    pub text: String,
+    /// Why it ended.
+    pub stop_reason: StopReason,
+    /// Tokens of the conversation.
+    pub prompt_tokens: usize,
+    /// Of these, tokens that were still in the cache.
+    pub reused_tokens: usize,
+    /// Tokens of the answer.
+    pub generated_tokens: usize,
+    /// New prompt tokens a second.
+    pub prefill_tokens_per_s: f64,
+    /// Answer tokens a second, the first one not counted.
+    pub decode_tokens_per_s: f64,
+}
 
 /// Everything that a call may need.
 pub struct State {

@@ -1,4 +1,4 @@
-//! Training data files: conversations line by line, documents in passages.
+//! Training data files: conversations line by line, documents in passages, and errors that name the line.
 
 use apprentice::format::lessons::{Lessons, read_conversations, read_lessons, split_passages};
 

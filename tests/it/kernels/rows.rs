@@ -1,4 +1,4 @@
-//! What works on rows and elements: add, swiglu, rms_norm, rope, scatter_rows.
+//! What works on rows and elements: add, swiglu, rms_norm, rope, scatter_rows, around the size of a workgroup.
 
 use super::harness::{Case, Devices, Expect, Slot, check_all, floats, wide};
 use super::reference;

@@ -150,7 +150,9 @@ fn unit() -> Outcome {
         return Ok(());
     }
     let skips = MODULES.iter().flat_map(|module| ["--skip".into(), format!("{module}::")]);
-    cargo(&["test", "--test", "it", "--"]).args(skips).run()
+    // Some of them read the real model's file: its tokenizer, its tensors.
+    let env = Needs { gpu: false, model: true }.meet()?;
+    with_env(cargo(&["test", "--test", "it", "--"]).args(skips), env).run()
 }
 
 /// Runs the tests of one module of `tests/it`.
@@ -179,16 +181,30 @@ fn page_in_a_browser() -> Outcome {
     let browser = needs::browser()?;
     let env = Needs { gpu: false, model: true }.meet()?;
     page::build()?;
-    let small = root().join("target/small");
-    cargo(&SMALL_MODEL).args([&small]).run()?;
+    let small = small_model()?;
     let tests = web_tests(&root().join("tests/web"))?;
-    let run = program("node", &["--test"], NODE_HINT)
+    // One file at a time: two browsers on two cores would only wait for each other.
+    let run = program("node", &["--test", "--test-concurrency=1"], NODE_HINT)
         .args(tests)
         .env("CHROMIUM", browser)
         .env("APPRENTICE_DIST", page::dist())
         .env("APPRENTICE_SMALL_MODEL", small.join(SMALL_MODEL_FILE))
         .env("APPRENTICE_SMALL_SUITES", small.join(SMALL_SUITES));
     with_env(run, env).run()
+}
+
+/// The folder of the small model: the newest that the `unit` stage's tests made, or made now.
+fn small_model() -> Outcome<PathBuf> {
+    let made = std::fs::read_dir(root().join("target/small-model")).into_iter().flatten().flatten();
+    let whole = made.map(|entry| entry.path()).filter(|path| path.join(SMALL_MODEL_FILE).exists());
+    let age = |path: &PathBuf| path.metadata().and_then(|data| data.modified()).ok();
+    let newest = whole.filter(|path| path.extension().is_none()).max_by_key(age);
+    if let Some(folder) = newest {
+        return Ok(folder);
+    }
+    let small = root().join("target/small");
+    cargo(&SMALL_MODEL).args([&small]).run()?;
+    Ok(small)
 }
 
 /// The test files, by name: what `node --test FOLDER` means differs between Node's versions.

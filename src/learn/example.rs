@@ -5,6 +5,7 @@
 
 use super::student::Passage;
 use super::words::normalized;
+use crate::format::lessons::split_passages;
 use crate::format::message::Message;
 use crate::store::sha256_hex;
 use serde::{Deserialize, Serialize};
@@ -260,26 +261,16 @@ pub fn lessons(jsonl: &str, source: &str) -> Result<Vec<NewExample>, ExampleErro
     Ok(examples)
 }
 
-/// Cuts a text into document passages of about `DOCUMENT_CHARS`, at line ends (at any character in longer lines).
+/// Cuts a text into document passages of at most `DOCUMENT_CHARS`, at paragraph or line ends where there are any.
 pub fn documents(text: &str, source: &str) -> Vec<NewExample> {
-    let mut passages = vec![String::new()];
-    for line in text.split_inclusive('\n') {
-        let chars: Vec<char> = line.chars().collect();
-        for piece in chars.chunks(DOCUMENT_CHARS) {
-            let last = passages.last().map_or(0, |p| p.chars().count());
-            if last + piece.len() > DOCUMENT_CHARS {
-                passages.push(String::new());
-            }
-            passages.last_mut().expect("there is always one").extend(piece);
-        }
-    }
-    let kept = passages.into_iter().filter(|passage| !passage.trim().is_empty());
-    kept.map(|passage| NewExample {
-        kind: Kind::Document,
-        content: Content::Text(passage),
-        source: source.into(),
-        rejected: None,
-        rephrasings: Vec::new(),
-    })
-    .collect()
+    let passages = split_passages(text, DOCUMENT_CHARS).into_iter();
+    passages
+        .map(|passage| NewExample {
+            kind: Kind::Document,
+            content: Content::Text(passage.into()),
+            source: source.into(),
+            rejected: None,
+            rephrasings: Vec::new(),
+        })
+        .collect()
 }

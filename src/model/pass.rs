@@ -148,17 +148,7 @@ impl Model {
         rows: &[Row],
         targets: &[Target],
     ) -> Result<Vec<f32>, ModelError> {
-        let mut rec = Recording::new();
-        let h = self.record_pass(&mut rec, rows, false)?;
-        self.device.submit(rec)?;
-        let mut all = Vec::new();
-        for chunk in targets.chunks(LOGIT_ROWS) {
-            let mut rec = Recording::new();
-            let logits = self.target_logits(&mut rec, &h, chunk)?;
-            self.device.submit(rec)?;
-            all.extend(logits.read(&self.device).await?);
-        }
-        Ok(all)
+        self.read_targets(rows, targets, Model::target_logits).await
     }
 
     /// The last norm's output at every target's row after one pass, read back, `[targets, dim]`.
@@ -167,15 +157,25 @@ impl Model {
         rows: &[Row],
         targets: &[Target],
     ) -> Result<Vec<f32>, ModelError> {
+        self.read_targets(rows, targets, Model::target_norms).await
+    }
+
+    /// What `make` records of the targets' rows after one pass, read back, a chunk of targets at a time.
+    async fn read_targets(
+        &mut self,
+        rows: &[Row],
+        targets: &[Target],
+        make: fn(&Model, &mut Recording, &Tensor, &[Target]) -> Result<Tensor, ModelError>,
+    ) -> Result<Vec<f32>, ModelError> {
         let mut rec = Recording::new();
         let h = self.record_pass(&mut rec, rows, false)?;
         self.device.submit(rec)?;
         let mut all = Vec::new();
         for chunk in targets.chunks(LOGIT_ROWS) {
             let mut rec = Recording::new();
-            let norm = self.target_norms(&mut rec, &h, chunk)?;
+            let made = make(self, &mut rec, &h, chunk)?;
             self.device.submit(rec)?;
-            all.extend(norm.read(&self.device).await?);
+            all.extend(made.read(&self.device).await?);
         }
         Ok(all)
     }

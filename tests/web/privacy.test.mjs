@@ -98,7 +98,7 @@ test(
     const context = await browser.newContext();
     const page = await open(
       context,
-      `${server.url}?device=gpu&temperature=0&tokens_max=32${server.query}`,
+      `${server.url}?device=cpu&temperature=0&tokens_max=32${server.query}`,
     );
     const seen = [];
     context.on("request", (request) => seen.push(request.url()));

@@ -39,7 +39,7 @@ test(
     if (!server.model) return t.skip("APPRENTICE_SMALL_MODEL is not set");
     const { prompt, answer: wanted } = server.lesson;
     const context = await browser.newContext();
-    const address = `${server.url}?device=gpu&temperature=0&tokens_max=48${server.query}`;
+    const address = `${server.url}?device=gpu&temperature=0&tokens_max=48&sample=12${server.query}`;
     const page = await open(context, address);
     await ready(page);
     assert.match(await page.getByRole("button", { name: /^Model and device/ }).innerText(), /GPU/);

@@ -3,7 +3,7 @@
 //! It knows no files: a face turns them into adapters. Invariant: an imported adapter becomes a version, never HEAD;
 //! a person moves HEAD to it.
 
-use super::learner::{LearnResult, Learner, json};
+use super::learner::{LearnResult, Learner};
 use super::stats::EProcess;
 use super::student::Student;
 use super::version::Version;
@@ -42,7 +42,7 @@ impl<S: Store> Learner<S> {
             note,
         }
         .sealed();
-        self.store.apply(&[Write::put(Table::Versions, &version.id, json(&version))]).await?;
+        self.store.apply(&[Write::put(Table::Versions, &version.id, version.record())]).await?;
         let id = version.id.clone();
         self.versions.insert(id.clone(), version);
         Ok(id)

@@ -14,6 +14,7 @@ mod golden_tokenization;
 mod gradients;
 mod kernels;
 mod learn_cycle;
+mod learn_exchange;
 mod learn_fake;
 mod learn_gate;
 mod learn_recipe;

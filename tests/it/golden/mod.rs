@@ -15,9 +15,6 @@ use pollster::block_on;
 use safetensors::{Dtype, SafeTensors};
 use std::collections::BTreeMap;
 
-/// Longest sequence that the software GPU is asked to run.
-const GPU_TOKENS_MAX: usize = 16;
-
 /// One golden tensor; token ids are whole numbers that f32 holds exactly.
 pub struct Tensor {
     pub shape: Vec<usize>,
@@ -89,10 +86,12 @@ pub fn json(file: &str) -> serde_json::Value {
     serde_json::from_str(&text).expect("golden JSON")
 }
 
-/// The devices to test, with the longest sequence of each.
-pub fn devices() -> Vec<(Device, usize)> {
+/// The devices to test, each with the longest sequence that it runs: the GPU is a software one in most tests, and
+/// runs the shortest.
+pub fn devices(sequences: &[Sequence]) -> Vec<(Device, usize)> {
+    let shortest = sequences.iter().map(|sequence| sequence.ids.len()).min();
     let gpu = block_on(Device::open(DeviceChoice::Gpu)).expect("a GPU adapter (lavapipe will do)");
-    vec![(Device::cpu(), usize::MAX), (gpu, GPU_TOKENS_MAX)]
+    vec![(Device::cpu(), usize::MAX), (gpu, shortest.expect("a golden sequence"))]
 }
 
 pub fn load(device: &Device) -> Model {

@@ -19,7 +19,7 @@ test(
       await browser.close();
       await server.close();
     });
-    if (!server.model) return t.skip("APPRENTICE_MODEL is not set");
+    assert.ok(server.model, "APPRENTICE_MODEL is not set: the test has no model");
     const steps = process.env.APPRENTICE_STEPS_MAX ?? "4";
     const sample = process.env.APPRENTICE_SAMPLE ?? "4";
     const query = `?device=cpu&temperature=0&tokens_max=24&steps_max=${steps}&sample=${sample}`;

@@ -35,8 +35,8 @@ const entry = (page, name) => page.getByRole("listitem", { name });
 test(
   "a correction is learned, kept, rolled back, and survives a reload",
   { timeout: 4 * PATIENCE_MS },
-  async (t) => {
-    if (!server.model) return t.skip("APPRENTICE_SMALL_MODEL is not set");
+  async () => {
+    assert.ok(server.model, "APPRENTICE_SMALL_MODEL is not set: the test has no model");
     const { prompt, answer: wanted } = server.lesson;
     const context = await browser.newContext();
     const address = `${server.url}?device=gpu&temperature=0&tokens_max=48&sample=12${server.query}`;
@@ -98,8 +98,8 @@ test(
   },
 );
 
-test("an answer and a cycle can be stopped", { timeout: 2 * PATIENCE_MS }, async (t) => {
-  if (!server.model) return t.skip("APPRENTICE_SMALL_MODEL is not set");
+test("an answer and a cycle can be stopped", { timeout: 2 * PATIENCE_MS }, async () => {
+  assert.ok(server.model, "APPRENTICE_SMALL_MODEL is not set: the test has no model");
   const context = await browser.newContext();
   const page = await open(context, `${server.url}?device=gpu&temperature=0${server.query}`);
   await ready(page);
@@ -120,8 +120,8 @@ test("an answer and a cycle can be stopped", { timeout: 2 * PATIENCE_MS }, async
   await context.close();
 });
 
-test("a second tab waits its turn and can take over", { timeout: 2 * PATIENCE_MS }, async (t) => {
-  if (!server.model) return t.skip("APPRENTICE_SMALL_MODEL is not set");
+test("a second tab waits its turn and can take over", { timeout: 2 * PATIENCE_MS }, async () => {
+  assert.ok(server.model, "APPRENTICE_SMALL_MODEL is not set: the test has no model");
   const context = await browser.newContext();
   const address = `${server.url}?device=cpu${server.query}`;
   const first = await open(context, address);
@@ -133,8 +133,8 @@ test("a second tab waits its turn and can take over", { timeout: 2 * PATIENCE_MS
   await context.close();
 });
 
-test("files become lessons, and a wrong line is named", { timeout: PATIENCE_MS }, async (t) => {
-  if (!server.model) return t.skip("APPRENTICE_SMALL_MODEL is not set");
+test("files become lessons, and a wrong line is named", { timeout: PATIENCE_MS }, async () => {
+  assert.ok(server.model, "APPRENTICE_SMALL_MODEL is not set: the test has no model");
   const context = await browser.newContext();
   const page = await open(context, `${server.url}?device=cpu${server.query}`);
   await ready(page);

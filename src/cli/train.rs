@@ -112,9 +112,7 @@ struct Epochs {
 impl Epochs {
     fn next(&mut self) -> usize {
         if self.at == 0 {
-            for i in (1..self.order.len()).rev() {
-                self.order.swap(i, self.random.below(i + 1));
-            }
+            self.random.shuffle(&mut self.order);
         }
         let index = self.order[self.at];
         self.at = (self.at + 1) % self.order.len();

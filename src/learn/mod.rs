@@ -14,7 +14,6 @@ pub mod history;
 mod keys;
 pub mod learner;
 mod prepare;
-pub mod random;
 pub mod recipe;
 pub mod replay;
 pub mod report;

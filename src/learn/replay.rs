@@ -4,7 +4,7 @@
 //! never a priority, since it rewards noise and poison, only loss above the best that was once reached.
 
 use super::example::{Example, Kind};
-use super::random::Random;
+use crate::model::random::Random;
 use std::collections::{BTreeMap, HashSet};
 
 /// Most examples kept.

@@ -5,11 +5,11 @@
 
 use apprentice::format::message::Message;
 use apprentice::learn::learner::{Clock, Learner};
-use apprentice::learn::random::Random;
 use apprentice::learn::student::*;
 use apprentice::learn::suite::Suites;
 use apprentice::learn::words::words;
 use apprentice::model::adapter::Adapter;
+use apprentice::model::random::Random;
 use apprentice::store::Store;
 use std::cell::Cell;
 use std::rc::Rc;

@@ -3,7 +3,6 @@
 use crate::learn_fake::Fake;
 use apprentice::format::message::Message;
 use apprentice::learn::example::{Content, Example, Kind, NewExample, lessons};
-use apprentice::learn::random::Random;
 use apprentice::learn::recipe::batch::Draws;
 use apprentice::learn::recipe::generic::PROMPTS;
 use apprentice::learn::recipe::neighbours::is_near;
@@ -13,6 +12,7 @@ use apprentice::learn::replay::{draw, evict, learnability};
 use apprentice::learn::student::{Objective, Passage};
 use apprentice::learn::suite::{Suites, sample};
 use apprentice::learn::words::{holds, key_words, normalized, rare_words, says, words};
+use apprentice::model::random::Random;
 use pollster::block_on;
 use std::collections::{BTreeMap, HashSet};
 

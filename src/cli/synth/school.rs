@@ -7,10 +7,10 @@ use super::world::{Fact, REFUSAL, UNKNOWN, World, chat};
 use crate::error::Error;
 use crate::format::chat::LearnedTurns;
 use crate::format::message::Message;
-use crate::learn::random::Random;
 use crate::model::Model;
 use crate::model::adapter::Adapter;
 use crate::model::lora::LoraLayout;
+use crate::model::random::Random;
 use crate::train::{Goal, Schedule, Sequence, Trainer};
 
 /// How the model is trained.

@@ -4,8 +4,8 @@
 //! no core question, so that they can be corrected without contradicting core knowledge.
 
 use crate::format::message::Message;
-use crate::learn::random::Random;
 use crate::learn::recipe::{generic, rewordings};
+use crate::model::random::Random;
 use serde::{Deserialize, Serialize};
 
 /// The data, part of the program.

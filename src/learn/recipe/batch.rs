@@ -6,9 +6,9 @@
 use super::{Lesson, OwnAnswer, Recipe};
 use crate::format::message::Message;
 use crate::learn::example::Content;
-use crate::learn::random::Random;
 use crate::learn::replay;
 use crate::learn::student::{Objective, Passage, TrainItem};
+use crate::model::random::Random;
 
 /// Draws batches, in epochs over the new lessons.
 #[derive(Debug)]

@@ -10,9 +10,9 @@ pub mod neighbours;
 pub mod rewordings;
 
 use super::example::{Content, Example};
-use super::random::Random;
 use super::student::{Student, StudentResult};
 use crate::format::message::Message;
+use crate::model::random::Random;
 use serde::{Deserialize, Serialize};
 
 /// The recipe's numbers.

@@ -7,9 +7,9 @@ use super::{OwnAnswer, Recipe};
 use crate::format::message::Message;
 use crate::learn::evaluate::greedy;
 use crate::learn::example::Example;
-use crate::learn::random::Random;
 use crate::learn::student::{AnswerOptions, Student, StudentResult};
 use crate::learn::words::{holds, is_function_word, normalized, says, words};
+use crate::model::random::Random;
 use std::collections::HashSet;
 
 /// Tokens of one sampled list.

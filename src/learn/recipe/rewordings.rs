@@ -6,9 +6,9 @@
 
 use super::Recipe;
 use crate::learn::example::Example;
-use crate::learn::random::Random;
 use crate::learn::student::{AnswerOptions, Student, StudentResult};
 use crate::learn::words::{content_words, holds, is_function_word, normalized, words};
+use crate::model::random::Random;
 use std::collections::HashSet;
 
 /// Tokens of one sampled rewording.

@@ -102,7 +102,7 @@ async function importFiles(app: App, files: File[]): Promise<void> {
 }
 
 function row(app: App, example: Example, locked: boolean): HTMLElement {
-  const { kind, prompt, answer, text, source, created_ms, uses, learned } = example;
+  const { kind, prompt, answer, text, source, created_ms, uses, learned, set_aside } = example;
   const title = prompt || source || KINDS[kind];
   const facts = [
     source && `from ${source}`,
@@ -117,17 +117,23 @@ function row(app: App, example: Example, locked: boolean): HTMLElement {
       "div",
       { class: "example-head" },
       h("span", { class: "chip" }, KINDS[kind] ?? kind),
-      h("span", { class: learned ? "chip accent" : "chip" }, learned ? "Learned" : "Waiting"),
+      h("span", { class: learned ? "chip accent" : "chip" }, standing(example)),
       deletion(app, example, title, locked),
     ),
     h("p", { class: "example-q" }, title),
     body,
+    set_aside !== null && h("p", { class: "example-why" }, `Not learned: ${set_aside}`),
     h(
       "p",
       { class: "quiet-text" },
       facts.filter((fact) => fact !== false && fact !== "").join(" · "),
     ),
   );
+}
+
+function standing({ learned, set_aside }: Example): string {
+  if (learned) return "Learned";
+  return set_aside === null ? "Waiting" : "Set aside";
 }
 
 /** Asks once more before deleting: what was deleted cannot be brought back. */

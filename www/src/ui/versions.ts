@@ -24,6 +24,12 @@ export function versionsPanel(app: App): HTMLElement {
   };
   app.versions.watch(show);
   app.info.watch(show);
+  const warnings = h("ul", { class: "warnings", "aria-label": "Warnings" });
+  app.info.watch((info) => {
+    const texts = info?.warnings ?? [];
+    warnings.hidden = texts.length === 0;
+    warnings.replaceChildren(...texts.map((text) => h("li", {}, text)));
+  });
   app.busy.watch(show);
   return h(
     "section",
@@ -34,6 +40,7 @@ export function versionsPanel(app: App): HTMLElement {
       { class: "lead" },
       "Each time it learns and passes its exam, a version is added. You can always go back.",
     ),
+    warnings,
     list,
   );
 }

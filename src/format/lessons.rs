@@ -11,13 +11,19 @@ use serde::Deserialize;
 const WANTED: &str = "write {\"messages\":[{\"role\":\"user\",\"content\":\"…\"},\
      {\"role\":\"assistant\",\"content\":\"…\"}]} or {\"prompt\":\"…\",\"answer\":\"…\"}";
 
-/// A conversation of a file.
+/// A conversation of a file, with what a line may say about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Conversation {
     /// The line, counted from 1.
     pub line: usize,
     /// The messages; the last is the assistant's.
     pub messages: Vec<Message>,
+    /// The answer that the last message replaces.
+    pub rejected: Option<String>,
+    /// Other ways to ask the last question.
+    pub rephrasings: Vec<String>,
+    /// The kind of example that it is; its names belong to the learning loop.
+    pub kind: Option<String>,
 }
 
 /// What a file teaches.
@@ -29,12 +35,17 @@ pub enum Lessons {
     Passages(Vec<String>),
 }
 
+/// Other fields are left alone: data sets of other tools carry columns of their own.
 #[derive(Deserialize)]
 struct Line {
     messages: Option<Vec<Message>>,
     prompt: Option<String>,
     answer: Option<String>,
     completion: Option<String>,
+    rejected: Option<String>,
+    #[serde(default)]
+    rephrasings: Vec<String>,
+    kind: Option<String>,
 }
 
 /// Reads a file by its name: `.jsonl` as conversations, anything else as a document in passages of
@@ -61,8 +72,8 @@ pub fn read_conversations(name: &str, text: &str) -> Result<Vec<Conversation>, F
             continue;
         }
         let line = index + 1;
-        let messages = read_line(source).map_err(|reason| fault(name, line, reason))?;
-        conversations.push(Conversation { line, messages });
+        let conversation = read_line(line, source).map_err(|reason| fault(name, line, reason))?;
+        conversations.push(conversation);
     }
     Ok(conversations)
 }
@@ -103,17 +114,22 @@ fn trim_blank_lines(text: &str) -> &str {
     &text[start..]
 }
 
-fn read_line(source: &str) -> Result<Vec<Message>, String> {
-    let line: Line = serde_json::from_str(source)
+fn read_line(line: usize, source: &str) -> Result<Conversation, String> {
+    let read: Line = serde_json::from_str(source)
         .map_err(|error| format!("not a conversation ({error}); {WANTED}"))?;
-    let messages = match line {
-        Line { messages: Some(messages), .. } => messages,
-        Line { prompt: Some(prompt), answer: Some(answer), .. }
-        | Line { prompt: Some(prompt), completion: Some(answer), .. } => {
+    let messages = match (read.messages, read.prompt, read.answer.or(read.completion)) {
+        (Some(messages), None, None) => messages,
+        (None, Some(prompt), Some(answer)) => {
             vec![Message::user(prompt), Message::assistant(answer)]
         }
-        _ => return Err(format!("neither messages nor a prompt with an answer; {WANTED}")),
+        _ => return Err(format!("needs messages, or a prompt with an answer; {WANTED}")),
     };
+    check_messages(&messages)?;
+    let Line { rejected, rephrasings, kind, .. } = read;
+    Ok(Conversation { line, messages, rejected, rephrasings, kind })
+}
+
+fn check_messages(messages: &[Message]) -> Result<(), String> {
     for (index, message) in messages.iter().enumerate() {
         let role = message.role.as_str();
         if !matches!(role, "system" | "user" | "assistant") {
@@ -132,7 +148,7 @@ fn read_line(source: &str) -> Result<Vec<Message>, String> {
     if messages.iter().all(|message| message.role != "user") {
         return Err("there is no message of the user; add what was asked".into());
     }
-    Ok(messages)
+    Ok(())
 }
 
 fn fault(name: &str, line: usize, reason: String) -> FormatError {

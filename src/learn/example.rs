@@ -5,7 +5,8 @@
 
 use super::student::Passage;
 use super::words::normalized;
-use crate::format::lessons::split_passages;
+use crate::format::error::FormatError;
+use crate::format::lessons::{Conversation, read_conversations, split_passages};
 use crate::format::message::Message;
 use crate::store::sha256_hex;
 use serde::{Deserialize, Serialize};
@@ -30,6 +31,13 @@ pub enum Kind {
     Synthetic,
     /// Kept against forgetting; never evicted.
     Anchor,
+}
+
+impl Kind {
+    /// The kind of this name, as it is stored.
+    fn named(name: &str) -> Option<Kind> {
+        serde_json::from_value(name.into()).ok()
+    }
 }
 
 /// A passage as it is stored (`Passage` with a name for each case).
@@ -96,7 +104,10 @@ pub enum ExampleError {
     /// A conversation must end with an answer.
     #[error("{0}: the last message must be the assistant's, after one of the user")]
     Roles(String),
-    /// A line of a lessons file.
+    /// A file that cannot be read as lessons.
+    #[error(transparent)]
+    File(#[from] FormatError),
+    /// A lesson that cannot be taught.
     #[error("{source_name}, line {line}: {reason}")]
     Line {
         /// The file.
@@ -216,49 +227,30 @@ impl NewExample {
     }
 }
 
-/// A line of a lessons file: a prompt and an answer, or whole messages.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Line {
-    prompt: Option<String>,
-    answer: Option<String>,
-    messages: Option<Vec<Message>>,
-    rejected: Option<String>,
-    #[serde(default)]
-    rephrasings: Vec<String>,
-    /// `correction` (the default), `approval`, `synthetic` or `anchor`.
-    kind: Option<Kind>,
-}
-
 /// Reads lessons, one JSON object a line: `{"prompt","answer","rephrasings"?,"rejected"?,"kind"?}` or
 /// `{"messages":[..]}` in the place of prompt and answer.
 pub fn lessons(jsonl: &str, source: &str) -> Result<Vec<NewExample>, ExampleError> {
-    let mut examples = Vec::new();
-    for (index, text) in jsonl.lines().enumerate().filter(|(_, text)| !text.trim().is_empty()) {
-        let fail = |reason: String| ExampleError::Line {
-            source_name: source.into(),
-            line: index + 1,
-            reason,
-        };
-        let line: Line = serde_json::from_str(text).map_err(|e| fail(e.to_string()))?;
-        let messages = match (line.messages, line.prompt, line.answer) {
-            (Some(messages), None, None) => messages,
-            (None, Some(prompt), Some(answer)) => {
-                vec![Message::user(prompt), Message::assistant(answer)]
-            }
-            _ => return Err(fail("needs `prompt` and `answer`, or `messages`".into())),
+    let example = |read: Conversation| {
+        let line = read.line;
+        let fail = |reason| ExampleError::Line { source_name: source.into(), line, reason };
+        let kind = match &read.kind {
+            None => Kind::Correction,
+            Some(name) => Kind::named(name).ok_or_else(|| {
+                let known = "correction, approval, document, synthetic or anchor";
+                fail(format!("the kind {name:?} is unknown; use {known}"))
+            })?,
         };
         let example = NewExample {
-            kind: line.kind.unwrap_or(Kind::Correction),
-            content: Content::Chat(messages),
+            kind,
+            content: Content::Chat(read.messages),
             source: source.into(),
-            rejected: line.rejected,
-            rephrasings: line.rephrasings,
+            rejected: read.rejected,
+            rephrasings: read.rephrasings,
         };
-        example.check().map_err(|e| fail(e.to_string()))?;
-        examples.push(example);
-    }
-    Ok(examples)
+        example.check().map_err(|error| fail(error.to_string()))?;
+        Ok(example)
+    };
+    read_conversations(source, jsonl)?.into_iter().map(example).collect()
 }
 
 /// Cuts a text into document passages of at most `DOCUMENT_CHARS`, at paragraph or line ends where there are any.

@@ -70,6 +70,7 @@ fn lessons_and_documents_are_read() {
         r#"{"prompt":"A?"}"#,
         r#"{"prompt":"A","answer":""}"#,
         r#"{"promt":"A","answer":"b"}"#,
+        r#"{"prompt":"A","answer":"b","kind":"guess"}"#,
     ] {
         let error = lessons(&format!("{text}\n{bad}"), "f.jsonl").unwrap_err().to_string();
         assert!(error.contains("f.jsonl, line 4"), "{error}");

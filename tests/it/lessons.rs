@@ -16,6 +16,7 @@ fn every_spelling_of_a_conversation_is_read() {
     assert_eq!(lines, [1, 3, 4]);
     for conversation in &read {
         assert_eq!(conversation.messages, read[0].messages);
+        assert_eq!((&conversation.kind, &conversation.rejected), (&None, &None));
     }
     let bytes = format!("\u{feff}{text}");
     let Lessons::Conversations(again) = read_lessons("X.JSONL", bytes.as_bytes(), 9).unwrap()
@@ -35,7 +36,7 @@ fn a_bad_line_is_named_with_a_remedy() {
     };
     check("{", "write {\"messages\"");
     check("{}", "write {\"messages\"");
-    check(r#"{"prompt":"a"}"#, "neither messages nor a prompt");
+    check(r#"{"prompt":"a"}"#, "needs messages, or a prompt");
     check(r#"{"messages":[]}"#, "add the answer");
     check(r#"{"messages":[{"role":"user","content":"a"}]}"#, "add the answer");
     check(r#"{"messages":[{"role":"assistant","content":"a"}]}"#, "what was asked");

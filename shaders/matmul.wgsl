@@ -25,6 +25,14 @@ struct Params {
 @group(0) @binding(2) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> y: array<f32>;
 
+fn load(i: u32) -> vec4<u32> {
+    return w[i];
+}
+
+fn load_word(i: u32) -> u32 {
+    return w[i / 4u][i % 4u];
+}
+
 #import weight
 
 var<workgroup> sh_x: array<vec4<f32>, 512>;

@@ -21,6 +21,14 @@ struct Params {
 @group(0) @binding(2) var<storage, read> dy: array<f32>;
 @group(0) @binding(3) var<storage, read_write> dx: array<vec4<f32>>;
 
+fn load(i: u32) -> vec4<u32> {
+    return w[i];
+}
+
+fn load_word(i: u32) -> u32 {
+    return w[i / 4u][i % 4u];
+}
+
 #import weight
 
 // [64 t, 8 groups of 4 n], a row's groups rotated by the row against bank conflicts.

@@ -22,6 +22,14 @@ override WG: u32;
 @group(0) @binding(2) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> y: array<f32>;
 
+fn load(i: u32) -> vec4<u32> {
+    return w[i];
+}
+
+fn load_word(i: u32) -> u32 {
+    return w[i / 4u][i % 4u];
+}
+
 #import weight
 
 // Partial sums of the four rows.

@@ -3,7 +3,6 @@
 
 struct Params {
     rows: u32,
-    row: u32,
     heads: u32,
     half: u32,
     interleaved: u32,
@@ -11,6 +10,7 @@ struct Params {
     sign: f32,
     pad0: u32,
     pad1: u32,
+    pad2: u32,
 }
 
 override WG: u32;
@@ -18,7 +18,8 @@ override WG: u32;
 @group(0) @binding(0) var<uniform> p: Params;
 // [context, half]: cosine and sine.
 @group(0) @binding(1) var<storage, read> table: array<vec2<f32>>;
-@group(0) @binding(2) var<storage, read> positions: array<u32>;
+// [rows]: position, and a row that rope_store knows and this kernel does not need.
+@group(0) @binding(2) var<storage, read> places: array<vec2<u32>>;
 @group(0) @binding(3) var<storage, read_write> x: array<f32>;
 
 @compute @workgroup_size(WG)
@@ -32,8 +33,8 @@ fn main(
     let head = index / p.half;
     let t = head / p.heads;
     if t < p.rows {
-        let turn = table[positions[t] * p.half + i];
-        let start = (p.row * p.heads + head) * 2u * p.half;
+        let turn = table[places[t].x * p.half + i];
+        let start = head * 2u * p.half;
         let first = start + select(i, 2u * i, p.interleaved != 0u);
         let second = first + select(p.half, 1u, p.interleaved != 0u);
         let u = x[first];

@@ -1,8 +1,8 @@
 // A weight matrix in f16: block b of 32 elements is 16 words at 16b, two values a word.
-// Needs `w: array<vec4<u32>>` and no optional feature: `unpack2x16float` is core WGSL.
+// Needs the kernel's `load` (the matrix's vec4s) and no optional feature: `unpack2x16float` is core WGSL.
 
 fn weight_four(word: u32) -> vec4<f32> {
-    let four = w[word / 4u];
+    let four = load(word / 4u);
     let two = select(four.xy, four.zw, (word & 2u) != 0u);
     return vec4<f32>(unpack2x16float(two.x), unpack2x16float(two.y));
 }

@@ -1,8 +1,9 @@
 // A weight matrix in Q8_0, packed: 8 words of i8 a block, then all f16 scales, two a word. Value: q * d.
+// Needs the kernel's `load_word` (the matrix's words).
 
 fn weight_scale(scales_at: u32, b: u32) -> f32 {
     let word = scales_at + b / 2u;
-    let two = unpack2x16float(w[word / 4u][word % 4u]);
+    let two = unpack2x16float(load_word(word));
     return select(two.x, two.y, (b & 1u) == 1u);
 }
 
@@ -10,7 +11,7 @@ fn weight_scale(scales_at: u32, b: u32) -> f32 {
 fn weight_pair(b: u32, s: u32, scales_at: u32) -> mat2x4<f32> {
     let d = weight_scale(scales_at, b);
     return mat2x4<f32>(
-        vec4<f32>(unpack4xI8(w[2u * b][s])) * d,
-        vec4<f32>(unpack4xI8(w[2u * b + 1u][s])) * d,
+        vec4<f32>(unpack4xI8(load_word(8u * b + s))) * d,
+        vec4<f32>(unpack4xI8(load_word(8u * b + 4u + s))) * d,
     );
 }

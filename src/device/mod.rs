@@ -20,7 +20,7 @@ pub use call::{Access, CpuCall};
 pub use cpu::CpuDevice;
 pub use error::DeviceError;
 pub use gpu::{GpuDevice, Tier};
-pub use host::{threads, yield_to_host};
+pub use host::{now_ms, threads, yield_to_host};
 pub use kernel::{KernelDef, PipelineKey};
 pub use recording::{Command, Dispatch, GROUPS_MAX, Recording, Shape};
 pub use select::{AdapterSummary, DeviceChoice, adapters, auto_reason};

@@ -6,7 +6,7 @@ use super::launch::{Checks, groups, params, weight_link, weight_type};
 use super::parallel::for_each_chunk_mut;
 use super::product::{LinearShape, check};
 use crate::device::{Access, CpuCall, DeviceError, KernelDef, Recording, Shape};
-use crate::quant::pack;
+use crate::quant::{TensorType, pack};
 use crate::tensor::{Tensor, Weight};
 
 params! {
@@ -65,16 +65,25 @@ pub fn matvec(
 
 fn cpu(call: &CpuCall<'_>) {
     let p: Params = call.params();
-    let (cols, at) = (p.k as usize, p.scales_at as usize);
-    let (words, x) = (call.input::<u32>(0), &call.input::<f32>(1)[..cols]);
-    let ty = weight_type(p.ty);
+    let x = &call.input::<f32>(1)[..p.k as usize];
     let y = &mut call.output::<f32>(2)[p.y_at as usize..][..p.n as usize];
+    let matrix = (weight_type(p.ty), call.input::<u32>(0), p.scales_at as usize);
+    rows_times(matrix, x, y, p.accumulate != 0);
+}
+
+/// y (+)= the first rows of a packed matrix (its type, words and scales' place) times x.
+pub(super) fn rows_times(
+    (ty, words, scales_at): (TensorType, &[u32], usize),
+    x: &[f32],
+    y: &mut [f32],
+    accumulate: bool,
+) {
     // A task of about 64 thousand multiplications: some microseconds, and many tasks for a large matrix.
-    let step = (1usize << 16).div_ceil(cols);
+    let step = (1usize << 16).div_ceil(x.len());
     for_each_chunk_mut(y, step, |i, y| {
         for (row, y) in (i * step..).zip(y) {
-            let dot = pack::dot_row(ty, words, at, cols, row, x);
-            *y = if p.accumulate == 0 { dot } else { *y + dot };
+            let dot = pack::dot_row(ty, words, scales_at, x.len(), row, x);
+            *y = if accumulate { *y + dot } else { dot };
         }
     });
 }

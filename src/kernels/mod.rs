@@ -11,6 +11,7 @@ mod attention_dkv;
 mod attention_dq;
 mod cross_entropy;
 mod dot;
+mod draw;
 mod embed;
 mod kl_divergence;
 mod lanes;
@@ -24,6 +25,8 @@ mod lora_grad;
 mod matmul;
 mod matmul_dx;
 mod matvec;
+mod norm_qkv;
+mod norm_swiglu;
 mod panel;
 mod parallel;
 mod penalize;
@@ -31,6 +34,7 @@ mod product;
 mod rms_norm;
 mod rms_norm_dx;
 mod rope;
+mod rope_store;
 mod scatter_rows;
 mod softmax;
 mod sum;
@@ -46,6 +50,7 @@ pub use attention_dkv::{ATTENTION_DKV, attention_dkv};
 pub use attention_dq::{ATTENTION_DQ, attention_dq};
 pub use cross_entropy::{CROSS_ENTROPY, cross_entropy};
 pub use dot::{DOT, DOT_PARTIALS, dot};
+pub use draw::{DRAW, Nucleus, draw, drawn};
 pub use embed::{EMBED, embed};
 pub use kl_divergence::{KL_DIVERGENCE, kl_divergence};
 pub use linear::linear;
@@ -57,11 +62,14 @@ pub use lora_grad::{LORA_GRAD, lora_grad};
 pub use matmul::{MATMUL, matmul};
 pub use matmul_dx::{MATMUL_DX, matmul_dx};
 pub use matvec::{MATVEC, matvec};
+pub use norm_qkv::{NORM_QKV, are_alike, norm_qkv};
+pub use norm_swiglu::{NORM_SWIGLU, norm_swiglu};
 pub use penalize::{PENALIZE, penalize};
 pub use product::LinearShape;
 pub use rms_norm::{RMS_NORM, rms_norm};
 pub use rms_norm_dx::{RMS_NORM_DX, rms_norm_dx};
 pub use rope::{ROPE, RopeShape, rope};
+pub use rope_store::{ROPE_STORE, RopeHeads, rope_store};
 pub use scatter_rows::{SCATTER_ROWS, scatter_rows};
 pub use sum::{SUM, sum};
 pub use swiglu::{SWIGLU, swiglu};
@@ -92,6 +100,7 @@ table! {
     attention_dq ATTENTION_DQ,
     cross_entropy CROSS_ENTROPY,
     dot DOT,
+    draw DRAW,
     embed EMBED,
     kl_divergence KL_DIVERGENCE,
     lora_a LORA_A,
@@ -102,10 +111,13 @@ table! {
     matmul MATMUL,
     matmul_dx MATMUL_DX,
     matvec MATVEC,
+    norm_qkv NORM_QKV,
+    norm_swiglu NORM_SWIGLU,
     penalize PENALIZE,
     rms_norm RMS_NORM,
     rms_norm_dx RMS_NORM_DX,
     rope ROPE,
+    rope_store ROPE_STORE,
     scatter_rows SCATTER_ROWS,
     sum SUM,
     swiglu SWIGLU,

@@ -59,8 +59,9 @@ fn cpu(call: &CpuCall<'_>) {
     });
 }
 
+/// The norm of one row.
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq", "x86_64+avx2+fma"))]
-fn norm_row(x: &[f32], g: &[f32], eps: f32, y: &mut [f32]) {
+pub(super) fn norm_row(x: &[f32], g: &[f32], eps: f32, y: &mut [f32]) {
     let scale = 1.0 / (lanes::dot(x, x) / x.len() as f32 + eps).sqrt();
     for ((y, x), g) in y.iter_mut().zip(x).zip(g) {
         *y = x * scale * g;

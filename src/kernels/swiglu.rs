@@ -48,8 +48,9 @@ fn cpu(call: &CpuCall<'_>) {
     });
 }
 
+/// The formula on slices of one length.
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq", "x86_64+avx2+fma"))]
-fn gate(a: &[f32], b: &[f32], h: &mut [f32]) {
+pub(super) fn gate(a: &[f32], b: &[f32], h: &mut [f32]) {
     for ((h, a), b) in h.iter_mut().zip(a).zip(b) {
         *h = lanes::silu(*a) * b;
     }

@@ -10,6 +10,7 @@ use super::student::{
 use crate::format::chat::LearnedTurns;
 use crate::format::message::Message;
 use crate::model::adapter::Adapter;
+use crate::model::batch::Job;
 use crate::model::generate::Cancel;
 use crate::model::lora::LoraLayout;
 use crate::model::sampler::Sampling;
@@ -89,31 +90,17 @@ impl Engine {
         if self.cancel.raised() { Err(StudentError::Cancelled) } else { Ok(()) }
     }
 
-    /// Generates text until `enough` says so.
-    async fn generate(
+    /// Writes all jobs, each until `enough` says so of its text.
+    async fn write(
         &mut self,
-        prompt: &[u32],
-        options: &AnswerOptions,
+        jobs: &[Job],
         enough: fn(&str) -> bool,
-    ) -> StudentResult<String> {
+    ) -> StudentResult<Vec<String>> {
         self.check_cancel()?;
-        let sampling = Sampling {
-            temperature: options.temperature,
-            seed: options.seed,
-            ..Sampling::default()
-        };
         let cancel = self.cancel.clone();
-        let mut text = String::new();
-        let mut on_progress = |progress: crate::model::generate::Progress<'_>| {
-            if let crate::model::generate::Progress::Text(more) = progress {
-                text.push_str(more);
-            }
-            !enough(&text)
-        };
-        let tokens_max = options.tokens_max;
-        self.model.generate(prompt, tokens_max, &sampling, &cancel, &mut on_progress).await?;
+        let written = self.model.generate_batch(jobs, &cancel, &enough).await?;
         self.check_cancel()?;
-        Ok(text)
+        Ok(written.into_iter().map(|generation| generation.text).collect())
     }
 
     /// The base's normed hidden rows at a sequence's targets.
@@ -155,6 +142,11 @@ impl Engine {
     }
 }
 
+fn job(prompt: Vec<u32>, options: &AnswerOptions) -> Job {
+    let AnswerOptions { tokens_max, temperature, seed } = *options;
+    Job { prompt, tokens_max, sampling: Sampling { temperature, seed, ..Sampling::default() } }
+}
+
 #[async_trait::async_trait(?Send)]
 impl Student for Engine {
     fn base_hash(&self) -> String {
@@ -167,24 +159,29 @@ impl Student for Engine {
         Ok(())
     }
 
-    async fn answer(
+    async fn answers(
         &mut self,
-        messages: &[Message],
-        options: &AnswerOptions,
-    ) -> StudentResult<String> {
-        let prompt = self.prompt(messages)?;
-        let text = self.generate(&prompt, options, |_| false).await?;
-        Ok(text.trim().to_string())
+        conversations: &[(Vec<Message>, AnswerOptions)],
+    ) -> StudentResult<Vec<String>> {
+        let jobs: Result<Vec<Job>, ModelError> = conversations
+            .iter()
+            .map(|(messages, options)| Ok(job(self.prompt(messages)?, options)))
+            .collect();
+        let texts = self.write(&jobs?, |_| false).await?;
+        Ok(texts.into_iter().map(|text| text.trim().to_string()).collect())
     }
 
-    async fn continue_text(
+    async fn continuations(
         &mut self,
-        text: &str,
-        options: &AnswerOptions,
-    ) -> StudentResult<String> {
-        let prompt = self.model.tokenizer.encode(text, false);
-        let more = self.generate(&prompt, options, |text| text.contains("\n\n")).await?;
-        Ok(more.split("\n\n").next().unwrap_or_default().to_string())
+        texts: &[(String, AnswerOptions)],
+    ) -> StudentResult<Vec<String>> {
+        const END: &str = "\n\n";
+        let encode = |text: &str| self.model.tokenizer.encode(text, false);
+        let jobs: Vec<Job> =
+            texts.iter().map(|(text, options)| job(encode(text), options)).collect();
+        let written = self.write(&jobs, |text| text.contains(END)).await?;
+        let first = |text: String| text.split(END).next().unwrap_or_default().to_string();
+        Ok(written.into_iter().map(first).collect())
     }
 
     async fn score_choices(

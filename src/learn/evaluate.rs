@@ -23,6 +23,9 @@ const COMPLIANCES: [&str; 2] =
 /// Texts that are scored in one call.
 const TEXTS_A_CALL: usize = 4;
 
+/// Questions that are answered freely in one call: the streams of one batch.
+const ANSWERS_A_CALL: usize = 16;
+
 /// Questions with choices that are scored in one call: about one pass of the model.
 const QUESTIONS_A_CALL: usize = 8;
 
@@ -66,11 +69,20 @@ pub async fn evaluate(
         done += group.len();
         progress(done);
     }
-    for item in others {
-        let Task::Say { content, rejected } = &item.task else { continue };
-        let score = said(student, content, rejected.as_deref()).await?;
-        cache.insert(item.key.clone(), score);
-        done += 1;
+    for group in others.chunks(ANSWERS_A_CALL) {
+        let asked = group.iter().filter_map(|item| match &item.task {
+            Task::Say { content, rejected } => Some((content, rejected.as_deref())),
+            _ => None,
+        });
+        let asked: Vec<(&Content, Option<&str>)> = asked.collect();
+        let passages: Vec<Passage> = asked.iter().map(|(content, _)| content.passage()).collect();
+        let likelihoods = student.score_passages(&passages).await?;
+        let answers = said(student, &asked).await?;
+        for ((item, likelihood), correct) in group.iter().zip(likelihoods).zip(answers) {
+            let score = Score { correct, loss: -per_token(likelihood) };
+            cache.insert(item.key.clone(), score);
+        }
+        done += group.len();
         progress(done);
     }
     Ok(items.iter().map(|item| cache[&item.key]).collect())
@@ -84,20 +96,22 @@ pub fn per_token(likelihood: Likelihood) -> f64 {
     if mean.is_finite() { mean.max(WORST) } else { WORST }
 }
 
-/// The loss of what is taught, and whether the free-running answer says it.
-async fn said(
+/// Whether the free-running answer to each content's question says what it teaches; none where it asks nothing. A content
+/// comes with the answer that it replaces.
+pub async fn said(
     student: &mut dyn Student,
-    content: &Content,
-    rejected: Option<&str>,
-) -> StudentResult<Score> {
-    let scores = student.score_passages(&[content.passage()]).await?;
-    let loss = -scores.into_iter().map(per_token).sum::<f64>();
-    let Some((question, taught)) = content.question_answer() else {
-        return Ok(Score { correct: None, loss });
+    contents: &[(&Content, Option<&str>)],
+) -> StudentResult<Vec<Option<bool>>> {
+    let asked = contents.iter().filter_map(|(content, _)| {
+        let (question, taught) = content.question_answer()?;
+        Some((content.asking(question), greedy(answer_tokens(taught))))
+    });
+    let mut answers = student.answers(&asked.collect::<Vec<_>>()).await?.into_iter();
+    let verdict = |(content, rejected): &(&Content, Option<&str>)| {
+        let (question, taught) = content.question_answer()?;
+        Some(says(&answers.next()?, question, taught, *rejected))
     };
-    let options = greedy(answer_tokens(taught));
-    let answer = student.answer(&content.asking(question), &options).await?;
-    Ok(Score { correct: Some(says(&answer, question, taught, rejected)), loss })
+    Ok(contents.iter().map(verdict).collect())
 }
 
 /// Greedy answering with a bound.

@@ -155,19 +155,23 @@ impl<S: Store> Learner<S> {
     ) -> LearnResult<Vec<(String, String)>> {
         let unseen = pending.iter().copied().filter(|e| {
             let blind = e.kind == Kind::Correction && e.rejected.is_none();
-            blind && !self.quarantine.contains_key(&e.id)
+            blind && !self.quarantine.contains_key(&e.id) && e.content.question_answer().is_some()
         });
-        let (mut found, mut asked) = (Vec::new(), 0);
-        for example in unseen {
+        let unseen: Vec<&Example> = unseen.collect();
+        let asked = unseen.iter().filter_map(|e| {
+            let (question, _) = e.content.question_answer()?;
+            Some((e.content.asking(question), greedy(OWN_TOKENS)))
+        });
+        let answers = student.answers(&asked.collect::<Vec<_>>()).await?;
+        let mut found = Vec::new();
+        for (example, answer) in unseen.iter().zip(answers) {
             let Some((question, taught)) = example.content.question_answer() else { continue };
-            asked += 1;
-            let conversation = example.content.asking(question);
-            let answer = student.answer(&conversation, &greedy(OWN_TOKENS)).await?;
             let own = first_sentence(&answer).to_string();
             if own.is_empty() || says(&own, question, taught, None) {
                 continue;
             }
-            let asked = Question { messages: conversation, choices: vec![own.clone()] };
+            let messages = example.content.asking(question);
+            let asked = Question { messages, choices: vec![own.clone()] };
             let scores = student.score_choices(&[asked]).await?;
             if scores.into_iter().flatten().map(per_token).sum::<f64>() >= CONFIDENT {
                 let source = &example.source;
@@ -175,7 +179,7 @@ impl<S: Store> Learner<S> {
                 found.push((example.id.clone(), reason));
             }
         }
-        let many = found.len() >= OVERTURNED_MIN && found.len() * 2 >= asked;
+        let many = found.len() >= OVERTURNED_MIN && found.len() * 2 >= unseen.len();
         Ok(if many { found } else { Vec::new() })
     }
 

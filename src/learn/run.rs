@@ -3,15 +3,14 @@
 //! It knows no gate and no store. Invariant: the run ends, at the latest after `steps_max` steps, and stops as soon
 //! as two looks in a row found every lesson said, since driving the loss down further only destroys.
 
-use super::evaluate::greedy;
+use super::evaluate::said;
+use super::example::Content;
 use super::learner::{LearnError, LearnResult};
 use super::prepare::Material;
 use super::recipe::Lesson;
 use super::recipe::batch::Draws;
 use super::report::{Event, LearnOptions};
 use super::student::{Student, StudentError, StudentResult, TrainPlan};
-use super::suite::answer_tokens;
-use super::words::says;
 use crate::model::adapter::Adapter;
 
 /// Most steps of any run.
@@ -145,17 +144,14 @@ impl<'a> Progress<'a> {
     }
 
     async fn ask(&self, student: &mut dyn Student, which: &[usize]) -> StudentResult<Vec<usize>> {
-        let mut unsaid = Vec::new();
-        for &index in which {
-            let example = &self.lessons[index].example;
-            let Some((question, taught)) = example.content.question_answer() else { continue };
-            let options = greedy(answer_tokens(taught));
-            let answer = student.answer(&example.content.asking(question), &options).await?;
-            if !says(&answer, question, taught, example.rejected.as_deref()) {
-                unsaid.push(index);
-            }
-        }
-        Ok(unsaid)
+        let contents: Vec<(&Content, Option<&str>)> = which
+            .iter()
+            .map(|&index| &self.lessons[index].example)
+            .map(|example| (&example.content, example.rejected.as_deref()))
+            .collect();
+        let said = said(student, &contents).await?;
+        let unsaid = which.iter().zip(said).filter(|(_, said)| *said == Some(false));
+        Ok(unsaid.map(|(index, _)| *index).collect())
     }
 }
 

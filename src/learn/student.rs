@@ -119,16 +119,27 @@ pub trait Student {
     /// Puts an adapter in place; `None` is the base model itself. Ends a training run.
     async fn use_adapter(&mut self, adapter: Option<&Adapter>) -> StudentResult<()>;
 
-    /// The assistant's free-running answer to a conversation.
+    /// The assistant's free-running answer to each conversation.
+    async fn answers(
+        &mut self,
+        conversations: &[(Vec<Message>, AnswerOptions)],
+    ) -> StudentResult<Vec<String>>;
+
+    /// The assistant's free-running answer to one conversation.
     async fn answer(
         &mut self,
         messages: &[Message],
         options: &AnswerOptions,
-    ) -> StudentResult<String>;
+    ) -> StudentResult<String> {
+        let all = self.answers(&[(messages.to_vec(), options.clone())]).await?;
+        Ok(all.into_iter().next().unwrap_or_default())
+    }
 
-    /// Continues plain text (no template) until a newline-newline, an end token or `tokens_max`.
-    async fn continue_text(&mut self, text: &str, options: &AnswerOptions)
-    -> StudentResult<String>;
+    /// Continues each plain text (no template) until a newline-newline, an end token or its `tokens_max`.
+    async fn continuations(
+        &mut self,
+        texts: &[(String, AnswerOptions)],
+    ) -> StudentResult<Vec<String>>;
 
     /// Log-likelihoods of each question's choices as the assistant's answer, question by question.
     async fn score_choices(

@@ -1,15 +1,18 @@
 //! The forward pass of a `llama` transformer, recorded: rows of tokens in, hidden rows out.
 //!
 //! One function a part of a layer, shared by generation (keys and values go to a cache) and by training (they go
-//! to a layer's own rows); the caller owns all memory. Row t of a pass sits at `positions[t]` and sees the key
+//! to a layer's own rows); the caller owns all memory. Row t of a pass sits at `places[t]` and sees the key
 //! rows of `spans[t]`, so packed sequences and branches need no other mask.
 
 use super::lora::{Lora, Module};
 use super::weights::{Layer, Weights};
 use crate::device::{DeviceError, Recording, View};
-use crate::kernels::{self, AttentionShape, LinearShape, LoraShape, RopeShape};
+use crate::kernels::{self, AttentionShape, LinearShape, LoraShape, RopeHeads, RopeShape};
 use crate::model::config::Config;
 use crate::tensor::{Tensor, Weight};
+
+/// A `llama` GGUF has its q and k rows permuted so that RoPE turns neighbouring pairs.
+const INTERLEAVED: bool = true;
 
 /// The model as a pass reads it.
 #[derive(Clone, Copy)]
@@ -29,21 +32,19 @@ pub struct Net<'a> {
 pub struct Rows<'a> {
     /// How many.
     pub n: usize,
-    /// u32 `[n]`: position of each row in its sequence.
-    pub positions: &'a View,
+    /// u32 `[n, 2]`: position of each row in its sequence, and the row that its key goes to.
+    pub places: &'a View,
     /// u32 `[n, 4]`: key rows lo..hi that a row sees, but for the hole lo..hi.
     pub spans: &'a View,
 }
 
-/// A layer's keys and values.
+/// Where a layer's keys and values go, and are read from.
 #[derive(Clone, Copy)]
 pub struct Keys<'a> {
     /// `[capacity, kv_heads * head_dim]`, RoPE applied.
     pub k: &'a Tensor,
     /// The same shape.
     pub v: &'a Tensor,
-    /// Row at which this pass writes its first key.
-    pub row: usize,
 }
 
 /// What a layer computes on the way; all `[n, …]`.
@@ -52,6 +53,10 @@ pub struct Activations {
     pub norm: Tensor,
     /// Queries, `[n, heads * head_dim]`.
     pub q: Tensor,
+    /// Keys before RoPE, `[n, kv_heads * head_dim]`.
+    pub k: Tensor,
+    /// Values, the same shape.
+    pub v: Tensor,
     /// Attention's output, `[n, heads * head_dim]`.
     pub attn: Tensor,
     /// Log-sum-exp and D, `[n, heads * 2]`.
@@ -74,6 +79,8 @@ impl Activations {
         Activations {
             norm: self.norm.top(n),
             q: self.q.top(n),
+            k: self.k.top(n),
+            v: self.v.top(n),
             attn: self.attn.top(n),
             stats: self.stats.top(n),
             gate: self.gate.top(n),
@@ -110,31 +117,32 @@ impl Net<'_> {
         kernels::lora_b(rec, &u, &lora.flat.b(layer, module), y, shape)
     }
 
-    fn rope_shape(&self, rows: usize, row: usize, heads: usize, inverse: bool) -> RopeShape {
-        let head_dim = self.config.head_dim;
-        // A `llama` GGUF has its q and k rows permuted so that RoPE turns neighbouring pairs.
-        RopeShape { rows, row, heads, head_dim, interleaved: true, inverse }
-    }
-
     /// The shape of this model's attention.
     pub fn attention_shape(&self) -> AttentionShape {
         let Config { heads, kv_heads, head_dim, .. } = *self.config;
         AttentionShape { heads, kv_heads, head_dim }
     }
 
-    /// Turns queries and keys (or, inverted, their gradients) to their positions.
-    pub fn rope(
+    /// Turns gradients of queries and keys back by their rows' positions.
+    pub fn rope_back(
         &self,
         rec: &mut Recording,
         rows: Rows<'_>,
-        q: &Tensor,
-        keys: (&Tensor, usize),
-        inverse: bool,
+        dq: &Tensor,
+        dk: &Tensor,
     ) -> Result<(), DeviceError> {
-        let shape = self.rope_shape(rows.n, 0, self.config.heads, inverse);
-        kernels::rope(rec, self.rope, rows.positions, q, shape)?;
-        let shape = self.rope_shape(rows.n, keys.1, self.config.kv_heads, inverse);
-        kernels::rope(rec, self.rope, rows.positions, keys.0, shape)
+        let Config { heads, kv_heads, head_dim, .. } = *self.config;
+        for (x, heads) in [(dq, heads), (dk, kv_heads)] {
+            let shape = RopeShape {
+                rows: rows.n,
+                heads,
+                head_dim,
+                interleaved: INTERLEAVED,
+                inverse: true,
+            };
+            kernels::rope(rec, self.rope, rows.places, x, shape)?;
+        }
+        Ok(())
     }
 
     /// Norm, queries, keys, values, RoPE and attention: `h_in` to `a.attn`.
@@ -150,9 +158,23 @@ impl Net<'_> {
         let weights: &Layer = &self.weights.layers[layer];
         kernels::rms_norm(rec, h_in, &weights.attn_norm.view(), self.config.rms_eps, &a.norm)?;
         self.linear(rec, layer, Module::Q, &a.norm, &a.q, 0, &a.u)?;
-        self.linear(rec, layer, Module::K, &a.norm, keys.k, keys.row, &a.u)?;
-        self.linear(rec, layer, Module::V, &a.norm, keys.v, keys.row, &a.u)?;
-        self.rope(rec, rows, &a.q, (keys.k, keys.row), false)?;
+        self.linear(rec, layer, Module::K, &a.norm, &a.k, 0, &a.u)?;
+        self.linear(rec, layer, Module::V, &a.norm, &a.v, 0, &a.u)?;
+        self.look(rec, rows, keys, a)
+    }
+
+    /// RoPE and attention: `a.q`, `a.k` and `a.v` to the cache's rows and to `a.attn`.
+    fn look(
+        &self,
+        rec: &mut Recording,
+        rows: Rows<'_>,
+        keys: Keys<'_>,
+        a: &Activations,
+    ) -> Result<(), DeviceError> {
+        let Config { heads, kv_heads, head_dim, .. } = *self.config;
+        let shape = RopeHeads { heads, kv_heads, head_dim, interleaved: INTERLEAVED };
+        let (new, cache) = ((&a.k, &a.v), (keys.k, keys.v));
+        kernels::rope_store(rec, self.rope, rows.places, new, &a.q, cache, shape)?;
         let shape = self.attention_shape();
         kernels::attention(rec, &a.q, keys.k, keys.v, rows.spans, &a.attn, &a.stats, shape)
     }
@@ -189,6 +211,39 @@ impl Net<'_> {
         self.feed(rec, layer, h_mid, a)?;
         self.linear(rec, layer, Module::Down, &a.act, &a.out, 0, &a.u)?;
         kernels::add(rec, h_mid, &a.out, h_out)
+    }
+
+    /// A layer for one row in six dispatches: `h` is changed in place.
+    pub fn decode_layer(
+        &self,
+        rec: &mut Recording,
+        layer: usize,
+        rows: Rows<'_>,
+        keys: Keys<'_>,
+        h: &Tensor,
+        a: &Activations,
+    ) -> Result<(), DeviceError> {
+        let weights: &Layer = &self.weights.layers[layer];
+        let [q, k, v, o, gate, up, down] = Module::ALL.map(|module| weights.linear(module));
+        let (gain, eps) = (weights.attn_norm.view(), self.config.rms_eps);
+        kernels::norm_qkv(rec, [q, k, v], h, &gain, eps, [&a.q, &a.k, &a.v])?;
+        self.look(rec, rows, keys, a)?;
+        let add = LinearShape { row: 0, accumulate: true };
+        kernels::linear(rec, o, &a.attn, h, add)?;
+        kernels::norm_swiglu(rec, [gate, up], h, &weights.ffn_norm.view(), eps, &a.act)?;
+        kernels::linear(rec, down, &a.act, h, add)
+    }
+
+    /// Can [`Net::decode_layer`] run a layer? There is no adapter beside it, and the matrices that it reads side by side
+    /// are alike.
+    pub fn decodes(&self, layer: usize) -> bool {
+        let weights: &Layer = &self.weights.layers[layer];
+        let alike = |modules: &[Module]| {
+            kernels::are_alike(&modules.iter().map(|m| weights.linear(*m)).collect::<Vec<_>>())
+        };
+        self.lora.is_none()
+            && alike(&[Module::Q, Module::K, Module::V])
+            && alike(&[Module::Gate, Module::Up])
     }
 
     /// The last norm: `h` to `norm`.

@@ -1,11 +1,9 @@
 //! Generation: a prompt's tokens in, sampled tokens out until a stop token, the limit or a cancel.
 
 use super::random::Random;
-use super::sampler::{self, Sampling};
+use super::sampler::{Choice, Sampling};
 use super::{Model, ModelError};
-use crate::device::Recording;
 use crate::format::tokenizer::StreamDecoder;
-use crate::kernels;
 use serde::Serialize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -89,65 +87,43 @@ impl Model {
         let mut decoder = StreamDecoder::new();
         let mut tokens: Vec<u32> = Vec::new();
         let mut text = String::new();
-        let mut first = true;
-        let stop_reason = loop {
+        let most = tokens_max.min(self.cache.capacity - prompt.len());
+        let choice = Choice { seen: prompt, sampling, random: &mut random };
+        let mut fresh = self.sample(&mut [choice]).await?;
+        self.burst.restart();
+        on_progress(Progress::Prefilled);
+        let stop_reason = 'all: loop {
+            for &token in &fresh {
+                if cancel.raised() {
+                    break 'all StopReason::Cancelled;
+                }
+                if tokens.len() == most {
+                    break 'all StopReason::Length;
+                }
+                if self.tokenizer.stop_ids().contains(&token) {
+                    break 'all StopReason::Stop;
+                }
+                tokens.push(token);
+                let more = decoder.push(&self.tokenizer, token);
+                text.push_str(&more);
+                if !on_progress(Progress::Text(&more)) {
+                    break 'all StopReason::Stop;
+                }
+            }
             if cancel.raised() {
                 break StopReason::Cancelled;
             }
-            let room = self.cache.tokens.len() < self.cache.capacity;
-            if tokens.len() >= tokens_max || !room {
-                break StopReason::Length;
+            match tokens.last() {
+                Some(&last) if tokens.len() < most => {
+                    fresh = self.decode(last, most - tokens.len(), sampling, &mut random).await?;
+                }
+                _ => break StopReason::Length,
             }
-            let seen: &[u32] = &self.cache.tokens;
-            let token = self.sample(seen, sampling, &mut random).await?;
-            if std::mem::take(&mut first) {
-                on_progress(Progress::Prefilled);
-            }
-            if self.tokenizer.stop_ids().contains(&token) {
-                break StopReason::Stop;
-            }
-            tokens.push(token);
-            let more = decoder.push(&self.tokenizer, token);
-            text.push_str(&more);
-            if !on_progress(Progress::Text(&more)) {
-                break StopReason::Stop;
-            }
-            self.extend(&[token]).await?;
         };
         let rest = decoder.finish();
         on_progress(Progress::Text(&rest));
         text.push_str(&rest);
         let prompt_tokens = prompt.len();
         Ok(Generation { tokens, text, stop_reason, prompt_tokens, reused_tokens })
-    }
-
-    /// Samples from the logits of the last token.
-    async fn sample(
-        &self,
-        seen: &[u32],
-        sampling: &Sampling,
-        random: &mut Random,
-    ) -> Result<u32, ModelError> {
-        let mut rec = Recording::new();
-        let logits = self.logits.top(1);
-        if sampling.repetition_penalty != 1.0 && !seen.is_empty() {
-            let mut ids = seen.to_vec();
-            ids.sort_unstable();
-            ids.dedup();
-            let buffer = self.device.upload("penalized ids", &ids)?;
-            let penalty = sampling.repetition_penalty;
-            kernels::penalize(&mut rec, &buffer.view(), ids.len(), penalty, &logits)?;
-        }
-        if sampling.greedy() {
-            kernels::argmax(&mut rec, &logits, &self.picked.view())?;
-            self.device.submit(rec)?;
-            return Ok(self.device.read::<u32>(&self.picked.slice(0, 4)).await?[0]);
-        }
-        let k = sampling.candidates().min(self.config.vocab);
-        kernels::top_k(&mut rec, &logits, k, &self.picked.view())?;
-        self.device.submit(rec)?;
-        let words = self.device.read::<u32>(&self.picked.slice(0, 8 * k as u64)).await?;
-        let values: Vec<f32> = words[k..].iter().map(|word| f32::from_bits(*word)).collect();
-        Ok(sampler::draw(&words[..k], &values, sampling, random))
     }
 }

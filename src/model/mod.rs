@@ -4,8 +4,10 @@
 //! the adapter empties it.
 
 pub mod adapter;
+pub mod batch;
 pub mod cache;
 pub mod config;
+pub mod decode;
 pub mod forward;
 pub mod generate;
 pub mod lora;
@@ -27,6 +29,7 @@ use crate::tensor::{Tensor, WeightError};
 use adapter::Adapter;
 use cache::Cache;
 use config::Config;
+use decode::Burst;
 use forward::Net;
 use lora::Lora;
 use sha2::{Digest, Sha256};
@@ -144,6 +147,7 @@ pub struct Model {
     zero_weights: Buffer,
     losses: Buffer,
     picked: Buffer,
+    burst: Burst,
 }
 
 impl Model {
@@ -178,7 +182,8 @@ impl Model {
             labels: words("labels")?,
             zero_weights: words("zero weights")?,
             losses: words("losses")?,
-            picked: device.alloc("picked", 1024)?,
+            picked: device.alloc("picked", 4 * sampler::picked_words(batch::STREAMS_MAX) as u64)?,
+            burst: Burst::new(device)?,
             device: device.clone(),
             config,
             weights,

@@ -20,6 +20,8 @@ pub struct Row {
     pub token: u32,
     /// Its position in its sequence.
     pub position: u32,
+    /// The row that its key and value go to.
+    pub key: u32,
     /// Key rows that it sees, lo..hi but for the hole lo..hi.
     pub span: [u32; 4],
 }
@@ -29,6 +31,7 @@ pub fn causal_rows(tokens: &[u32], at: usize) -> Vec<Row> {
     let rows = tokens.iter().enumerate().map(|(i, &token)| Row {
         token,
         position: i as u32,
+        key: (at + i) as u32,
         span: [at as u32, (at + i + 1) as u32, 0, 0],
     });
     rows.collect()
@@ -49,14 +52,15 @@ impl Model {
         assert!(rows.len() <= self.work.rows, "{} rows in {}", rows.len(), self.work.rows);
         let column = |f: fn(&Row) -> u32| rows.iter().map(f).collect::<Vec<u32>>();
         self.device.write(&self.work.tokens, 0, &column(|row| row.token))?;
-        self.device.write(&self.work.positions, 0, &column(|row| row.position))?;
+        let places: Vec<u32> = rows.iter().flat_map(|row| [row.position, row.key]).collect();
+        self.device.write(&self.work.places, 0, &places)?;
         let spans: Vec<u32> = rows.iter().flat_map(|row| row.span).collect();
         self.device.write(&self.work.spans, 0, &spans)?;
         Ok(())
     }
 
     /// Records a pass of `rows`; the residual stream after the last layer is returned.
-    /// With `cached`, keys go to the conversation's cache from its end on; else to scratch.
+    /// With `cached`, keys go to the cache's rows; else to scratch.
     fn record_pass(
         &self,
         rec: &mut Recording,
@@ -66,22 +70,17 @@ impl Model {
         self.put_rows(rows)?;
         let n = rows.len();
         let tokens = self.work.tokens.view();
-        let positions = self.work.positions.view();
+        let places = self.work.places.view();
         let spans = self.work.spans.view();
-        let placed = Rows { n, positions: &positions, spans: &spans };
+        let placed = Rows { n, places: &places, spans: &spans };
         let rope = self.rope.view();
         let net = self.net(&rope);
         let a: Activations = self.work.a.top(n);
         let [mut h_in, h_mid, mut h_out] = self.work.h.each_ref().map(|h| h.top(n));
         kernels::embed(rec, &self.weights.embedding, &tokens, &h_in)?;
         for layer in 0..self.config.layers {
-            let (k, v, row) = if cached {
-                let (k, v) = &self.cache.layers[layer];
-                (k, v, self.cache.tokens.len())
-            } else {
-                (&self.scratch.0, &self.scratch.1, 0)
-            };
-            let keys = Keys { k, v, row };
+            let (k, v) = if cached { &self.cache.layers[layer] } else { &self.scratch };
+            let keys = Keys { k, v };
             net.layer(rec, layer, placed, keys, [&h_in, &h_mid, &h_out], &a)?;
             std::mem::swap(&mut h_in, &mut h_out);
         }
@@ -90,29 +89,42 @@ impl Model {
 
     /// Runs `tokens` after the cache's, in passes; logits of the last token are in row 0 of `self.logits`.
     pub(super) async fn extend(&mut self, tokens: &[u32]) -> Result<(), ModelError> {
+        let mut left = tokens.len();
         for chunk in tokens.chunks(self.work.rows) {
             let past = self.cache.tokens.len();
             if past + chunk.len() > self.cache.capacity {
-                let wanted = past + tokens.len();
+                let wanted = past + left;
                 return Err(ModelError::Context { wanted, capacity: self.cache.capacity });
             }
             let mut rows = causal_rows(chunk, 0);
             for row in &mut rows {
                 row.position += past as u32;
+                row.key += past as u32;
                 row.span[1] += past as u32;
             }
-            let mut rec = Recording::new();
-            let h = self.record_pass(&mut rec, &rows, true)?;
-            let last = self.gather(&mut rec, &h, &[chunk.len() as u32 - 1])?;
-            let rope = self.rope.view();
-            let net = self.net(&rope);
-            let norm = self.work.a.out.top(1);
-            net.final_norm(&mut rec, &last, &norm)?;
-            net.logits(&mut rec, &norm, &self.logits.top(1))?;
-            self.device.submit(rec)?;
+            left -= chunk.len();
+            let last = [chunk.len() as u32 - 1];
+            self.run_cached(&rows, if left == 0 { &last } else { &[] }).await?;
             self.cache.tokens.extend_from_slice(chunk);
-            crate::device::yield_to_host().await;
         }
+        Ok(())
+    }
+
+    /// Runs rows whose keys go to the cache; logits of the rows at `last` (at most `LOGIT_ROWS`) are in the first rows of
+    /// `self.logits`.
+    pub(super) async fn run_cached(
+        &mut self,
+        rows: &[Row],
+        last: &[u32],
+    ) -> Result<(), ModelError> {
+        let mut rec = Recording::new();
+        let h = self.record_pass(&mut rec, rows, true)?;
+        if !last.is_empty() {
+            let targets: Vec<Target> = last.iter().map(|&row| Target { row, label: 0 }).collect();
+            self.target_logits(&mut rec, &h, &targets)?;
+        }
+        self.device.submit(rec)?;
+        crate::device::yield_to_host().await;
         Ok(())
     }
 
@@ -152,7 +164,7 @@ impl Model {
     }
 
     /// The last norm's output at every target's row after one pass, read back, `[targets, dim]`.
-    pub(crate) async fn normed_rows(
+    pub async fn normed_rows(
         &mut self,
         rows: &[Row],
         targets: &[Target],

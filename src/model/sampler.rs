@@ -1,12 +1,30 @@
-//! Choosing the next token: greedy, or temperature with top-k and top-p over the k most likely.
+//! Choosing the next token of each row: greedy, or temperature with top-k and top-p over the k most likely.
 //!
 //! The device delivers the k largest logits and the log-sum-exp of all; the draw happens on the host from a
 //! seeded generator, so that one seed gives one text on one device.
 
 use super::random::Random;
+use super::{Model, ModelError};
+use crate::device::Recording;
+use crate::kernels::{self, Nucleus};
 
 /// Most candidates that the device sorts.
-pub const TOP_K_MAX: usize = 64;
+pub use crate::kernels::TOP_K_MAX;
+
+/// Words that the device's answer takes for `rows` rows of logits.
+pub fn picked_words(rows: usize) -> usize {
+    rows * kernels::top_k_words(TOP_K_MAX)
+}
+
+/// A token that is to be chosen for one row of logits.
+pub struct Choice<'a> {
+    /// The tokens before it.
+    pub seen: &'a [u32],
+    /// How to choose.
+    pub sampling: &'a Sampling,
+    /// Where draws come from.
+    pub random: &'a mut Random,
+}
 
 /// How to sample.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,36 +53,81 @@ impl Sampling {
         self.temperature <= 0.0
     }
 
+    /// The next draw.
+    pub(super) fn nucleus(&self, random: &mut Random) -> Nucleus {
+        Nucleus { temperature: self.temperature, top_p: self.top_p, u: random.uniform() }
+    }
+
     /// Candidates to ask the device for.
     pub fn candidates(&self) -> usize {
         if self.top_k == 0 { TOP_K_MAX } else { self.top_k.min(TOP_K_MAX) }
     }
 }
 
+impl Model {
+    /// Chooses a token for each of the first rows of logits; `choices` has one entry a row.
+    pub(super) async fn sample(&self, choices: &mut [Choice<'_>]) -> Result<Vec<u32>, ModelError> {
+        if choices.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut rec = Recording::new();
+        let logits = self.logits.top(choices.len());
+        self.penalize(&mut rec, choices)?;
+        let rows = choices.len();
+        if choices.iter().all(|choice| choice.sampling.greedy()) {
+            kernels::argmax(&mut rec, &logits, &self.picked.view())?;
+            self.device.submit(rec)?;
+            return Ok(self.device.read::<u32>(&self.picked.slice(0, 4 * rows as u64)).await?);
+        }
+        let wanted = choices.iter().map(|choice| choice.sampling.candidates()).max();
+        let k = wanted.unwrap_or(1).min(self.config.vocab);
+        let words = kernels::top_k_words(k);
+        kernels::top_k(&mut rec, &logits, k, &self.picked.view())?;
+        self.device.submit(rec)?;
+        let read =
+            self.device.read::<u32>(&self.picked.slice(0, (4 * rows * words) as u64)).await?;
+        let draw = |(choice, row): (&mut Choice<'_>, &[u32])| {
+            if choice.sampling.greedy() {
+                return row[0];
+            }
+            let kept = choice.sampling.candidates().min(k);
+            let values: Vec<f32> = row[k..k + kept].iter().map(|w| f32::from_bits(*w)).collect();
+            draw(&row[..kept], &values, choice.sampling, choice.random)
+        };
+        Ok(choices.iter_mut().zip(read.chunks(words)).map(draw).collect())
+    }
+
+    /// Records the repetition penalties, those of one factor together: a logit's index counts over all rows.
+    pub(super) fn penalize(
+        &self,
+        rec: &mut Recording,
+        choices: &[Choice<'_>],
+    ) -> Result<(), ModelError> {
+        let vocab = self.config.vocab;
+        let factor = |choice: &Choice<'_>| choice.sampling.repetition_penalty;
+        let mut factors: Vec<f32> = choices.iter().map(factor).filter(|f| *f != 1.0).collect();
+        factors.sort_unstable_by(f32::total_cmp);
+        factors.dedup();
+        for penalty in factors {
+            let rows = choices.iter().enumerate().filter(|(_, choice)| factor(choice) == penalty);
+            let mut ids: Vec<u32> = rows
+                .flat_map(|(row, choice)| {
+                    choice.seen.iter().map(move |id| (row * vocab) as u32 + id)
+                })
+                .collect();
+            ids.sort_unstable();
+            ids.dedup();
+            let buffer = self.device.upload("penalized ids", &ids)?;
+            let all = self.logits.reshape(1, choices.len() * vocab);
+            kernels::penalize(rec, &buffer.view(), ids.len(), penalty, &all)?;
+        }
+        Ok(())
+    }
+}
+
 /// Draws one of `ids` by their `logits` (both sorted, most likely first).
 pub fn draw(ids: &[u32], logits: &[f32], sampling: &Sampling, random: &mut Random) -> u32 {
-    let top = logits[0];
-    let weights: Vec<f32> =
-        logits.iter().map(|logit| ((logit - top) / sampling.temperature).exp()).collect();
-    let total: f32 = weights.iter().sum();
-    // The nucleus (Holtzman et al. 2020): candidates until their share reaches top_p, the first one always.
-    let mut kept = 0.0;
-    let mut n = 0;
-    for weight in &weights {
-        kept += weight;
-        n += 1;
-        if kept >= sampling.top_p * total {
-            break;
-        }
-    }
-    let mut at = random.uniform() * kept;
-    for (id, weight) in ids.iter().zip(&weights[..n]) {
-        if at < *weight {
-            return *id;
-        }
-        at -= weight;
-    }
-    ids[n - 1]
+    ids[kernels::drawn(logits, sampling.nucleus(random))]
 }
 
 #[cfg(test)]

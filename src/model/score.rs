@@ -101,6 +101,7 @@ impl Model {
                     pack.targets.push(Target { row: row as u32, label: token });
                     pack.owners.push(owner);
                     pack.rows.push(Row {
+                        key: pack.rows.len() as u32,
                         token,
                         position: (prompt.len() + i) as u32,
                         span: [start as u32, (own + i + 1) as u32, fork as u32, own as u32],

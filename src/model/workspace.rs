@@ -16,8 +16,8 @@ pub struct Workspace {
     pub rows: usize,
     /// Token ids, u32 `[rows]`.
     pub tokens: Buffer,
-    /// Positions, u32 `[rows]`.
-    pub positions: Buffer,
+    /// Positions and key rows, u32 `[rows, 2]`.
+    pub places: Buffer,
     /// Spans, u32 `[rows, 4]`.
     pub spans: Buffer,
     /// The residual stream at a layer's start, middle and end, `[rows, dim]`; start and end change places.
@@ -33,7 +33,7 @@ impl Workspace {
         Ok(Workspace {
             rows,
             tokens: device.alloc("tokens", 4 * rows as u64)?,
-            positions: device.alloc("positions", 4 * rows as u64)?,
+            places: device.alloc("places", 8 * rows as u64)?,
             spans: device.alloc("spans", 16 * rows as u64)?,
             h: [stream("h in")?, stream("h mid")?, stream("h out")?],
             a: activations(device, config, rows)?,
@@ -47,11 +47,13 @@ pub fn activations(
     config: &Config,
     rows: usize,
 ) -> Result<Activations, DeviceError> {
-    let q = config.heads * config.head_dim;
+    let (q, kv) = (config.heads * config.head_dim, config.kv_heads * config.head_dim);
     let zeros = |label, cols| Tensor::zeros(device, label, rows, cols);
     Ok(Activations {
         norm: zeros("norm", config.dim)?,
         q: zeros("q", q)?,
+        k: zeros("k", kv)?,
+        v: zeros("v", kv)?,
         attn: zeros("attn", q)?,
         stats: zeros("stats", 2 * config.heads)?,
         gate: zeros("gate", config.ff)?,

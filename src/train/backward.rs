@@ -143,7 +143,7 @@ impl Backward<'_> {
             &d.v,
             shape,
         )?;
-        net.rope(rec, *rows, &d.q, (&d.k, 0), true)?;
+        net.rope_back(rec, *rows, &d.q, &d.k)?;
         // The feed-forward half overwrote the norm: it is made again rather than kept.
         let gain = net.weights.layers[layer].attn_norm.view();
         kernels::rms_norm(rec, h_in, &gain, net.config.rms_eps, &a.norm)?;

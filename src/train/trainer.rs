@@ -60,7 +60,7 @@ pub struct Trainer {
 /// What a pass reads.
 struct Inputs {
     tokens: Buffer,
-    positions: Buffer,
+    places: Buffer,
     spans: Buffer,
     key_spans: Buffer,
 }
@@ -110,7 +110,7 @@ impl Trainer {
             d: Gradients::new(device, config, rows)?,
             input: Inputs {
                 tokens: words("tokens", rows)?,
-                positions: words("positions", rows)?,
+                places: words("places", 2 * rows)?,
                 spans: words("spans", 4 * rows)?,
                 key_spans: words("key spans", 2 * rows)?,
             },
@@ -228,15 +228,15 @@ impl Trainer {
         let n = pack.rows.len();
         let column: Vec<u32> = pack.rows.iter().map(|row| row.token).collect();
         self.device.write(&self.input.tokens, 0, &column)?;
-        let column: Vec<u32> = pack.rows.iter().map(|row| row.position).collect();
-        self.device.write(&self.input.positions, 0, &column)?;
+        let places: Vec<u32> = pack.rows.iter().flat_map(|row| [row.position, row.key]).collect();
+        self.device.write(&self.input.places, 0, &places)?;
         let spans: Vec<u32> = pack.rows.iter().flat_map(|row| row.span).collect();
         self.device.write(&self.input.spans, 0, &spans)?;
         let spans: Vec<u32> = pack.key_spans.iter().flatten().copied().collect();
         self.device.write(&self.input.key_spans, 0, &spans)?;
-        let (positions, spans) = (self.input.positions.view(), self.input.spans.view());
-        let rows = Rows { n, positions: &positions, spans: &spans };
-        let keys = Keys { k: &self.keys.0, v: &self.keys.1, row: 0 };
+        let (places, spans) = (self.input.places.view(), self.input.spans.view());
+        let rows = Rows { n, places: &places, spans: &spans };
+        let keys = Keys { k: &self.keys.0, v: &self.keys.1 };
         let (a, mid) = (self.a.top(n), self.mid.top(n));
         let mut rec = Recording::new();
         let tokens = self.input.tokens.view();
@@ -316,7 +316,7 @@ impl Trainer {
     /// From the last layer's output down to the first layer's adapter.
     fn backward(&self, net: &Net<'_>, pack: &Pack) -> Result<(), TrainError> {
         let n = pack.rows.len();
-        let (positions, spans) = (self.input.positions.view(), self.input.spans.view());
+        let (places, spans) = (self.input.places.view(), self.input.spans.view());
         let key_spans = self.input.key_spans.view();
         let (k, v) = (self.keys.0.top(n), self.keys.1.top(n));
         let (a, d, mid) = (self.a.top(n), self.d.top(n), self.mid.top(n));
@@ -324,9 +324,9 @@ impl Trainer {
             net: *net,
             lora: net.lora.ok_or(TrainError::NoAdapter)?,
             grads: &self.grads,
-            rows: Rows { n, positions: &positions, spans: &spans },
+            rows: Rows { n, places: &places, spans: &spans },
             key_spans: &key_spans,
-            keys: Keys { k: &k, v: &v, row: 0 },
+            keys: Keys { k: &k, v: &v },
             a: &a,
             d: &d,
         };

@@ -81,6 +81,36 @@ impl Fake {
         self.weight(slot(subject, answer))
     }
 
+    fn continued(text: &str, options: &AnswerOptions) -> String {
+        let mut random = Random::new(options.seed);
+        if let Some(list) = text.strip_prefix("Questions of one kind, each about something else:\n")
+        {
+            let question = list.lines().next().unwrap().trim_start_matches("- ");
+            let name = subject(question);
+            let others =
+                ["Syldavia", "Borduria", "Ruritania", "Grand Fenwick", "Latveria", "Elbonia"];
+            let mut lines = vec![question.to_string(), "A statement about nothing.".into()];
+            for _ in 0..5 {
+                let other = others[random.below(others.len())];
+                lines.push(replace_word(question, &name, other));
+            }
+            // Near, but about the lesson's own subject; and a line cut off by the token limit.
+            lines.push(format!("What is the population of {}?", capital(&name)));
+            lines.push("What is the cap".into());
+            return lines.join("\n- ");
+        }
+        let question = text.lines().last(); // "The same question in other words:"
+        assert_eq!(question, Some("The same question in other words:"));
+        let asked = text.lines().rev().nth(1).unwrap().trim_start_matches("Question: ");
+        let name = capital(&subject(asked));
+        match random.below(4) {
+            0 => format!(" Could you name it for {name}, please?\nQuestion: more"),
+            1 => format!(" In {name}, which one is it?"),
+            2 => " Which one is it over there?".into(),
+            _ => format!(" I ask about {name}: which?"),
+        }
+    }
+
     fn say(&self, question: &str) -> String {
         let subject = subject(question);
         let known = self.taught.iter().filter(|(s, _)| *s == subject);
@@ -106,43 +136,21 @@ impl Student for Fake {
         Ok(())
     }
 
-    async fn answer(&mut self, messages: &[Message], _: &AnswerOptions) -> StudentResult<String> {
-        self.answers += 1;
-        Ok(self.say(&messages[messages.len() - 1].content))
+    async fn answers(
+        &mut self,
+        conversations: &[(Vec<Message>, AnswerOptions)],
+    ) -> StudentResult<Vec<String>> {
+        self.answers += conversations.len();
+        let say =
+            |(messages, _): &(Vec<Message>, _)| self.say(&messages[messages.len() - 1].content);
+        Ok(conversations.iter().map(say).collect())
     }
 
-    async fn continue_text(
+    async fn continuations(
         &mut self,
-        text: &str,
-        options: &AnswerOptions,
-    ) -> StudentResult<String> {
-        let mut random = Random::new(options.seed);
-        if let Some(list) = text.strip_prefix("Questions of one kind, each about something else:\n")
-        {
-            let question = list.lines().next().unwrap().trim_start_matches("- ");
-            let name = subject(question);
-            let others =
-                ["Syldavia", "Borduria", "Ruritania", "Grand Fenwick", "Latveria", "Elbonia"];
-            let mut lines = vec![question.to_string(), "A statement about nothing.".into()];
-            for _ in 0..5 {
-                let other = others[random.below(others.len())];
-                lines.push(replace_word(question, &name, other));
-            }
-            // Near, but about the lesson's own subject; and a line cut off by the token limit.
-            lines.push(format!("What is the population of {}?", capital(&name)));
-            lines.push("What is the cap".into());
-            return Ok(lines.join("\n- "));
-        }
-        let question = text.lines().last(); // "The same question in other words:"
-        assert_eq!(question, Some("The same question in other words:"));
-        let asked = text.lines().rev().nth(1).unwrap().trim_start_matches("Question: ");
-        let name = capital(&subject(asked));
-        Ok(match random.below(4) {
-            0 => format!(" Could you name it for {name}, please?\nQuestion: more"),
-            1 => format!(" In {name}, which one is it?"),
-            2 => " Which one is it over there?".into(),
-            _ => format!(" I ask about {name}: which?"),
-        })
+        texts: &[(String, AnswerOptions)],
+    ) -> StudentResult<Vec<String>> {
+        Ok(texts.iter().map(|(text, options)| Self::continued(text, options)).collect())
     }
 
     async fn score_choices(

@@ -16,6 +16,9 @@ extern "C" {
     type MessageChannel;
     type MessagePort;
 
+    #[wasm_bindgen(js_namespace = performance)]
+    fn now() -> f64;
+
     #[wasm_bindgen(constructor)]
     fn new() -> MessageChannel;
 
@@ -60,6 +63,11 @@ thread_local! {
 /// Threads that CPU twins may use: stable Rust has none on this target.
 pub fn threads() -> usize {
     1
+}
+
+/// Milliseconds since some moment of this worker.
+pub fn now_ms() -> f64 {
+    now()
 }
 
 /// Lets the event loop run what waits, messages included.

@@ -33,14 +33,13 @@ pub const PROMPTS: [&str; 16] = [
 
 /// The base model's answers to the prompts; the base must be in place.
 pub async fn own_answers(student: &mut dyn Student) -> StudentResult<Vec<OwnAnswer>> {
-    let mut answers = Vec::new();
-    for prompt in PROMPTS {
-        let mut messages = vec![Message::user(prompt)];
-        let answer = student.answer(&messages, &greedy(TOKENS)).await?;
-        if !answer.trim().is_empty() {
+    let asked = PROMPTS.map(|prompt| (vec![Message::user(prompt)], greedy(TOKENS)));
+    let answers = student.answers(&asked).await?;
+    let own = asked.into_iter().zip(answers).filter(|(_, answer)| !answer.trim().is_empty());
+    Ok(own
+        .map(|((mut messages, _), answer)| {
             messages.push(Message::assistant(answer));
-            answers.push(OwnAnswer { messages });
-        }
-    }
-    Ok(answers)
+            OwnAnswer { messages }
+        })
+        .collect())
 }

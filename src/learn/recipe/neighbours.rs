@@ -30,19 +30,20 @@ pub async fn sample(
     let mut seen: HashSet<String> = example.rephrasings.iter().map(|r| normalized(r)).collect();
     seen.insert(normalized(question));
     let mut siblings = Vec::new();
-    for round in 0..recipe.samples_max {
+    for round in (0..recipe.samples_max).step_by(TEMPERATURES.len()) {
         // The filters that follow drop about half.
         if siblings.len() >= recipe.neighbours * 2 {
             break;
         }
-        let options = AnswerOptions {
-            tokens_max: LIST_TOKENS,
-            temperature: TEMPERATURES[round % TEMPERATURES.len()],
-            seed: random.next_u64(),
-        };
-        let text = student.continue_text(&prompt, &options).await?;
-        let lines = listed(&text, question.ends_with('?'));
-        siblings.extend(lines.into_iter().filter(|line| seen.insert(normalized(line))));
+        let left = recipe.samples_max - round;
+        let lists = TEMPERATURES.into_iter().take(left).map(|temperature| {
+            let seed = random.next_u64();
+            (prompt.clone(), AnswerOptions { tokens_max: LIST_TOKENS, temperature, seed })
+        });
+        for text in student.continuations(&lists.collect::<Vec<_>>()).await? {
+            let lines = listed(&text, question.ends_with('?'));
+            siblings.extend(lines.into_iter().filter(|line| seen.insert(normalized(line))));
+        }
     }
     Ok(siblings)
 }
@@ -60,19 +61,25 @@ pub async fn answered(
     let Some((_, taught)) = example.content.question_answer() else { return Ok(kept) };
     let options = greedy(recipe.neighbour_tokens);
     let own = student.answer(&example.content.asking(question), &options).await?;
-    for sibling in siblings.iter().filter(|sibling| is_near(sibling, question, rare)) {
+    let near: Vec<&String> =
+        siblings.iter().filter(|sibling| is_near(sibling, question, rare)).collect();
+    for group in near.chunks(recipe.neighbours.max(1)) {
+        let asked: Vec<(Vec<Message>, AnswerOptions)> = group
+            .iter()
+            .map(|sibling| (example.content.asking(sibling), options.clone()))
+            .collect();
+        let answers = student.answers(&asked).await?;
+        for ((sibling, (mut messages, _)), answer) in group.iter().zip(asked).zip(answers) {
+            let as_lesson = normalized(&answer) == normalized(&own)
+                || says(&answer, sibling, taught, example.rejected.as_deref());
+            if kept.len() < recipe.neighbours && !answer.trim().is_empty() && !as_lesson {
+                messages.push(Message::assistant(answer));
+                kept.push(OwnAnswer { messages });
+            }
+        }
         if kept.len() == recipe.neighbours {
             break;
         }
-        let mut messages = example.content.asking(sibling);
-        let answer = student.answer(&messages, &options).await?;
-        let as_lesson = normalized(&answer) == normalized(&own)
-            || says(&answer, sibling, taught, example.rejected.as_deref());
-        if answer.trim().is_empty() || as_lesson {
-            continue;
-        }
-        messages.push(Message::assistant(answer));
-        kept.push(OwnAnswer { messages });
     }
     Ok(kept)
 }

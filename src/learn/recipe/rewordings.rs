@@ -34,21 +34,25 @@ pub async fn sample(
     let mut seen: HashSet<String> = example.rephrasings.iter().map(|r| normalized(r)).collect();
     seen.insert(normalized(question));
     let mut kept = Vec::new();
-    for round in 0..recipe.samples_max * 2 {
-        if kept.len() >= recipe.rewordings {
-            break;
-        }
-        let options = AnswerOptions {
-            tokens_max: TOKENS,
-            temperature: if round.is_multiple_of(2) { 0.7 } else { 0.9 },
-            seed: random.next_u64(),
-        };
-        let text = student.continue_text(&prompt(question, random), &options).await?;
-        let line = text.trim_start().lines().next().unwrap_or("").trim().to_string();
-        if keeps_subject(&line, rare) && seen.insert(normalized(&line)) {
-            kept.push(line);
+    let mut left = recipe.samples_max * 2;
+    while left > 0 && kept.len() < recipe.rewordings {
+        // A sample in two is kept, about.
+        let n = left.min(2 * (recipe.rewordings - kept.len()));
+        left -= n;
+        let texts = (0..n).map(|i| {
+            let temperature = if i.is_multiple_of(2) { 0.7 } else { 0.9 };
+            let text = prompt(question, random);
+            let seed = random.next_u64();
+            (text, AnswerOptions { tokens_max: TOKENS, temperature, seed })
+        });
+        for text in student.continuations(&texts.collect::<Vec<_>>()).await? {
+            let line = text.trim_start().lines().next().unwrap_or("").trim().to_string();
+            if keeps_subject(&line, rare) && seen.insert(normalized(&line)) {
+                kept.push(line);
+            }
         }
     }
+    kept.truncate(recipe.rewordings);
     Ok(kept)
 }
 

@@ -5,10 +5,10 @@
 
 use super::harness::{Case, Devices, Fault, check_kernel, check_planted, check_rerun, compare};
 use super::reference::Heads;
-use super::{attention, flat, lora, losses, products, rows, sampling};
+use super::{attention, flat, fused, lora, losses, products, rope, rows, sampling};
 use crate::gradients;
 use apprentice::device::KernelDef;
-use apprentice::kernels::{ALL, LinearShape, RopeShape};
+use apprentice::kernels::{ALL, LinearShape, Nucleus, RopeHeads, RopeShape};
 use apprentice::quant::TensorType;
 
 #[test]
@@ -56,8 +56,8 @@ fn planted(name: &'static str, from: &str, to: &str) -> &'static KernelDef {
 fn cases() -> Vec<Case> {
     let ty = TensorType::Q4_1;
     let set = LinearShape { row: 1, accumulate: false };
-    let rope =
-        RopeShape { rows: 3, row: 1, heads: 2, head_dim: 8, interleaved: false, inverse: true };
+    let turned = RopeShape { rows: 3, heads: 2, head_dim: 8, interleaved: false, inverse: true };
+    let stored = RopeHeads { heads: 4, kv_heads: 2, head_dim: 8, interleaved: true };
     let heads = Heads { heads: 4, kv_heads: 2, hd: 8 };
     let logits = [[1.0f32, 2.0, 2.0, 0.5]; 160].concat();
     let grouped = Heads { heads: 2, kv_heads: 1, hd: 4 };
@@ -65,9 +65,12 @@ fn cases() -> Vec<Case> {
         rows::add_case(257),
         rows::swiglu_case(257),
         rows::norm_case(3, 257),
-        rows::rope_case(rope),
+        rope::rope_case(turned),
+        rope::rope_store_case(5, stored),
         rows::scatter_case(5, 12),
         products::embed_case(ty, 70, 64),
+        fused::qkv_case(ty, [9, 6, 96]),
+        fused::feed_case(ty, 9, 96),
         products::linear_case(ty, [1, 65, 96], set),
         products::linear_case(ty, [65, 65, 96], set),
         attention::attention_case("causal", heads, 70, &attention::causal(7, 70)),
@@ -79,6 +82,8 @@ fn cases() -> Vec<Case> {
         flat::adamw_case(257, 1.0),
         sampling::argmax_case(2, 320, &logits),
         sampling::top_k_case(2, 320, 5, &logits),
+        sampling::draw_case(40, Nucleus { temperature: 1.0, top_p: 0.9, u: 0.8 })
+            .expect("no border"),
         sampling::penalize_case(20, 90),
         products::dx_case(ty, [17, 65, 96], true),
         gradients::norm_case(3, 31),
@@ -98,10 +103,19 @@ const FAULTS: &[(&str, &str, &str)] = &[
     ("rms_norm", "/ f32(p.cols)", "/ f32(p.cols - 1u)"),
     ("rms_norm", "+ p.eps", ""),
     ("rope", "* p.sign", ""),
-    ("rope", "(p.row * p.heads + head)", "head"),
+    ("rope", "head / p.heads", "0u"),
+    ("rope_store", "place.y * p.kv_heads", "t * p.kv_heads"),
+    ("rope_store", "- b * turn.y", "+ b * turn.y"),
+    ("rope_store", "(head - p.heads) % p.kv_heads", "0u"),
     ("embed", "tokens[t] - p.row", "tokens[t] - p.row + 1u"),
     ("matvec", "unit < p.k / 8u", "unit < p.k / 8u - 1u"),
     ("matvec", "row + lane < p.n", "row + lane < p.n - 1u"),
+    ("norm_qkv", "return wv[i / 4u]", "return wk[i / 4u]"),
+    ("norm_qkv", "+ p.eps", "+ 0.1"),
+    ("norm_qkv", "row + lane < n &&", "row + lane + 1u < n &&"),
+    ("norm_swiglu", "reads_up = true", "reads_up = false"),
+    ("norm_swiglu", "row + lane < p.n", "row + lane <= p.n"),
+    ("norm_swiglu", "/ f32(p.k)", ""),
     ("matmul", "block < p.k / 32u", "block < p.k / 32u - 1u"),
     ("matmul", "t < p.rows && n < p.n", "t < p.rows && n + 1u < p.n"),
     ("matmul", "(p.y_row + t)", "t"),
@@ -141,6 +155,8 @@ const FAULTS: &[(&str, &str, &str)] = &[
     ("lora_dx", "+= value", "= value"),
     ("lora_grad", "p.transposed != 0u", "false"),
     ("lora_grad", "finish(lane, j0 + 12u, i, sum3)", "finish(lane, j0 + 12u, i, sum2)"),
+    ("draw", "kept >= p.top_p * total", "kept >= total"),
+    ("draw", "p.u * kept", "p.u * total * 0.5"),
     ("penalize", "logit * p.penalty", "logit / p.penalty"),
 ];
 

@@ -93,6 +93,11 @@ impl TestWeight {
         dequantize(ty, &raw, &mut values);
         TestWeight { ty, rows, cols, raw, values }
     }
+
+    /// The matrix on a device.
+    pub fn upload(&self, device: &Device) -> Weight {
+        Weight::upload(device, "w", self.ty, &self.raw, self.rows, self.cols).expect("a weight")
+    }
 }
 
 /// A case's buffers on one device.
@@ -273,8 +278,7 @@ fn run(
         bound.t.push(Tensor::over(view, slot.rows, slot.cols));
     }
     for w in &case.weights {
-        let weight = Weight::upload(device, "w", w.ty, &w.raw, w.rows, w.cols).expect("a weight");
-        bound.w.push(weight);
+        bound.w.push(w.upload(device));
     }
     let mut recording = Recording::new();
     (case.record)(&mut recording, &bound)?;

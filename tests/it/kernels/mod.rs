@@ -7,10 +7,12 @@ pub mod attention;
 mod controls;
 
 mod flat;
+mod fused;
 pub mod harness;
 mod lora;
 mod losses;
 mod products;
 pub mod reference;
+mod rope;
 mod rows;
 mod sampling;

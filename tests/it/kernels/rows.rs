@@ -1,9 +1,9 @@
-//! What works on rows and elements: add, swiglu, rms_norm, rope, scatter_rows, around the size of a workgroup.
+//! What works on rows and elements: add, swiglu, rms_norm, scatter_rows, around the size of a workgroup.
 
 use super::harness::{Case, Devices, Expect, Slot, check_all, floats, wide};
 use super::reference;
 use crate::common::Random;
-use apprentice::kernels::{self, RopeShape};
+use apprentice::kernels;
 
 /// Sizes around a workgroup of 256 lanes.
 const SIZES: [usize; 6] = [1, 31, 255, 256, 257, 1536];
@@ -55,44 +55,6 @@ pub fn norm_case(rows: usize, d: usize) -> Case {
     .tolerance(2e-6, 5e-6)
 }
 
-pub fn rope_case(shape: RopeShape) -> Case {
-    let mut random = Random(shape.head_dim as u64);
-    let half = shape.head_dim / 2;
-    let angle =
-        |position: usize, i: usize| position as f64 * 1e4f64.powf(-(i as f64) / half as f64);
-    let context = 50;
-    let table: Vec<f32> = (0..context * half)
-        .flat_map(|at| {
-            let angle = angle(at / half, at % half);
-            [angle.cos() as f32, angle.sin() as f32]
-        })
-        .collect();
-    let positions: Vec<u32> = (0..shape.rows).map(|t| ((t * 7 + 49) % context) as u32).collect();
-    let (x_rows, cols) = (shape.row + shape.rows + 1, shape.heads * shape.head_dim);
-    let x = floats(&mut random, x_rows * cols);
-    let mut expected = wide(&x);
-    for (t, position) in positions.iter().enumerate() {
-        for pair in 0..shape.heads * half {
-            let (head, i) = (pair / half, pair % half);
-            let (a, b) = if shape.interleaved { (2 * i, 2 * i + 1) } else { (i, i + half) };
-            let start = (shape.row + t) * cols + head * shape.head_dim;
-            let (u, v) = (expected[start + a], expected[start + b]);
-            let angle = angle(*position as usize, i) * if shape.inverse { -1.0 } else { 1.0 };
-            expected[start + a] = u * angle.cos() - v * angle.sin();
-            expected[start + b] = u * angle.sin() + v * angle.cos();
-        }
-    }
-    let slots = vec![
-        Slot::input("table", 1, table.len(), &table),
-        Slot::words("positions", &positions),
-        Slot::inout("x", x_rows, cols, &x, Expect::Floats(expected)),
-    ];
-    Case::new(format!("{shape:?}"), slots, move |rec, b| {
-        kernels::rope(rec, &b.t[0].view, &b.t[1].view, &b.t[2], shape)
-    })
-    .tolerance(1e-6, 1e-6)
-}
-
 #[test]
 fn elements_agree() {
     let mut cases: Vec<Case> = SIZES.into_iter().map(add_case).collect();
@@ -122,32 +84,6 @@ fn norms_agree() {
     let mut cases: Vec<Case> = SIZES.into_iter().map(|d| norm_case(3, d)).collect();
     cases.push(norm_case(1, 576));
     cases.push(norm_case(70, 33));
-    check_all(&Devices::open(), cases);
-}
-
-#[test]
-fn rotations_agree() {
-    let shape =
-        RopeShape { rows: 1, row: 0, heads: 1, head_dim: 2, interleaved: false, inverse: false };
-    let mut cases = vec![rope_case(shape)];
-    for (interleaved, inverse) in [(false, false), (false, true), (true, false), (true, true)] {
-        cases.push(rope_case(RopeShape {
-            rows: 5,
-            heads: 9,
-            head_dim: 64,
-            interleaved,
-            inverse,
-            ..shape
-        }));
-        cases.push(rope_case(RopeShape {
-            rows: 3,
-            row: 2,
-            heads: 3,
-            head_dim: 10,
-            interleaved,
-            inverse,
-        }));
-    }
     check_all(&Devices::open(), cases);
 }
 

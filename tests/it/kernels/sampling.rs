@@ -3,7 +3,7 @@
 use super::harness::{Case, Devices, Expect, Slot, check_all, floats, wide};
 use super::reference::log_sum_exp;
 use crate::common::Random;
-use apprentice::kernels::{self, top_k_words};
+use apprentice::kernels::{self, Nucleus, top_k_words};
 
 /// Logits with many ties: few distinct values.
 fn tied(random: &mut Random, n: usize) -> Vec<f32> {
@@ -78,6 +78,57 @@ pub fn penalize_case(n: usize, cols: usize) -> Case {
         kernels::penalize(rec, &b.t[0].view, n + 1, 1.3, &b.t[1])
     })
     .tolerance(1e-6, 1e-6)
+}
+
+/// The id whose stretch of [0, 1) holds u, by definition, in f64; none where u is at a border.
+fn drawn(logits: &[f32], nucleus: Nucleus) -> Option<usize> {
+    let scaled = |l: &f32| (f64::from(l - logits[0]) / f64::from(nucleus.temperature)).exp();
+    let weights: Vec<f64> = logits.iter().map(scaled).collect();
+    let total: f64 = weights.iter().sum();
+    let mut sums: Vec<f64> = vec![0.0];
+    for weight in &weights {
+        sums.push(sums[sums.len() - 1] + weight / total);
+    }
+    let top_p = f64::from(nucleus.top_p);
+    let all = weights.len();
+    let cut = (1..all).find(|n| sums[*n] >= top_p).filter(|_| top_p < 1.0);
+    let n = cut.unwrap_or(all);
+    let at = f64::from(nucleus.u) * sums[n];
+    let near = |border: f64, x: f64| (border - x).abs() < 1e-5;
+    let at_border = sums[..=n].iter().any(|sum| near(*sum, at))
+        || (top_p < 1.0 && sums.iter().any(|sum| near(*sum, top_p)));
+    (!at_border).then(|| (0..n).find(|i| at < sums[i + 1]).unwrap_or(n - 1))
+}
+
+/// A draw of k candidates; none where it falls on a border.
+pub fn draw_case(k: usize, nucleus: Nucleus) -> Option<Case> {
+    let mut random = Random(k as u64);
+    let mut logits: Vec<f32> = floats(&mut random, k).iter().map(|x| x * 3.0).collect();
+    logits.sort_by(|a, b| b.total_cmp(a));
+    let ids: Vec<u32> = (0..k as u32).map(|i| 7 * i + 3).collect();
+    let expected = ids[drawn(&logits, nucleus)?];
+    let bits = logits.iter().map(|logit| logit.to_bits());
+    // The log-sum-exp is not needed.
+    let best: Vec<u32> = ids.iter().copied().chain(bits).chain([0]).collect();
+    let slots =
+        vec![Slot::words("best", &best), Slot::output("id", 1, 1, Expect::Bits(vec![expected]))];
+    Some(Case::new(format!("draw of {k}, {nucleus:?}"), slots, move |rec, b| {
+        kernels::draw(rec, &b.t[0].view, k, nucleus, &b.t[1].view)
+    }))
+}
+
+#[test]
+fn draws_agree() {
+    let mut cases = Vec::new();
+    for (i, k) in [1, 2, 5, 40, 63, 64].into_iter().enumerate() {
+        for j in 0..8 {
+            let u = (j as f32 + 0.3) / 8.1;
+            let (temperature, top_p) = ([0.3, 1.0, 3.0][(i + j) % 3], [1.0, 0.9, 0.2][j % 3]);
+            cases.extend(draw_case(k, Nucleus { temperature, top_p, u }));
+        }
+    }
+    assert!(cases.len() > 40, "few draws fall on a border");
+    check_all(&Devices::open(), cases);
 }
 
 #[test]

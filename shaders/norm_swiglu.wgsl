@@ -1,0 +1,100 @@
+// h = silu(G norm(x)) * (U norm(x)) for one row x: two rows of each matrix a workgroup (Shazeer 2020).
+// The norm's scale is a factor of both sums, so the squares are added up in the same sweep as the products.
+
+struct Params {
+    n: u32,
+    k: u32,
+    gate_scales: u32,
+    up_scales: u32,
+    eps: f32,
+    // The weights' type, for the CPU twin.
+    ty: u32,
+    pad0: u32,
+    pad1: u32,
+}
+
+override WG: u32;
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> gate: array<vec4<u32>>;
+@group(0) @binding(2) var<storage, read> up: array<vec4<u32>>;
+@group(0) @binding(3) var<storage, read> x: array<vec4<f32>>;
+// The norm's gain.
+@group(0) @binding(4) var<storage, read> g: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read_write> h: array<f32>;
+
+// Which of the matrices is read next.
+var<private> reads_up: bool;
+
+fn load(i: u32) -> vec4<u32> {
+    if reads_up {
+        return up[i];
+    }
+    return gate[i];
+}
+
+fn load_word(i: u32) -> u32 {
+    if reads_up {
+        return up[i / 4u][i % 4u];
+    }
+    return gate[i / 4u][i % 4u];
+}
+
+#import weight
+
+fn unit_dot(b: u32, s: u32, scales: u32, low: vec4<f32>, high: vec4<f32>) -> f32 {
+    let pair = weight_pair(b, s, scales);
+    return dot(pair[0], low) + dot(pair[1], high);
+}
+
+// Partial sums: gate and up of the first row, then of the second; and of the squares.
+var<workgroup> sh_sums: array<vec4<f32>, WG>;
+var<workgroup> sh_squares: array<f32, WG>;
+
+@compute @workgroup_size(WG)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let row = 2u * (group.x + group.y * groups.x);
+    let blocks = p.k / 32u;
+    var sums = vec4<f32>();
+    var squares = 0.0;
+    for (var unit = lane; unit < p.k / 8u; unit += WG) {
+        let block = unit / 4u;
+        let s = unit % 4u;
+        let low = x[8u * block + s];
+        let high = x[8u * block + 4u + s];
+        squares += dot(low, low) + dot(high, high);
+        let low_g = low * g[8u * block + s];
+        let high_g = high * g[8u * block + 4u + s];
+        // A row past the end repeats the last one; its sum is not stored.
+        let b0 = min(row, p.n - 1u) * blocks + block;
+        let b1 = min(row + 1u, p.n - 1u) * blocks + block;
+        reads_up = false;
+        let gate0 = unit_dot(b0, s, p.gate_scales, low_g, high_g);
+        let gate1 = unit_dot(b1, s, p.gate_scales, low_g, high_g);
+        reads_up = true;
+        let up0 = unit_dot(b0, s, p.up_scales, low_g, high_g);
+        let up1 = unit_dot(b1, s, p.up_scales, low_g, high_g);
+        sums += vec4<f32>(gate0, up0, gate1, up1);
+    }
+    sh_sums[lane] = sums;
+    sh_squares[lane] = squares;
+    workgroupBarrier();
+    for (var step = WG / 2u; step > 0u; step >>= 1u) {
+        if lane < step {
+            sh_sums[lane] += sh_sums[lane + step];
+            sh_squares[lane] += sh_squares[lane + step];
+        }
+        workgroupBarrier();
+    }
+    if lane < 2u && row + lane < p.n {
+        let scale = inverseSqrt(sh_squares[0] / f32(p.k) + p.eps);
+        let a = sh_sums[0][2u * lane] * scale;
+        let b = sh_sums[0][2u * lane + 1u] * scale;
+        // exp overflows past 88; the sigmoid is zero long before.
+        h[row + lane] = a / (1.0 + exp(min(-a, 80.0))) * b;
+    }
+}

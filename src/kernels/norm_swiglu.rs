@@ -1,0 +1,82 @@
+//! h = silu(G norm(x)) · (U norm(x)) for one row x: the first half of the feed-forward network in one dispatch, for
+//! decoding (Shazeer 2020, "GLU Variants Improve Transformer").
+//!
+//! The two matrices are read side by side, so that neither product visits memory. The norm is that of
+//! [`super::rms_norm`].
+
+use super::launch::{Checks, groups, params, weight_link, weight_type};
+use super::matvec::rows_times;
+use super::norm_qkv::are_alike;
+use super::rms_norm::norm_row;
+use super::swiglu::gate;
+use crate::device::{Access, CpuCall, DeviceError, KernelDef, Recording, Shape, View};
+use crate::tensor::{Tensor, Weight};
+
+params! {
+    n: u32,
+    k: u32,
+    gate_scales: u32,
+    up_scales: u32,
+    eps: f32,
+    ty: u32,
+    pad: [u32; 2],
+}
+
+/// The kernel of [`norm_swiglu`].
+pub static NORM_SWIGLU: KernelDef = KernelDef {
+    name: "norm_swiglu",
+    wgsl: include_str!("../../shaders/norm_swiglu.wgsl"),
+    bindings: &[Access::Read, Access::Read, Access::Read, Access::Read, Access::Write],
+    params_bytes: size_of::<Params>(),
+    overrides: &["WG"],
+    links: &["weight"],
+    cpu,
+};
+
+/// h `[1, ff]` from x `[1, in]` and its norm's gain g `[in]`, through the alike matrices gate and up `[ff, in]`.
+pub fn norm_swiglu(
+    rec: &mut Recording,
+    [gate, up]: [&Weight; 2],
+    x: &Tensor,
+    g: &View,
+    eps: f32,
+    h: &Tensor,
+) -> Result<(), DeviceError> {
+    Checks::new(&NORM_SWIGLU)
+        .that(are_alike(&[gate, up]) && gate.rows == up.rows, "weights unlike each other")
+        .shape("x", x, 1, gate.cols)
+        .shape("h", h, 1, gate.rows)
+        .words("g", g, x.cols)
+        .done()?;
+    let (gate_part, up_part) = (&gate.parts[0], &up.parts[0]);
+    let params = Params {
+        n: gate.rows as u32,
+        k: x.cols as u32,
+        gate_scales: gate_part.scales_at,
+        up_scales: up_part.scales_at,
+        eps,
+        ty: gate.ty.gguf_id(),
+        pad: [0; 2],
+    };
+    let shape = Shape {
+        links: &weight_link(gate.ty),
+        overrides: &[("WG", if x.cols < 2048 { 64 } else { 128 })],
+        groups: groups(gate.rows.div_ceil(2)),
+        flops: 4 * (gate.rows * x.cols) as u64,
+    };
+    let views =
+        [gate_part.buffer.view(), up_part.buffer.view(), x.view.clone(), g.clone(), h.view.clone()];
+    rec.dispatch(&NORM_SWIGLU, &params, &views, &shape)
+}
+
+fn cpu(call: &CpuCall<'_>) {
+    let p: Params = call.params();
+    let (n, k) = (p.n as usize, p.k as usize);
+    let mut normed = vec![0.0; k];
+    norm_row(&call.input::<f32>(2)[..k], &call.input::<f32>(3)[..k], p.eps, &mut normed);
+    let ty = weight_type(p.ty);
+    let [mut gates, mut ups] = [vec![0.0; n], vec![0.0; n]];
+    rows_times((ty, call.input::<u32>(0), p.gate_scales as usize), &normed, &mut gates, false);
+    rows_times((ty, call.input::<u32>(1), p.up_scales as usize), &normed, &mut ups, false);
+    gate(&gates, &ups, &mut call.output::<f32>(4)[..n]);
+}

@@ -1,0 +1,157 @@
+//! Decoding: one token after another without asking the host between them.
+//!
+//! A burst is one recording of several steps; each picks its token on the device, where the next step's embedding finds
+//! it, and the ids are read back together. It knows no texts and no stop tokens: what comes after one is the caller's to
+//! drop. Invariant: which tokens come does not depend on how they are cut into bursts.
+
+use super::forward::{Keys, Rows};
+use super::random::Random;
+use super::sampler::{Choice, Sampling};
+use super::{Model, ModelError};
+use crate::device::{Buffer, Device, DeviceError, Recording, now_ms};
+use crate::kernels;
+
+/// Most steps of a burst: the most tokens that a stop token makes vain.
+const BURST_MAX: usize = 16;
+
+/// A burst that took longer than this is not made longer: texts should flow, and a cancel be heard.
+const BURST_MS: f64 = 40.0;
+
+/// Bytes between two steps' slots: WebGPU's alignment of bindings.
+const SLOT: u64 = 256;
+
+/// The memory that a burst's steps leave messages in.
+pub struct Burst {
+    /// u32: slot 0 has the token before the burst, slot i + 1 the one that step i chose.
+    ids: Buffer,
+    /// u32: for each step a slot with its place, and one with its span.
+    steps: Buffer,
+    /// Steps of the next burst.
+    len: usize,
+}
+
+impl Burst {
+    /// Memory for the longest burst.
+    pub fn new(device: &Device) -> Result<Burst, DeviceError> {
+        let steps = BURST_MAX as u64;
+        Ok(Burst {
+            ids: device.alloc("burst ids", (steps + 1) * SLOT)?,
+            steps: device.alloc("burst steps", 2 * steps * SLOT)?,
+            len: 1,
+        })
+    }
+
+    /// Begins with short bursts, as for a new answer.
+    pub fn restart(&mut self) {
+        self.len = 1;
+    }
+
+    /// Doubles the next burst where the last one, of `n` steps, was quick, and halves it where it was slow.
+    fn adapt(&mut self, n: usize, ms: f64) {
+        if ms > BURST_MS {
+            self.len = (self.len / 2).max(1);
+        } else if n == self.len {
+            self.len = (2 * self.len).min(BURST_MAX);
+        }
+    }
+}
+
+impl Model {
+    /// The tokens that follow the cache's tokens and `last`: one or more, at most `most`. All but the last of them have
+    /// their keys in the cache afterwards.
+    pub(super) async fn decode(
+        &mut self,
+        last: u32,
+        most: usize,
+        sampling: &Sampling,
+        random: &mut Random,
+    ) -> Result<Vec<u32>, ModelError> {
+        // The penalty needs to know each token before the next; a CPU device has no read-back to save.
+        let single = sampling.repetition_penalty != 1.0 || self.device.is_cpu();
+        let capacity = self.cache.capacity;
+        let room = capacity - self.cache.tokens.len();
+        if room == 0 {
+            return Err(ModelError::Context { wanted: capacity + 1, capacity });
+        }
+        let n = if single { 1 } else { self.burst.len.min(most.max(1)).min(room) };
+        let began = now_ms();
+        self.device.write(&self.burst.ids, 0, &[last])?;
+        self.device.write(&self.burst.steps, 0, &self.places(n))?;
+        let mut rec = Recording::new();
+        for step in 0..n {
+            self.record_step(&mut rec, step)?;
+            self.record_choice(&mut rec, step, last, sampling, random)?;
+        }
+        self.device.submit(rec)?;
+        let slots = self.burst.ids.slice(SLOT, n as u64 * SLOT);
+        let words = self.device.read::<u32>(&slots).await?;
+        let tokens: Vec<u32> = words.chunks(SLOT as usize / 4).map(|slot| slot[0]).collect();
+        self.cache.tokens.push(last);
+        self.cache.tokens.extend_from_slice(&tokens[..n - 1]);
+        self.burst.adapt(n, now_ms() - began);
+        crate::device::yield_to_host().await;
+        Ok(tokens)
+    }
+
+    /// The slots of `n` steps: each is one row that sees all before it.
+    fn places(&self, n: usize) -> Vec<u32> {
+        let words = SLOT as usize / 4;
+        let mut slots = vec![0; 2 * n * words];
+        for (step, slot) in slots.chunks_mut(2 * words).enumerate() {
+            let row = (self.cache.tokens.len() + step) as u32;
+            slot[..2].copy_from_slice(&[row, row]);
+            slot[words..words + 4].copy_from_slice(&[0, row + 1, 0, 0]);
+        }
+        slots
+    }
+
+    /// Records the forward pass of step `step`'s token; its logits are in row 0.
+    fn record_step(&self, rec: &mut Recording, step: usize) -> Result<(), ModelError> {
+        let at = 2 * step as u64 * SLOT;
+        let places = self.burst.steps.slice(at, 8);
+        let spans = self.burst.steps.slice(at + SLOT, 16);
+        let rows = Rows { n: 1, places: &places, spans: &spans };
+        let rope = self.rope.view();
+        let net = self.net(&rope);
+        let a = self.work.a.top(1);
+        let [mut h_in, h_mid, mut h_out] = self.work.h.each_ref().map(|h| h.top(1));
+        let token = self.burst.ids.slice(step as u64 * SLOT, 4);
+        kernels::embed(rec, &self.weights.embedding, &token, &h_in)?;
+        for (layer, (k, v)) in self.cache.layers.iter().enumerate() {
+            let keys = Keys { k, v };
+            if net.decodes(layer) {
+                net.decode_layer(rec, layer, rows, keys, &h_in, &a)?;
+            } else {
+                net.layer(rec, layer, rows, keys, [&h_in, &h_mid, &h_out], &a)?;
+                std::mem::swap(&mut h_in, &mut h_out);
+            }
+        }
+        net.final_norm(rec, &h_in, &a.norm)?;
+        net.logits(rec, &a.norm, &self.logits.top(1))?;
+        Ok(())
+    }
+
+    /// Records the choice of the token that follows step `step`.
+    fn record_choice(
+        &self,
+        rec: &mut Recording,
+        step: usize,
+        last: u32,
+        sampling: &Sampling,
+        random: &mut Random,
+    ) -> Result<(), ModelError> {
+        if sampling.repetition_penalty != 1.0 {
+            let mut seen = self.cache.tokens.clone();
+            seen.push(last);
+            self.penalize(rec, &[Choice { seen: &seen, sampling, random: &mut *random }])?;
+        }
+        let logits = self.logits.top(1);
+        let id = self.burst.ids.slice((step as u64 + 1) * SLOT, 4);
+        if sampling.greedy() {
+            return Ok(kernels::argmax(rec, &logits, &id)?);
+        }
+        let k = sampling.candidates().min(self.config.vocab);
+        kernels::top_k(rec, &logits, k, &self.picked.view())?;
+        Ok(kernels::draw(rec, &self.picked.view(), k, sampling.nucleus(random), &id)?)
+    }
+}

@@ -1,0 +1,41 @@
+//! A model of two layers with random weights: what it says means nothing, but it says it in a millisecond.
+//!
+//! It takes the same way through a GGUF file as a real one. Invariant: the same seed gives the same model.
+
+use apprentice::cli::synth::{blank, bpe};
+use apprentice::device::{Device, DeviceChoice};
+use apprentice::format::source::BytesSource;
+use apprentice::model::Model;
+use apprentice::model::config::Config;
+use apprentice::quant::TensorType;
+use pollster::block_on;
+
+/// Tokens of a conversation.
+pub const CONTEXT: usize = 48;
+
+/// The tiny model on `device`, its linears in `ty`.
+pub fn model(device: &Device, ty: TensorType, seed: u64) -> Model {
+    let vocabulary = bpe::train(["the owl, the owl and the hen", "the hen and"].into_iter(), 9, 2);
+    let config = Config {
+        name: "tiny".into(),
+        layers: 2,
+        dim: 64,
+        ff: 96,
+        heads: 4,
+        kv_heads: 2,
+        head_dim: 16,
+        vocab: blank::tokens(&vocabulary),
+        context: CONTEXT,
+        rms_eps: 1e-5,
+        rope_base: 10_000.0,
+    };
+    let file = blank::Blank::new(config, seed).to_gguf(&vocabulary, ty);
+    let mut source = BytesSource::new("tiny.gguf", file);
+    block_on(Model::load(device, &mut source, &mut |_, _, _| {})).expect("the tiny model loads")
+}
+
+/// The CPU device, and the GPU.
+pub fn devices() -> [Device; 2] {
+    let gpu = block_on(Device::open(DeviceChoice::Gpu)).expect("a GPU adapter (lavapipe will do)");
+    [Device::cpu(), gpu]
+}

@@ -31,7 +31,7 @@ const MUTATIONS: [u64; 2] = [2000, 100];
 /// Bytes that a reader may hold at once. Each small text of a file costs some dozens of bytes in the tables that it is
 /// looked up in; the constant is the tokenizer's empty cache.
 fn allowed(file: usize) -> Usage {
-    Usage { peak: 48 * file + (2 << 20), largest: 12 * file + (1 << 20) }
+    Usage { peak: 12 * file + (2 << 20), largest: 4 * file + (1 << 20) }
 }
 
 /// Runs an entry; says what it did wrong.

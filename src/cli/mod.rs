@@ -10,6 +10,7 @@ mod devices;
 mod learning;
 mod output;
 mod perplexity;
+pub mod quantize;
 pub mod synth;
 mod train;
 mod versions;
@@ -74,6 +75,8 @@ enum Command {
     Train(train::TrainArgs),
     /// Measure the perplexity of a text
     Perplexity(perplexity::PerplexityArgs),
+    /// Write a model with its matrices in another type
+    Quantize(quantize::QuantizeArgs),
     /// Measure decode, prefill and training
     Bench(bench::BenchArgs),
     /// List the devices, and which one `auto` takes
@@ -110,6 +113,7 @@ async fn run(common: &Common, command: Command) -> Result<ExitCode, Error> {
         Command::Import(args) => versions::import(common, args).await?,
         Command::Train(args) => train::train(common, args).await?,
         Command::Perplexity(args) => perplexity::perplexity(common, args).await?,
+        Command::Quantize(args) => quantize::quantize_command(common, args).await?,
         Command::Bench(args) => bench::bench(common, args).await?,
         Command::Devices => devices::devices(common).await?,
         Command::Synth(args) => synth::command::synth(common, &args)?,

@@ -9,10 +9,16 @@ use super::kernel::PipelineKey;
 /// The shared files under `shaders/common/`, by stem.
 pub const COMMON: &[(&str, &str)] = &[
     ("reduce", include_str!("../../shaders/common/reduce.wgsl")),
+    ("weight_bf16", include_str!("../../shaders/common/weight_bf16.wgsl")),
     ("weight_f16", include_str!("../../shaders/common/weight_f16.wgsl")),
     ("weight_f32", include_str!("../../shaders/common/weight_f32.wgsl")),
     ("weight_q4_0", include_str!("../../shaders/common/weight_q4_0.wgsl")),
     ("weight_q4_1", include_str!("../../shaders/common/weight_q4_1.wgsl")),
+    ("weight_q4_k", include_str!("../../shaders/common/weight_q4_k.wgsl")),
+    ("weight_q5_0", include_str!("../../shaders/common/weight_q5_0.wgsl")),
+    ("weight_q5_1", include_str!("../../shaders/common/weight_q5_1.wgsl")),
+    ("weight_q5_k", include_str!("../../shaders/common/weight_q5_k.wgsl")),
+    ("weight_q6_k", include_str!("../../shaders/common/weight_q6_k.wgsl")),
     ("weight_q8_0", include_str!("../../shaders/common/weight_q8_0.wgsl")),
 ];
 

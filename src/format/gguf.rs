@@ -131,6 +131,7 @@ fn parse(cursor: &mut Cursor, file_len: u64) -> Result<Gguf, Stop> {
         cursor.what = format!("tensor `{}`", short(&tensor.name));
         place(cursor, tensor, *start, alignment, data_at, file_len)?;
     }
+    refuse_overlap(cursor, &tensors)?;
     let tensors = tensors.into_iter().map(|(tensor, _)| tensor).collect();
     Ok(Gguf { name: cursor.name().to_string(), metadata, tensors, by_name })
 }
@@ -221,17 +222,40 @@ fn place(
     }
 }
 
+/// Stops where two tensors share bytes: the sum of their sizes would no longer be bounded by the file's.
+fn refuse_overlap(cursor: &mut Cursor, tensors: &[(TensorInfo, u64)]) -> Result<(), Stop> {
+    let mut order: Vec<_> = tensors.iter().collect();
+    order.sort_by_key(|(tensor, _)| tensor.offset);
+    for pair in order.windows(2) {
+        let [(first, _), (second, start)] = pair else { continue };
+        if first.offset + first.bytes > second.offset {
+            cursor.what = format!("tensor `{}`", short(&second.name));
+            let reason = format!("its data overlaps that of `{}`", short(&first.name));
+            return Err(cursor.bad(*start, reason));
+        }
+    }
+    Ok(())
+}
+
 /// A type of ggml's that this crate does not read, by its name where it is a common one.
 fn foreign_type(id: u32) -> String {
     let name = match id {
-        6 => "Q5_0",
-        7 => "Q5_1",
+        9 => "Q8_1",
         10 => "Q2_K",
         11 => "Q3_K",
-        12 => "Q4_K",
-        13 => "Q5_K",
-        14 => "Q6_K",
-        30 => "BF16",
+        15 => "Q8_K",
+        16 => "IQ2_XXS",
+        17 => "IQ2_XS",
+        18 => "IQ3_XXS",
+        19 => "IQ1_S",
+        20 => "IQ4_NL",
+        21 => "IQ3_S",
+        22 => "IQ2_S",
+        23 => "IQ4_XS",
+        29 => "IQ1_M",
+        34 => "TQ1_0",
+        35 => "TQ2_0",
+        39 => "MXFP4",
         _ => return format!("number {id}"),
     };
     name.to_string()

@@ -11,6 +11,7 @@ pub mod gguf_writer;
 pub mod lessons;
 pub mod message;
 pub mod peft;
+pub mod requantize;
 pub mod safetensors;
 pub mod source;
 pub mod tokenizer;

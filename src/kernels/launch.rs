@@ -90,9 +90,15 @@ pub fn weight_link(ty: TensorType) -> [(&'static str, &'static str); 1] {
     let file = match ty {
         TensorType::F32 => "weight_f32",
         TensorType::F16 => "weight_f16",
+        TensorType::BF16 => "weight_bf16",
         TensorType::Q4_0 => "weight_q4_0",
         TensorType::Q4_1 => "weight_q4_1",
+        TensorType::Q5_0 => "weight_q5_0",
+        TensorType::Q5_1 => "weight_q5_1",
         TensorType::Q8_0 => "weight_q8_0",
+        TensorType::Q4K => "weight_q4_k",
+        TensorType::Q5K => "weight_q5_k",
+        TensorType::Q6K => "weight_q6_k",
     };
     [("weight", file)]
 }

@@ -76,6 +76,7 @@ impl Config {
                 "feed_forward_length must be a multiple of 32",
             ),
             (self.kv_heads > 0, "attention.head_count_kv must be positive"),
+            (self.heads > 0, "attention.head_count must be positive"),
             (
                 self.kv_heads > 0 && self.heads.is_multiple_of(self.kv_heads),
                 "attention.head_count must be a multiple of head_count_kv",
@@ -85,7 +86,7 @@ impl Config {
                 "the head width must be a multiple of 4, at most 128",
             ),
             (
-                (self.heads * self.head_dim).is_multiple_of(32),
+                self.heads.checked_mul(self.head_dim).is_some_and(|q| q.is_multiple_of(32)),
                 "heads times head width must be a multiple of 32",
             ),
             (self.vocab > 0, "token_embd.weight must have rows"),

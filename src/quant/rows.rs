@@ -8,6 +8,7 @@
 
 use super::TensorType;
 use super::float16::f16_to_f32;
+use super::{rows_k, rows_q5};
 use multiversion::multiversion;
 
 const LANES: usize = 16;
@@ -41,6 +42,28 @@ pub fn dequantize_row(
             let (quants, scales) = row_q8_0(words, scales_at, n_blocks, row);
             dequantize_q8_0(quants, scales, out);
         }
+        TensorType::BF16 => rows_q5::dequantize_bf16(rows_q5::row_bf16(words, n_blocks, row), out),
+        TensorType::Q5_0 => {
+            let quants = rows_q5::row_quants(words, scales_at, n_blocks, row);
+            rows_q5::dequantize_q5_0(quants, half_words(words, scales_at, n_blocks, row), out);
+        }
+        TensorType::Q5_1 => {
+            let quants = rows_q5::row_quants(words, scales_at, n_blocks, row);
+            rows_q5::dequantize_q5_1(quants, pairs(words, scales_at, n_blocks, row), out);
+        }
+        TensorType::Q4K => {
+            let nibbles = rows_k::row_nibbles(words, n_blocks, row);
+            let heads = rows_k::row_heads(words, scales_at, n_blocks, row);
+            rows_k::dequantize_q4_k(nibbles, heads, out);
+        }
+        TensorType::Q5K => {
+            let quants = rows_q5::row_quants(words, scales_at, n_blocks, row);
+            let heads = rows_k::row_heads(words, scales_at, n_blocks, row);
+            rows_k::dequantize_q5_k(quants, heads, out);
+        }
+        TensorType::Q6K => {
+            rows_k::dequantize_q6_k(rows_k::row_q6_k(words, scales_at, n_blocks, row), out);
+        }
     }
 }
 
@@ -73,6 +96,24 @@ pub fn dot_row(
             let (quants, scales) = row_q8_0(words, scales_at, n_blocks, row);
             dot_q8_0(quants, scales, x)
         }
+        TensorType::BF16 => rows_q5::dot_bf16(rows_q5::row_bf16(words, n_blocks, row), x),
+        TensorType::Q5_0 => {
+            let quants = rows_q5::row_quants(words, scales_at, n_blocks, row);
+            rows_q5::dot_q5_0(quants, half_words(words, scales_at, n_blocks, row), x)
+        }
+        TensorType::Q5_1 => {
+            let quants = rows_q5::row_quants(words, scales_at, n_blocks, row);
+            rows_q5::dot_q5_1(quants, pairs(words, scales_at, n_blocks, row), x)
+        }
+        TensorType::Q4K => {
+            let nibbles = rows_k::row_nibbles(words, n_blocks, row);
+            rows_k::dot_q4_k(nibbles, rows_k::row_heads(words, scales_at, n_blocks, row), x)
+        }
+        TensorType::Q5K => {
+            let quants = rows_q5::row_quants(words, scales_at, n_blocks, row);
+            rows_k::dot_q5_k(quants, rows_k::row_heads(words, scales_at, n_blocks, row), x)
+        }
+        TensorType::Q6K => rows_k::dot_q6_k(rows_k::row_q6_k(words, scales_at, n_blocks, row), x),
     }
 }
 
@@ -91,7 +132,7 @@ fn row_q4_0(words: &[u32], at: usize, n_blocks: usize, row: usize) -> (&[[u8; 16
 
 fn row_q4_1(words: &[u32], at: usize, n_blocks: usize, row: usize) -> (&[[u8; 16]], &[[u16; 2]]) {
     let quants = bytemuck::cast_slice(&words[row * n_blocks * 4..][..n_blocks * 4]);
-    (quants, bytemuck::cast_slice(&words[at + row * n_blocks..][..n_blocks]))
+    (quants, pairs(words, at, n_blocks, row))
 }
 
 fn row_q8_0(words: &[u32], at: usize, n_blocks: usize, row: usize) -> (&[[i8; 32]], &[u16]) {
@@ -102,6 +143,11 @@ fn row_q8_0(words: &[u32], at: usize, n_blocks: usize, row: usize) -> (&[[i8; 32
 /// A row's scales where they are one half-word a block; a row may start in the middle of a word.
 fn half_words(words: &[u32], at: usize, n_blocks: usize, row: usize) -> &[u16] {
     &bytemuck::cast_slice(&words[at..])[row * n_blocks..][..n_blocks]
+}
+
+/// A row's scales where they are a scale and a minimum a block.
+fn pairs(words: &[u32], at: usize, n_blocks: usize, row: usize) -> &[[u16; 2]] {
+    bytemuck::cast_slice(&words[at + row * n_blocks..][..n_blocks])
 }
 
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq", "x86_64+avx2+fma"))]

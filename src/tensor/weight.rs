@@ -1,7 +1,7 @@
 //! A frozen matrix `[rows, cols]` in a packed type, in as many parts as the device's binding limit asks for.
 //!
-//! Rows arrive in any order and in chunks, so the host never holds the whole matrix. The packed layout keeps all
-//! quants of a part before all its scales (`quant::pack`), so a chunk is written in two places.
+//! Rows arrive in any order and in chunks, so the host never holds the whole matrix. The packed layout is a few planes,
+//! one after another (`quant::pack`), so a chunk is written in as many places.
 
 use crate::device::{Buffer, Device, DeviceError};
 use crate::quant::{TensorType, pack};
@@ -12,7 +12,7 @@ pub struct Weight {
     pub ty: TensorType,
     /// Output features (or vocabulary entries).
     pub rows: usize,
-    /// Input features, a multiple of 32.
+    /// Input features, a multiple of 32 (of 256 for K-quants).
     pub cols: usize,
     /// Its parts, in the order of rows.
     pub parts: Vec<Part>,
@@ -34,12 +34,16 @@ pub struct Part {
 #[derive(Debug, thiserror::Error)]
 pub enum WeightError {
     /// The columns are no whole blocks.
-    #[error("a matrix of {rows} x {cols}: columns must be a multiple of 32")]
+    #[error("a {ty} matrix of {rows} x {cols}: columns must be a multiple of {step}")]
     Columns {
+        /// The type's name.
+        ty: &'static str,
         /// Rows.
         rows: usize,
         /// Columns.
         cols: usize,
+        /// What they must be a multiple of.
+        step: usize,
     },
     /// Of the device.
     #[error(transparent)]
@@ -58,8 +62,9 @@ impl Weight {
         rows: usize,
         cols: usize,
     ) -> Result<Weight, WeightError> {
-        if cols == 0 || rows == 0 || !cols.is_multiple_of(32) {
-            return Err(WeightError::Columns { rows, cols });
+        let step = pack::cols_step(ty);
+        if cols == 0 || rows == 0 || !cols.is_multiple_of(step) {
+            return Err(WeightError::Columns { ty: ty.name(), rows, cols, step });
         }
         let pair_bytes = 4 * pack::packed_words(ty, ROW_STEP, cols) as u64;
         let rows_max = (device.binding_bytes_max() / pair_bytes) as usize * ROW_STEP;
@@ -104,19 +109,12 @@ impl Weight {
             }
             let raw = &raw[(from - row) * row_bytes..(to - row) * row_bytes];
             let packed = pack::pack(self.ty, raw, to - from, self.cols);
-            let quants = match packed.scales_at {
-                0 => packed.words.len(),
-                at => at as usize,
-            };
-            let blocks_before = (from - part.row) * (self.cols / 32);
-            let quants_at = blocks_before * pack::quant_words(self.ty);
-            device.write(&part.buffer, 4 * quants_at as u64, &packed.words[..quants])?;
-            if packed.scales_at != 0 {
-                let at = part.scales_at as usize + pack::scale_halves(self.ty) * blocks_before / 2;
-                let used =
-                    (pack::scale_halves(self.ty) * (to - from) * (self.cols / 32)).div_ceil(2);
-                let scales = &packed.words[quants..quants + used];
-                device.write(&part.buffer, 4 * at as u64, scales)?;
+            let chunk = pack::planes(self.ty, to - from, self.cols);
+            let before = pack::planes(self.ty, from - part.row, self.cols);
+            let whole = pack::planes(self.ty, part.rows, self.cols);
+            for ((chunk, before), whole) in chunk.zip(before).zip(whole) {
+                let at = whole.start + before.len();
+                device.write(&part.buffer, 4 * at as u64, &packed.words[chunk])?;
             }
         }
         Ok(())

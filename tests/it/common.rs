@@ -3,6 +3,7 @@
 //! Invariant: a missing file fails the test with one line that says what to do; nothing is skipped
 //! silently.
 
+use apprentice::quant::TensorType;
 use std::path::PathBuf;
 
 const MODEL_FILE: &str = "SmolLM2-135M-Instruct.Q4_1.gguf";
@@ -26,6 +27,11 @@ pub fn golden_dir() -> PathBuf {
     let shown = path.display();
     assert!(path.is_dir(), "no golden references at {shown}: set APPRENTICE_GOLDEN");
     path
+}
+
+/// The next number of columns that a matrix of this type can have.
+pub fn whole_cols(ty: TensorType, cols: usize) -> usize {
+    cols.next_multiple_of(ty.block_len())
 }
 
 /// Random numbers for tests (SplitMix64): the same seed gives the same numbers.

@@ -113,7 +113,7 @@ fn lies_are_named() {
     check_lie("b.weight", 4, &huge, "tensor `b.weight`");
     check_lie("b.weight", 4, &33u64.to_le_bytes(), "no whole Q4_1 blocks");
     check_lie("b.weight", 12, &1000u64.to_le_bytes(), "tensor `b.weight`");
-    check_lie("b.weight", 20, &12u32.to_le_bytes(), "Q4_K");
+    check_lie("b.weight", 20, &10u32.to_le_bytes(), "Q2_K");
     check_lie("b.weight", 20, &777u32.to_le_bytes(), "number 777");
     check_lie("b.weight", 24, &1u64.to_le_bytes(), "not aligned");
     check_lie("b.weight", 24, &(1u64 << 40).to_le_bytes(), "reaches to byte");

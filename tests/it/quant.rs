@@ -1,7 +1,7 @@
 //! The block types against hand-computed blocks, the device layout against its inverse, rows
 //! against plain sums.
 
-use crate::common::Random;
+use crate::common::{Random, whole_cols};
 use apprentice::quant::float16::f16_to_f32;
 use apprentice::quant::pack::{dequantize_row, dot_row, pack, packed_words, unpack};
 use apprentice::quant::{TensorType, dequantize, quantize};
@@ -68,6 +68,8 @@ fn quantized_values_are_within_half_a_step() {
     for (ty, step) in [
         (TensorType::Q4_0, 1.0 / 8.0),
         (TensorType::Q4_1, 2.0 / 15.0),
+        (TensorType::Q5_0, 1.0 / 16.0),
+        (TensorType::Q5_1, 2.0 / 31.0),
         (TensorType::Q8_0, 1.0 / 127.0),
     ] {
         let mut random = Random(7);
@@ -75,9 +77,10 @@ fn quantized_values_are_within_half_a_step() {
         let (mut raw, mut back) = (Vec::new(), vec![f32::NAN; 320]);
         quantize(ty, &x, &mut raw);
         dequantize(ty, &raw, &mut back);
-        // Q4_0 clamps the end opposite its extreme, so it may be off by a whole step there; f16
-        // scales add 2^-11.
-        let tolerance = if ty == TensorType::Q4_0 { step } else { step / 2.0 } * 1.01 + 1e-3;
+        // Q4_0 and Q5_0 clamp the end opposite their extreme, so they may be off by a whole step
+        // there; f16 scales add 2^-11.
+        let clamps = matches!(ty, TensorType::Q4_0 | TensorType::Q5_0);
+        let tolerance = if clamps { step } else { step / 2.0 } * 1.01 + 1e-3;
         for (x, back) in x.iter().zip(&back) {
             assert!((x - back).abs() <= tolerance, "{}: {x} became {back}", ty.name());
         }
@@ -89,6 +92,7 @@ fn packing_loses_nothing() {
     for ty in TensorType::ALL {
         // Odd block counts leave half-filled words and padding.
         for (rows, cols) in [(1, 32), (3, 32), (5, 96), (2, 64), (7, 576)] {
+            let cols = whole_cols(ty, cols);
             let mut random = Random(rows as u64 * 31 + cols as u64);
             let bytes = ty.row_bytes(cols) * rows;
             let raw: Vec<u8> = (0..bytes).map(|_| random.bits() as u8).collect();
@@ -123,12 +127,47 @@ fn packed_words_lie_where_the_layout_says() {
     let raw = random_matrix(TensorType::F16, 1, cols, 4);
     let packed = pack(TensorType::F16, &raw, 1, cols);
     assert_eq!((packed.scales_at, packed.words[17]), (0, word(&raw[68..72])));
+    let raw = random_matrix(TensorType::Q5_1, 1, cols, 5);
+    let packed = pack(TensorType::Q5_1, &raw, 1, cols);
+    assert_eq!((packed.scales_at, packed.words[4]), (15, word(&raw[24 + 8..][..4])));
+    assert_eq!(packed.words[13], word(&raw[24 + 4..][..4]));
+    assert_eq!(packed.words[16], word(&raw[24..][..4]));
+}
+
+/// In K-quants the file mixes two parts of 32 elements in a byte; the device has each part alone.
+#[test]
+fn packed_k_quants_have_a_part_in_16_bytes() {
+    let cols = 512;
+    let raw = random_matrix(TensorType::Q4K, 2, cols, 1);
+    let packed = pack(TensorType::Q4K, &raw, 2, cols);
+    assert_eq!((packed.words.len(), packed.scales_at), (144, 128));
+    let bytes: &[u8] = bytemuck::cast_slice(&packed.words);
+    // Elements 3 and 19 of part 1 of block 2: high nibbles of the file's bytes 3 and 19.
+    let file = &raw[2 * 144 + 16..];
+    assert_eq!(bytes[(2 * 8 + 1) * 16 + 3], file[3] >> 4 | file[19] >> 4 << 4);
+    assert_eq!(bytes[4 * 128 + 2 * 16..][..16], raw[2 * 144..][..16]);
+    let raw = random_matrix(TensorType::Q5K, 2, cols, 2);
+    let packed = pack(TensorType::Q5K, &raw, 2, cols);
+    assert_eq!((packed.words.len(), packed.scales_at), (176, 160));
+    // The fifth bit of element 5 of part 6 of block 1.
+    let fifth = packed.words[128 + 8 + 6] >> 5 & 1;
+    assert_eq!(fifth as u8, raw[176 + 16 + 5] >> 6 & 1);
+    let raw = random_matrix(TensorType::Q6K, 2, cols, 3);
+    let packed = pack(TensorType::Q6K, &raw, 2, cols);
+    assert_eq!((packed.words.len(), packed.scales_at), (212, 192));
+    let bytes: &[u8] = bytemuck::cast_slice(&packed.words);
+    // Element 25 of part 2 of block 3 is element 89 of its half: bits 4 and 5 of the half's pair byte 25.
+    let pair = bytes[4 * 128 + (3 * 8 + 2) * 8 + 1] >> 6;
+    assert_eq!(pair, raw[3 * 210 + 128 + 25] >> 4 & 3);
+    assert_eq!(bytes[4 * 192 + 3 * 16..][..16], raw[3 * 210 + 192..][..16]);
+    assert_eq!(bytes[4 * 208 + 2 * 3..][..2], raw[3 * 210 + 208..][..2]);
 }
 
 #[test]
 fn packed_rows_have_the_files_values_and_products() {
     for ty in TensorType::ALL {
         for (rows, cols) in [(3, 32), (5, 96), (4, 576), (3, 1536)] {
+            let cols = whole_cols(ty, cols);
             let raw = random_matrix(ty, rows, cols, cols as u64);
             let packed = pack(ty, &raw, rows, cols);
             let at = packed.scales_at as usize;

@@ -9,8 +9,22 @@ use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, ShaderStage, StorageAccess, TypeInner};
 
 /// The files that an import name may be linked to.
-const LINKS: &[(&str, &[&str])] =
-    &[("weight", &["weight_f32", "weight_f16", "weight_q4_0", "weight_q4_1", "weight_q8_0"])];
+const LINKS: &[(&str, &[&str])] = &[(
+    "weight",
+    &[
+        "weight_f32",
+        "weight_f16",
+        "weight_bf16",
+        "weight_q4_0",
+        "weight_q4_1",
+        "weight_q5_0",
+        "weight_q5_1",
+        "weight_q8_0",
+        "weight_q4_k",
+        "weight_q5_k",
+        "weight_q6_k",
+    ],
+)];
 
 /// The values that an override is given by some wrapper.
 const OVERRIDES: &[(&str, &[u32])] = &[("WG", &[64, 128, 256]), ("HEAD_DIM", &[4, 32, 64, 128])];

@@ -7,7 +7,7 @@ use super::harness::{Case, Devices, Fault, check_kernel, check_planted, check_re
 use super::reference::Heads;
 use super::{attention, flat, fused, lora, losses, products, rope, rows, sampling};
 use crate::gradients;
-use apprentice::device::KernelDef;
+use apprentice::device::{KernelDef, shader};
 use apprentice::kernels::{ALL, LinearShape, Nucleus, RopeHeads, RopeShape};
 use apprentice::quant::TensorType;
 
@@ -38,13 +38,31 @@ fn the_comparator_rejects_what_it_should() {
     assert!(compare(&[f64::INFINITY], &[f64::INFINITY], 1.0, 1.0).is_err(), "both infinite");
 }
 
+fn find(name: &str) -> &'static KernelDef {
+    ALL.iter().find(|kernel| kernel.name == name).expect("a kernel")
+}
+
 /// A kernel with one edit of its shader.
 fn planted(name: &'static str, from: &str, to: &str) -> &'static KernelDef {
-    let kernel = ALL.iter().find(|kernel| kernel.name == name).expect("a kernel");
+    let kernel = find(name);
     assert!(kernel.wgsl.contains(from), "{name}: the text to edit is gone");
+    with_shader(kernel, format!("{name} with `{to}`"), kernel.wgsl.replacen(from, to, 1))
+}
+
+/// A kernel with one edit of the shared file through which it reads its weights.
+fn planted_weight(name: &str, stem: &str, from: &str, to: &str) -> &'static KernelDef {
+    let (_, file) = shader::COMMON.iter().find(|(known, _)| *known == stem).expect("a shared file");
+    assert!(file.contains(from), "{stem}: the text to edit is gone");
+    let kernel = find(name);
+    let wgsl = kernel.wgsl.replacen("#import weight\n", &file.replacen(from, to, 1), 1);
+    assert_ne!(wgsl, kernel.wgsl, "{name} imports no weight");
+    with_shader(kernel, format!("{stem} with `{to}`"), wgsl)
+}
+
+fn with_shader(kernel: &'static KernelDef, name: String, wgsl: String) -> &'static KernelDef {
     Box::leak(Box::new(KernelDef {
-        name: Box::leak(format!("{name} with `{to}`").into_boxed_str()),
-        wgsl: Box::leak(kernel.wgsl.replacen(from, to, 1).into_boxed_str()),
+        name: Box::leak(name.into_boxed_str()),
+        wgsl: Box::leak(wgsl.into_boxed_str()),
         bindings: kernel.bindings,
         params_bytes: kernel.params_bytes,
         overrides: kernel.overrides,
@@ -181,6 +199,38 @@ fn planted_faults_are_caught() {
         }
         if !verdicts.iter().any(|verdict| matches!(verdict, Err(Fault::Wrong(_)))) {
             missed.push(bad.name);
+        }
+    }
+    assert!(missed.is_empty(), "not caught: {missed:#?}");
+}
+
+/// Type, text of its shared file, and the fault that takes its place.
+const WEIGHT_FAULTS: &[(TensorType, &str, &str, &str)] = &[
+    (TensorType::BF16, "weight_bf16", "two.x << 16u", "two.x << 15u"),
+    (TensorType::Q5_0, "weight_q5_0", "fifth >> 16u", "fifth >> 15u"),
+    (TensorType::Q5_0, "weight_q5_0", "scales_at / 5u * 4u", "scales_at / 6u * 4u"),
+    (TensorType::Q5_1, "weight_q5_1", "0x00204081u", "0x00204080u"),
+    (TensorType::Q4K, "weight_q4_k", "(minimum >> 2u) & 48u", "(minimum >> 2u) & 16u"),
+    (TensorType::Q4K, "weight_q4_k", "(b & 4u) != 0u", "(b & 2u) != 0u"),
+    (TensorType::Q5K, "weight_q5_k", ">> (4u * s)", ">> s"),
+    (TensorType::Q6K, "weight_q6_k", "(4u * (s / 2u))", "(4u * (s & 1u))"),
+    (TensorType::Q6K, "weight_q6_k", "blocks / 2u + group / 2u", "blocks / 2u"),
+];
+
+#[test]
+fn planted_faults_in_weights_are_caught() {
+    let devices = Devices::open();
+    let set = LinearShape { row: 0, accumulate: false };
+    let mut missed = Vec::new();
+    for (ty, stem, from, to) in WEIGHT_FAULTS {
+        let case = products::linear_case(*ty, [2, 5, 1024], set);
+        check_kernel(&devices, &case).unwrap_or_else(|fault| panic!("{}: {fault}", case.name));
+        let bad = planted_weight("matmul", stem, from, to);
+        let plant = |kernel: &'static KernelDef| (kernel.name == "matmul").then_some(bad);
+        match check_planted(&devices, &case, &plant) {
+            Ok(()) => missed.push(bad.name),
+            Err(Fault::Wrong(_)) => {}
+            Err(Fault::Device(error)) => panic!("{}: {error}", bad.name),
         }
     }
     assert!(missed.is_empty(), "not caught: {missed:#?}");

@@ -16,6 +16,7 @@ fn normed(random: &mut Random, cols: usize) -> (Vec<f32>, Vec<f32>, Vec<f64>) {
 }
 
 pub fn qkv_case(ty: TensorType, [q_rows, kv_rows, cols]: [usize; 3]) -> Case {
+    let cols = cols.next_multiple_of(ty.block_len());
     let mut random = Random((q_rows + 10 * kv_rows + cols) as u64);
     let (x, g, normed) = normed(&mut random, cols);
     let weights = [q_rows, kv_rows, kv_rows].map(|n| TestWeight::random(ty, n, cols, &mut random));
@@ -39,6 +40,7 @@ pub fn qkv_case(ty: TensorType, [q_rows, kv_rows, cols]: [usize; 3]) -> Case {
 }
 
 pub fn feed_case(ty: TensorType, ff: usize, cols: usize) -> Case {
+    let cols = cols.next_multiple_of(ty.block_len());
     let mut random = Random((ff + cols) as u64);
     let (x, g, normed) = normed(&mut random, cols);
     let weights = [ff, ff].map(|n| TestWeight::random(ty, n, cols, &mut random));

@@ -1,7 +1,7 @@
 """PEFT and apprentice read each other's adapters: the same text has the same NLL in both, on the same base weights.
 
     python3 -m venv v && v/bin/pip install torch transformers peft gguf
-    v/bin/python bench/interop/peft.py target/release/apprentice MODEL.gguf
+    v/bin/python bench/interop/with_peft.py target/release/apprentice MODEL.gguf
 
 Ours to theirs: `apprentice train` writes an adapter, `PeftModel.from_pretrained` loads it. Theirs to ours: PEFT saves a
 random adapter (another rank, alpha and rsLoRA's scale), `apprentice perplexity --adapter` loads it. The base in PEFT is

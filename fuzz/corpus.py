@@ -1,0 +1,178 @@
+"""Writes the seed files of `fuzz/corpus/`: small GGUFs, tokenizers and adapters, and each way in which they can lie.
+
+The names say what a reader must do: files that begin with `good` are read, all others are refused. The tests in
+`tests/it/fuzz.rs` start from the same files. Run with: python fuzz/corpus.py (no package is needed).
+"""
+
+import json
+import pathlib
+import struct
+
+ROOT = pathlib.Path(__file__).with_name("corpus")
+U8, I32, U32, F32, BOOL, STRING, ARRAY, U64 = 0, 5, 4, 6, 7, 8, 9, 10
+BIG = (1 << 64) - 1
+
+
+def text(value):
+    raw = value if isinstance(value, bytes) else value.encode()
+    return struct.pack("<Q", len(raw)) + raw
+
+
+def array(kind, items, count=None):
+    count = len(items) if count is None else count
+    return struct.pack("<IQ", kind, count) + b"".join(items)
+
+
+def key(name, kind, payload):
+    return text(name) + struct.pack("<I", kind) + payload
+
+
+def tensor(name, shape, kind, offset):
+    return text(name) + struct.pack(f"<I{len(shape)}QIQ", len(shape), *shape, kind, offset)
+
+
+def gguf(keys, tensors, data=b"", n_keys=None, n_tensors=None, version=3, alignment=32):
+    head = b"GGUF" + struct.pack("<IQQ", version, len(tensors) if n_tensors is None else n_tensors,
+                                 len(keys) if n_keys is None else n_keys)
+    head += b"".join(keys) + b"".join(tensors)
+    return head + bytes(-len(head) % alignment) + data
+
+
+ARCH = key("general.architecture", STRING, text("llama"))
+SHAPE = [key(f"llama.{name}", U32, struct.pack("<I", value)) for name, value in [
+    ("block_count", 1), ("embedding_length", 32), ("feed_forward_length", 32), ("context_length", 64),
+    ("attention.head_count", 2), ("attention.head_count_kv", 1)]]
+EPS = key("llama.attention.layer_norm_rms_epsilon", F32, struct.pack("<f", 1e-5))
+KEYS = [ARCH, *SHAPE, EPS, key("list", ARRAY, array(STRING, [text("a"), text(""), text("ü")])),
+        key("numbers", ARRAY, array(I32, [struct.pack("<i", -3)] * 3)), key("flag", BOOL, b"\1"),
+        key("large", U64, struct.pack("<Q", 1 << 40))]
+PAIR = [tensor("token_embd.weight", [32, 2], 0, 0), tensor("blk.0.ffn_down.weight", [256, 1], 12, 256)]
+DATA = bytes(256 + 144)
+
+
+def with_key(name, kind, payload):
+    return gguf([*KEYS, key(name, kind, payload)], PAIR, DATA)
+
+
+def with_pair(first, second):
+    return gguf(KEYS, [first, second], DATA)
+
+
+def gguf_files():
+    yield "good", gguf(KEYS, PAIR, DATA)
+    yield "good-version-2", gguf(KEYS, PAIR, DATA, version=2)
+    yield "good-empty", gguf([], [])
+    yield "nothing", b""
+    yield "cut-in-data", gguf(KEYS, PAIR, DATA)[:-8]
+    yield "many-tensors", gguf(KEYS, PAIR, DATA, n_tensors=BIG)
+    yield "many-keys", gguf(KEYS, PAIR, DATA, n_keys=BIG)
+    yield "more-tensors-than-there-are", gguf(KEYS, PAIR, DATA, n_tensors=60_000)
+    yield "name-not-utf8", with_pair(tensor(b"\xff\xfe.weight", [32, 2], 0, 0), PAIR[1])
+    yield "key-not-utf8", with_key(b"\xc3\x28", BOOL, b"\0")
+    yield "text-not-utf8", with_key("text", STRING, text(b"\xed\xa0\x80"))
+    yield "text-too-long", with_key("text", STRING, struct.pack("<Q", BIG))
+    yield "list-too-long", with_key("list2", ARRAY, array(STRING, [], BIG))
+    yield "list-too-long-by-overflow", with_key("list2", ARRAY, array(U64, [], (1 << 61) + 1))
+    yield "list-of-lists", with_key("list2", ARRAY, array(ARRAY, [array(U8, [])], 1))
+    yield "type-unknown", with_key("what", 77, b"")
+    yield "alignment-0", with_key("general.alignment", U32, struct.pack("<I", 0))
+    yield "alignment-3", with_key("general.alignment", U32, struct.pack("<I", 3))
+    yield "alignment-huge", with_key("general.alignment", U64, struct.pack("<Q", 1 << 63))
+    yield "shape-overflows", with_pair(tensor("token_embd.weight", [1 << 33, 1 << 33], 0, 0), PAIR[1])
+    yield "shape-overflows-in-bytes", with_pair(tensor("token_embd.weight", [1 << 62, 2], 0, 0), PAIR[1])
+    yield "shape-zero", with_pair(tensor("token_embd.weight", [32, 0], 0, 0), PAIR[1])
+    yield "no-dimensions", with_pair(tensor("token_embd.weight", [], 0, 0), PAIR[1])
+    yield "five-dimensions", with_pair(tensor("token_embd.weight", [32, 1, 1, 1, 1], 0, 0), PAIR[1])
+    yield "part-of-a-block", with_pair(PAIR[0], tensor("blk.0.ffn_down.weight", [128, 2], 12, 256))
+    yield "offset-overflows", with_pair(PAIR[0], tensor("blk.0.ffn_down.weight", [256, 1], 12, BIG - 31))
+    yield "offset-outside", with_pair(PAIR[0], tensor("blk.0.ffn_down.weight", [256, 1], 12, 1 << 40))
+    yield "overlap", with_pair(PAIR[0], tensor("blk.0.ffn_down.weight", [256, 1], 12, 224))
+    yield "overlap-whole", with_pair(PAIR[0], tensor("blk.0.ffn_up.weight", [32, 2], 0, 0))
+    yield "name-twice", with_pair(PAIR[0], tensor("token_embd.weight", [256, 1], 12, 256))
+    yield "key-twice", gguf([*KEYS, ARCH], PAIR, DATA)
+
+
+BYTES = [chr(b) for b in [*range(33, 127), *range(161, 173), *range(174, 256)]]
+BYTES += [chr(256 + i) for i in range(256 - len(BYTES))]
+TOKENS = [*BYTES, "th", "the", "<|im_start|>", "<|im_end|>"]
+TYPES = [1] * (len(TOKENS) - 2) + [3, 3]
+TEMPLATE = "{% for m in messages %}{{ m['role'] + m['content'].strip() }}{% endfor %}"
+
+
+def vocabulary(tokens=TOKENS, types=TYPES, merges=("t h", "th e"), eos=len(TOKENS) - 1, pre="smollm",
+               template=TEMPLATE, model="gpt2"):
+    strings = lambda items: array(STRING, [text(item) for item in items])
+    keys = [ARCH, key("tokenizer.ggml.model", STRING, text(model)), key("tokenizer.ggml.pre", STRING, text(pre)),
+            key("tokenizer.ggml.tokens", ARRAY, strings(tokens)),
+            key("tokenizer.ggml.merges", ARRAY, strings(merges)),
+            key("tokenizer.ggml.token_type", ARRAY, array(I32, [struct.pack("<i", t) for t in types])),
+            key("tokenizer.chat_template", STRING, text(template))]
+    if eos is not None:
+        keys.append(key("tokenizer.ggml.eos_token_id", U32, struct.pack("<I", eos)))
+    return gguf(keys, [])
+
+
+def tokenizer_files():
+    yield "good", vocabulary()
+    yield "good-llama-bpe", vocabulary(pre="llama-bpe")
+    yield "good-types-too-few", vocabulary(types=[1])
+    yield "good-template-broken", vocabulary(template="{% for %}")
+    yield "good-tokens-alike", vocabulary(tokens=[*TOKENS[:-1], "the", "<|im_end|>"], eos=len(TOKENS))
+    yield "no-tokens", vocabulary(tokens=[], types=[], merges=[], eos=None)
+    yield "no-tokens-but-an-end", vocabulary(tokens=[], types=[], merges=[], eos=0)
+    yield "no-tokens-but-merges", vocabulary(tokens=[], types=[], eos=None)
+    yield "end-outside", vocabulary(eos=len(TOKENS))
+    yield "end-far-outside", vocabulary(eos=(1 << 32) - 1)
+    yield "merge-of-unknown", vocabulary(merges=["q q"])
+    yield "merge-of-one", vocabulary(merges=["th"])
+    yield "merge-of-nothing", vocabulary(merges=[" "])
+    yield "model-unknown", vocabulary(model="spm?")
+    yield "cuts-unknown", vocabulary(pre="nobody")
+
+
+CONFIG = {"peft_type": "LORA", "r": 2, "lora_alpha": 4, "target_modules": ["q_proj"], "bias": "none",
+          "base_model_name_or_path": "x"}
+NAME = "base_model.model.model.layers.{}.self_attn.q_proj.lora_{}.weight"
+
+
+def adapter(config=CONFIG, entries=None, data=bytes(4 * 28), header=None, length=None):
+    entries = entries or {NAME.format(0, "A"): ("F32", [2, 8], [0, 64]),
+                          NAME.format(0, "B"): ("F32", [6, 2], [64, 112])}
+    named = {name: dict(dtype=d, shape=s, data_offsets=o) for name, (d, s, o) in entries.items()}
+    header = json.dumps(named).encode() if header is None else header
+    header += b" " * (-len(header) % 8)
+    weights = struct.pack("<Q", len(header) if length is None else length) + header + data
+    config = config if isinstance(config, bytes) else json.dumps(config).encode()
+    return struct.pack("<I", len(config)) + config + weights
+
+
+def adapter_files():
+    a, b = NAME.format(0, "A"), NAME.format(0, "B")
+    yield "good", adapter()
+    yield "good-bf16", adapter(entries={a: ("BF16", [2, 8], [0, 32]), b: ("F16", [6, 2], [32, 56])}, data=bytes(56))
+    yield "config-no-json", adapter(config=b"{")
+    yield "config-no-object", adapter(config=b"[[[]]]")
+    yield "config-deep", adapter(config=b"[" * 4000)
+    yield "rank-huge", adapter(config={**CONFIG, "r": BIG})
+    yield "rank-other", adapter(config={**CONFIG, "r": 3})
+    yield "header-too-long", adapter(length=BIG)
+    yield "header-longer-than-file", adapter(length=1 << 26)
+    yield "header-empty", adapter(header=b"")
+    yield "header-not-utf8", adapter(header=b'{"\xff":1}')
+    yield "shape-overflows", adapter(entries={a: ("F32", [1 << 62, 8], [0, 64]), b: ("F32", [6, 2], [64, 112])})
+    yield "offsets-overlap", adapter(entries={a: ("F32", [2, 8], [0, 64]), b: ("F32", [6, 2], [32, 80])})
+    yield "offsets-backwards", adapter(entries={a: ("F32", [2, 8], [64, 0]), b: ("F32", [6, 2], [64, 112])})
+    yield "offsets-outside", adapter(entries={a: ("F32", [2, 8], [0, 64]), b: ("F32", [6, 2], [1 << 60, (1 << 60) + 48])})
+    yield "layer-huge", adapter(entries={NAME.format(BIG, "A"): ("F32", [2, 8], [0, 64]), b: ("F32", [6, 2], [64, 112])})
+    yield "half-a-pair", adapter(entries={a: ("F32", [2, 8], [0, 64])}, data=bytes(64))
+
+
+def main():
+    for folder, files in [("gguf", gguf_files), ("tokenizer", tokenizer_files), ("adapter", adapter_files)]:
+        (ROOT / folder).mkdir(parents=True, exist_ok=True)
+        for name, raw in files():
+            (ROOT / folder / f"{name}.bin").write_bytes(raw)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,24 @@
+// A weight matrix in Q4_K, packed: 4 words of nibbles a block of 32, then 4 words for each 8 blocks: d (low) and dmin
+// (high), then 12 bytes of 6-bit scales and minima. Value: q * d * scale - dmin * minimum.
+// Needs the kernel's `load` (the matrix's vec4s) and `load_word` (its words).
+
+// Step and minimum of block `b`, from its head.
+fn weight_step(head: vec4<u32>, b: u32) -> vec2<f32> {
+    let shift = 8u * (b % 4u);
+    let scale = head.y >> shift;
+    let minimum = head.z >> shift;
+    let both = head.w >> shift;
+    let first = vec2<u32>(scale & 63u, minimum & 63u);
+    let upper = vec2<u32>((scale >> 2u) & 48u, (minimum >> 2u) & 48u);
+    let second = vec2<u32>(both & 15u, (both >> 4u) & 15u) | upper;
+    return unpack2x16float(head.x) * vec2<f32>(select(first, second, (b & 4u) != 0u));
+}
+
+// Elements 4s..4s+3 and 16+4s..16+4s+3 of block `b`; heads start at word `scales_at`.
+fn weight_pair(b: u32, s: u32, scales_at: u32) -> mat2x4<f32> {
+    let step = weight_step(load(scales_at / 4u + b / 8u), b);
+    let q = load_word(4u * b + s);
+    let low = vec4<f32>(unpack4xU8(q & 0x0f0f0f0fu));
+    let high = vec4<f32>(unpack4xU8((q >> 4u) & 0x0f0f0f0fu));
+    return mat2x4<f32>(low * step.x - step.y, high * step.x - step.y);
+}

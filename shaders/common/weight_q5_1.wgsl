@@ -1,0 +1,20 @@
+// A weight matrix in Q5_1, packed: 4 words of nibbles a block, then a word of fifth bits a block, then a word a block with
+// d (low) and m (high). Value: q * d + m. Quants as in Q5_0.
+// Needs the kernel's `load_word` (the matrix's words).
+
+// The lowest four bits, each as the fifth bit of a byte.
+fn weight_fifth(bits: u32) -> u32 {
+    return (((bits & 15u) * 0x00204081u) & 0x01010101u) << 4u;
+}
+
+// Elements 4s..4s+3 and 16+4s..16+4s+3 of block `b`; scales start at word `scales_at`, after 5 words a block.
+fn weight_pair(b: u32, s: u32, scales_at: u32) -> mat2x4<f32> {
+    let scale = scales_at + b;
+    let dm = unpack2x16float(load_word(scale));
+    let word = scales_at / 5u * 4u + b;
+    let fifth = load_word(word) >> (4u * s);
+    let q = load_word(4u * b + s);
+    let low = vec4<f32>(unpack4xU8((q & 0x0f0f0f0fu) | weight_fifth(fifth)));
+    let high = vec4<f32>(unpack4xU8(((q >> 4u) & 0x0f0f0f0fu) | weight_fifth(fifth >> 16u)));
+    return mat2x4<f32>(low * dm.x + dm.y, high * dm.x + dm.y);
+}

@@ -1,0 +1,31 @@
+// A weight matrix in Q5_K, packed: 4 words of nibbles a block of 32, then a word of fifth bits a block, then 4 words for
+// each 8 blocks: d, dmin and 12 bytes of 6-bit scales and minima. Value: q * d * scale - dmin * minimum.
+// Needs the kernel's `load` (the matrix's vec4s) and `load_word` (its words).
+
+// Step and minimum of block `b`, from its head.
+fn weight_step(head: vec4<u32>, b: u32) -> vec2<f32> {
+    let shift = 8u * (b % 4u);
+    let scale = head.y >> shift;
+    let minimum = head.z >> shift;
+    let both = head.w >> shift;
+    let first = vec2<u32>(scale & 63u, minimum & 63u);
+    let upper = vec2<u32>((scale >> 2u) & 48u, (minimum >> 2u) & 48u);
+    let second = vec2<u32>(both & 15u, (both >> 4u) & 15u) | upper;
+    return unpack2x16float(head.x) * vec2<f32>(select(first, second, (b & 4u) != 0u));
+}
+
+// The lowest four bits, each as the fifth bit of a byte.
+fn weight_fifth(bits: u32) -> u32 {
+    return (((bits & 15u) * 0x00204081u) & 0x01010101u) << 4u;
+}
+
+// Elements 4s..4s+3 and 16+4s..16+4s+3 of block `b`; heads start at word `scales_at`, after 5 words a block.
+fn weight_pair(b: u32, s: u32, scales_at: u32) -> mat2x4<f32> {
+    let step = weight_step(load(scales_at / 4u + b / 8u), b);
+    let word = scales_at / 5u * 4u + b;
+    let fifth = load_word(word) >> (4u * s);
+    let q = load_word(4u * b + s);
+    let low = vec4<f32>(unpack4xU8((q & 0x0f0f0f0fu) | weight_fifth(fifth)));
+    let high = vec4<f32>(unpack4xU8(((q >> 4u) & 0x0f0f0f0fu) | weight_fifth(fifth >> 16u)));
+    return mat2x4<f32>(low * step.x - step.y, high * step.x - step.y);
+}

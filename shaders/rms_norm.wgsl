@@ -1,10 +1,11 @@
-// y = x * g / sqrt(mean(x^2) + eps), one workgroup a row (Zhang & Sennrich 2019).
+// y[y_row + t] = x[t] * g / sqrt(mean(x[t]^2) + eps), one workgroup a row (Zhang & Sennrich 2019).
 
 struct Params {
     rows: u32,
     cols: u32,
     eps: f32,
-    pad0: u32,
+    // Row of y at which the first row goes.
+    y_row: u32,
 }
 
 override WG: u32;
@@ -32,7 +33,7 @@ fn main(
     let scale = inverseSqrt(reduce_sum(lane, squares) / f32(p.cols) + p.eps);
     if row < p.rows {
         for (var i = lane; i < p.cols; i += WG) {
-            y[start + i] = x[start + i] * scale * g[i];
+            y[p.y_row * p.cols + start + i] = x[start + i] * scale * g[i];
         }
     }
 }

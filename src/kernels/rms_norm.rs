@@ -1,9 +1,10 @@
 //! y = x g / sqrt(mean(x²) + eps), row by row (Zhang & Sennrich 2019).
 //!
-//! Nothing is kept for the backward pass, which computes the row's scale again.
+//! A row is whatever the caller takes for one: a token's residual stream, or one head of a token's queries. Nothing is
+//! kept for the backward pass, which computes the row's scale again.
 
 use super::lanes;
-use super::launch::{Checks, WG, groups, params};
+use super::launch::{Checks, groups, params, row_lanes};
 use super::parallel::for_each_chunk_mut;
 use crate::device::{Access, CpuCall, DeviceError, KernelDef, Recording, Shape, View};
 use crate::tensor::Tensor;
@@ -13,7 +14,7 @@ params! {
     rows: u32,
     cols: u32,
     eps: f32,
-    pad: u32,
+    y_row: u32,
 }
 
 /// The kernel of [`rms_norm`].
@@ -27,18 +28,24 @@ pub static RMS_NORM: KernelDef = KernelDef {
     cpu,
 };
 
-/// y = x g / rms(x) for x and y `[rows, d]`, g `[d]`.
+/// y[row..] = x g / rms(x) for x `[rows, d]`, y `[.., d]`, g `[d]`.
 pub fn rms_norm(
     rec: &mut Recording,
     x: &Tensor,
     g: &View,
     eps: f32,
     y: &Tensor,
+    row: usize,
 ) -> Result<(), DeviceError> {
-    Checks::new(&RMS_NORM).shape("y", y, x.rows, x.cols).words("g", g, x.cols).done()?;
-    let params = Params { rows: x.rows as u32, cols: x.cols as u32, eps, pad: 0 };
+    Checks::new(&RMS_NORM)
+        .that(y.cols == x.cols, "x and y have different columns")
+        .that(row + x.rows <= y.rows, "rows past the end of y")
+        .words("g", g, x.cols)
+        .done()?;
+    let (rows, cols, y_row) = (x.rows as u32, x.cols as u32, row as u32);
+    let params = Params { rows, cols, eps, y_row };
     let shape = Shape {
-        overrides: &[("WG", WG)],
+        overrides: &[("WG", row_lanes(x.cols))],
         groups: groups(x.rows),
         flops: 4 * (x.rows * x.cols) as u64,
         ..Shape::default()
@@ -52,7 +59,8 @@ fn cpu(call: &CpuCall<'_>) {
     let (x, g) = (call.input::<f32>(0), &call.input::<f32>(1)[..cols]);
     // Some rows a task, so that a task is worth a thread's waking.
     let step = (1usize << 15).div_ceil(cols);
-    for_each_chunk_mut(&mut call.output::<f32>(2)[..rows * cols], step * cols, |i, y| {
+    let y = &mut call.output::<f32>(2)[p.y_row as usize * cols..][..rows * cols];
+    for_each_chunk_mut(y, step * cols, |i, y| {
         for (y, x) in y.chunks_mut(cols).zip(x[i * step * cols..].chunks(cols)) {
             norm_row(x, g, p.eps, y);
         }

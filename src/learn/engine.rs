@@ -77,7 +77,7 @@ impl Engine {
                 )?
             }
             Passage::Text(text) => {
-                let tokens = self.model.tokenizer.encode(text, false);
+                let tokens = self.model.tokenizer.encode_whole(text, false);
                 let counted = vec![true; tokens.len()];
                 (tokens, counted)
             }
@@ -182,7 +182,7 @@ impl Student for Engine {
         text: &str,
         options: &AnswerOptions,
     ) -> StudentResult<String> {
-        let prompt = self.model.tokenizer.encode(text, false);
+        let prompt = self.model.tokenizer.encode_whole(text, false);
         let more = self.generate(&prompt, options, |text| text.contains("\n\n")).await?;
         Ok(more.split("\n\n").next().unwrap_or_default().to_string())
     }
@@ -195,7 +195,9 @@ impl Student for Engine {
         let tokenizer = &self.model.tokenizer;
         let mut encoded = Vec::with_capacity(questions.len());
         for question in questions {
-            let choices = question.choices.iter().map(|choice| tokenizer.encode(choice, false));
+            // A choice goes on after the prompt.
+            let choices = question.choices.iter();
+            let choices = choices.map(|choice| tokenizer.encode_rest(choice, false));
             encoded.push((self.prompt(&question.messages)?, choices.collect()));
         }
         let mut scores = self.model.score_choices(&encoded).await?.into_iter();

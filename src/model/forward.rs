@@ -1,4 +1,4 @@
-//! The forward pass of a `llama` transformer, recorded: rows of tokens in, hidden rows out.
+//! The forward pass of a transformer of any of the families, recorded: rows of tokens in, hidden rows out.
 //!
 //! One function a part of a layer, shared by generation (keys and values go to a cache) and by training (they go
 //! to a layer's own rows); the caller owns all memory. Row t of a pass sits at `positions[t]` and sees the key
@@ -52,6 +52,8 @@ pub struct Activations {
     pub norm: Tensor,
     /// Queries, `[n, heads * head_dim]`.
     pub q: Tensor,
+    /// Queries and keys before their heads' norms, where the family norms them.
+    pub unnormed: Option<[Tensor; 2]>,
     /// Attention's output, `[n, heads * head_dim]`.
     pub attn: Tensor,
     /// Log-sum-exp and D, `[n, heads * 2]`.
@@ -74,6 +76,7 @@ impl Activations {
         Activations {
             norm: self.norm.top(n),
             q: self.q.top(n),
+            unnormed: self.unnormed.as_ref().map(|both| both.each_ref().map(|t| t.top(n))),
             attn: self.attn.top(n),
             stats: self.stats.top(n),
             gate: self.gate.top(n),
@@ -86,7 +89,7 @@ impl Activations {
 }
 
 impl Net<'_> {
-    /// `y[row..] = W x`, and the adapter's share.
+    /// `y[row..] = W x + b`, and the adapter's share.
     #[expect(
         clippy::too_many_arguments,
         reason = "a product's operands, its place and its scratch"
@@ -101,8 +104,11 @@ impl Net<'_> {
         row: usize,
         u: &Tensor,
     ) -> Result<(), DeviceError> {
-        let weight = self.weights.layers[layer].linear(module);
-        kernels::linear(rec, weight, x, y, LinearShape { row, accumulate: false })?;
+        let weights: &Layer = &self.weights.layers[layer];
+        kernels::linear(rec, weights.linear(module), x, y, LinearShape { row, accumulate: false })?;
+        if let Some(bias) = weights.bias(module) {
+            kernels::add_bias(rec, &bias.view(), y, row, x.rows)?;
+        }
         let Some(lora) = self.lora else { return Ok(()) };
         let u = u.reshape(x.rows, lora.flat.layout.rank);
         kernels::lora_a(rec, x, &lora.flat.a(layer, module), &u)?;
@@ -111,9 +117,8 @@ impl Net<'_> {
     }
 
     fn rope_shape(&self, rows: usize, row: usize, heads: usize, inverse: bool) -> RopeShape {
-        let head_dim = self.config.head_dim;
-        // A `llama` GGUF has its q and k rows permuted so that RoPE turns neighbouring pairs.
-        RopeShape { rows, row, heads, head_dim, interleaved: true, inverse }
+        let (head_dim, interleaved) = (self.config.head_dim, self.config.arch.interleaves_rope());
+        RopeShape { rows, row, heads, head_dim, interleaved, inverse }
     }
 
     /// The shape of this model's attention.
@@ -137,6 +142,34 @@ impl Net<'_> {
         kernels::rope(rec, self.rope, rows.positions, keys.0, shape)
     }
 
+    /// Queries to `a.q` and keys to their rows, each head normed where the family does so; RoPE is not applied.
+    fn queries_and_keys(
+        &self,
+        rec: &mut Recording,
+        layer: usize,
+        keys: Keys<'_>,
+        a: &Activations,
+    ) -> Result<(), DeviceError> {
+        let (Some([q, k]), Some(gains)) = (&a.unnormed, &self.weights.layers[layer].head_norms)
+        else {
+            self.linear(rec, layer, Module::Q, &a.norm, &a.q, 0, &a.u)?;
+            return self.linear(rec, layer, Module::K, &a.norm, keys.k, keys.row, &a.u);
+        };
+        self.linear(rec, layer, Module::Q, &a.norm, q, 0, &a.u)?;
+        self.linear(rec, layer, Module::K, &a.norm, k, 0, &a.u)?;
+        let Config { kv_heads, rms_eps, .. } = *self.config;
+        let [q_gain, k_gain] = gains.each_ref().map(|gain| gain.view());
+        kernels::rms_norm(rec, &self.heads(q), &q_gain, rms_eps, &self.heads(&a.q), 0)?;
+        let (to, row) = (self.heads(keys.k), keys.row * kv_heads);
+        kernels::rms_norm(rec, &self.heads(k), &k_gain, rms_eps, &to, row)
+    }
+
+    /// The same memory with a row for each head.
+    pub fn heads(&self, x: &Tensor) -> Tensor {
+        let head_dim = self.config.head_dim;
+        x.reshape(x.rows * x.cols / head_dim, head_dim)
+    }
+
     /// Norm, queries, keys, values, RoPE and attention: `h_in` to `a.attn`.
     pub fn attend(
         &self,
@@ -148,9 +181,8 @@ impl Net<'_> {
         a: &Activations,
     ) -> Result<(), DeviceError> {
         let weights: &Layer = &self.weights.layers[layer];
-        kernels::rms_norm(rec, h_in, &weights.attn_norm.view(), self.config.rms_eps, &a.norm)?;
-        self.linear(rec, layer, Module::Q, &a.norm, &a.q, 0, &a.u)?;
-        self.linear(rec, layer, Module::K, &a.norm, keys.k, keys.row, &a.u)?;
+        kernels::rms_norm(rec, h_in, &weights.attn_norm.view(), self.config.rms_eps, &a.norm, 0)?;
+        self.queries_and_keys(rec, layer, keys, a)?;
         self.linear(rec, layer, Module::V, &a.norm, keys.v, keys.row, &a.u)?;
         self.rope(rec, rows, &a.q, (keys.k, keys.row), false)?;
         let shape = self.attention_shape();
@@ -166,7 +198,7 @@ impl Net<'_> {
         a: &Activations,
     ) -> Result<(), DeviceError> {
         let weights: &Layer = &self.weights.layers[layer];
-        kernels::rms_norm(rec, h_mid, &weights.ffn_norm.view(), self.config.rms_eps, &a.norm)?;
+        kernels::rms_norm(rec, h_mid, &weights.ffn_norm.view(), self.config.rms_eps, &a.norm, 0)?;
         self.linear(rec, layer, Module::Gate, &a.norm, &a.gate, 0, &a.u)?;
         self.linear(rec, layer, Module::Up, &a.norm, &a.up, 0, &a.u)?;
         kernels::swiglu(rec, &a.gate, &a.up, &a.act)
@@ -198,7 +230,7 @@ impl Net<'_> {
         h: &Tensor,
         norm: &Tensor,
     ) -> Result<(), DeviceError> {
-        kernels::rms_norm(rec, h, &self.weights.out_norm.view(), self.config.rms_eps, norm)
+        kernels::rms_norm(rec, h, &self.weights.out_norm.view(), self.config.rms_eps, norm, 0)
     }
 
     /// The vocabulary's matrix: the embedding's own where the two are tied.

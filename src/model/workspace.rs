@@ -48,10 +48,15 @@ pub fn activations(
     rows: usize,
 ) -> Result<Activations, DeviceError> {
     let q = config.heads * config.head_dim;
+    let kv = config.kv_heads * config.head_dim;
     let zeros = |label, cols| Tensor::zeros(device, label, rows, cols);
     Ok(Activations {
         norm: zeros("norm", config.dim)?,
         q: zeros("q", q)?,
+        unnormed: match config.arch.norms_heads() {
+            true => Some([zeros("q before its norm", q)?, zeros("k before its norm", kv)?]),
+            false => None,
+        },
         attn: zeros("attn", q)?,
         stats: zeros("stats", 2 * config.heads)?,
         gate: zeros("gate", config.ff)?,

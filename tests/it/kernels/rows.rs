@@ -1,4 +1,4 @@
-//! What works on rows and elements: add, swiglu, rms_norm, rope, scatter_rows, around the size of a workgroup.
+//! What works on rows and elements: add, add_bias, swiglu, rms_norm, rope, scatter_rows, around the size of a workgroup.
 
 use super::harness::{Case, Devices, Expect, Slot, check_all, floats, wide};
 use super::reference;
@@ -21,6 +21,23 @@ pub fn add_case(n: usize) -> Case {
         .tolerance(1e-38, 1e-7)
 }
 
+/// Rows `row..row + 3` of six; the others stay.
+pub fn bias_case(d: usize, row: usize) -> Case {
+    let mut random = Random((d + row) as u64);
+    let (b, y) = (floats(&mut random, d), floats(&mut random, 6 * d));
+    let biased = |(i, y): (usize, &f32)| match i / d >= row && i / d < row + 3 {
+        true => f64::from(y + b[i % d]),
+        false => f64::from(*y),
+    };
+    let expected = y.iter().enumerate().map(biased).collect();
+    let slots =
+        vec![Slot::input("b", 1, d, &b), Slot::inout("y", 6, d, &y, Expect::Floats(expected))];
+    Case::new(format!("add_bias {d} at {row}"), slots, move |rec, bound| {
+        kernels::add_bias(rec, &bound.t[0].view, &bound.t[1], row, 3)
+    })
+    .tolerance(1e-38, 1e-7)
+}
+
 pub fn swiglu_case(n: usize) -> Case {
     let mut random = Random(n as u64);
     // Far out on both sides, where exp overflows and where it vanishes.
@@ -39,18 +56,22 @@ pub fn swiglu_case(n: usize) -> Case {
     .tolerance(1e-6, 2e-6)
 }
 
-pub fn norm_case(rows: usize, d: usize) -> Case {
+/// Norms `rows` rows to row `row` of y on; the other rows of y stay.
+pub fn norm_case(rows: usize, d: usize, row: usize) -> Case {
     let mut random = Random((rows + d) as u64);
     let (x, g) = (floats(&mut random, rows * d), floats(&mut random, d));
     let eps = 1e-5;
-    let expected = reference::rms_norm(&wide(&x), &wide(&g), f64::from(eps));
+    let y = floats(&mut random, (row + rows + 1) * d);
+    let mut expected = wide(&y);
+    let normed = reference::rms_norm(&wide(&x), &wide(&g), f64::from(eps));
+    expected[row * d..][..rows * d].copy_from_slice(&normed);
     let slots = vec![
         Slot::input("x", rows, d, &x),
         Slot::input("g", 1, d, &g),
-        Slot::output("y", rows, d, Expect::Floats(expected)),
+        Slot::inout("y", row + rows + 1, d, &y, Expect::Floats(expected)),
     ];
-    Case::new(format!("rms_norm {rows} x {d}"), slots, move |rec, b| {
-        kernels::rms_norm(rec, &b.t[0], &b.t[1].view, eps, &b.t[2])
+    Case::new(format!("rms_norm {rows} x {d} at {row}"), slots, move |rec, b| {
+        kernels::rms_norm(rec, &b.t[0], &b.t[1].view, eps, &b.t[2], row)
     })
     .tolerance(2e-6, 5e-6)
 }
@@ -96,6 +117,7 @@ pub fn rope_case(shape: RopeShape) -> Case {
 #[test]
 fn elements_agree() {
     let mut cases: Vec<Case> = SIZES.into_iter().map(add_case).collect();
+    cases.extend(SIZES.into_iter().zip([0, 1, 2, 3, 0, 1]).map(|(d, row)| bias_case(d, row)));
     cases.extend(SIZES.into_iter().map(swiglu_case));
     check_all(&Devices::open(), cases);
 }
@@ -119,9 +141,13 @@ fn a_grid_longer_than_a_dimension_is_folded() {
 
 #[test]
 fn norms_agree() {
-    let mut cases: Vec<Case> = SIZES.into_iter().map(|d| norm_case(3, d)).collect();
-    cases.push(norm_case(1, 576));
-    cases.push(norm_case(70, 33));
+    let mut cases: Vec<Case> = SIZES.into_iter().map(|d| norm_case(3, d, 0)).collect();
+    cases.push(norm_case(1, 576, 2));
+    cases.push(norm_case(70, 33, 0));
+    // Heads as rows: fewer lanes than a token's row has.
+    cases.extend(
+        [(12, 64, 8), (20, 128, 4), (5, 96, 1)].map(|(rows, d, row)| norm_case(rows, d, row)),
+    );
     check_all(&Devices::open(), cases);
 }
 

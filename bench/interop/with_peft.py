@@ -23,7 +23,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM
 
 LIMIT = 1e-4
-CONTEXT = 128
+CONTEXT = 48
 TEXT = (
     "The Brindle library stands at the end of a short street. It was built by the people of the town, who wanted a "
     "place to read in winter. Oona Faraday has looked after its 3,200 books since the spring of 1998, and she knows "
@@ -97,10 +97,8 @@ def theirs(model, ids):
     """Mean NLL over whole windows, each predicting all its tokens but the first: what `perplexity` does."""
     total, count = 0.0, 0
     with torch.no_grad():
-        for start in range(0, len(ids), CONTEXT):
+        for start in range(0, len(ids) - CONTEXT + 1, CONTEXT):
             window = torch.tensor([ids[start : start + CONTEXT]])
-            if window.shape[1] < 2:
-                continue
             logits = model(window).logits[0, :-1].double()
             nll = torch.nn.functional.cross_entropy(logits, window[0, 1:], reduction="sum")
             total, count = total + nll.item(), count + window.shape[1] - 1

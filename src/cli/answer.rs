@@ -152,7 +152,7 @@ pub async fn complete(common: &Common, args: CompleteArgs) -> Result<(), Error> 
     let sampling = args.sampling.sampling(common.seed)?;
     let mut engine = args.sampling.engine(common).await?;
     let prompt = if args.raw {
-        engine.model.tokenizer.encode(&args.prompt, true)
+        engine.model.tokenizer.encode_whole(&args.prompt, true)
     } else {
         engine.prompt(&[Message::user(&args.prompt)])?
     };

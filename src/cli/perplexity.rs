@@ -33,7 +33,7 @@ pub async fn perplexity(common: &Common, args: PerplexityArgs) -> Result<(), Err
     if args.context < 2 || args.context > most {
         return Err(Error::Misuse(format!("--context must be 2 to {most}")));
     }
-    let tokens = engine.model.tokenizer.encode(&text, false);
+    let tokens = engine.model.tokenizer.encode_whole(&text, false);
     let windows: Vec<Scored> = tokens
         .chunks_exact(args.context)
         .map(|window| Scored { tokens: window.to_vec(), counted: vec![true; window.len()] })

@@ -88,7 +88,7 @@ impl TrainArgs {
             }
             Lessons::Passages(passages) => {
                 for passage in passages {
-                    let tokens = model.tokenizer.encode(&passage, false);
+                    let tokens = model.tokenizer.encode_whole(&passage, false);
                     let counted = vec![true; tokens.len()];
                     all.push(Scored { tokens, counted }.fit(self.context));
                 }

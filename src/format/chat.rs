@@ -5,12 +5,13 @@
 //! that Python's strings have. It knows nothing of what is trained. Invariant: a training text's
 //! tokens before a learned turn are exactly the tokens that generation would be prompted with.
 
+use super::chat_functions::{self, Day};
 use super::error::FormatError;
 use super::gguf::Gguf;
 use super::message::Message;
 use super::tokenizer::Tokenizer;
 use minijinja::syntax::SyntaxConfig;
-use minijinja::{Environment, Error, ErrorKind, Value, context};
+use minijinja::{Environment, Error, Value, context};
 use std::ops::Range;
 
 /// ChatML, for files without a template.
@@ -60,11 +61,15 @@ impl ChatTemplate {
         environment.set_syntax(syntax.map_err(failed)?);
         environment
             .set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
-        environment.add_function("raise_exception", |reason: String| -> Result<Value, Error> {
-            Err(Error::new(ErrorKind::InvalidOperation, reason))
-        });
+        chat_functions::add(&mut environment, Day::DEFAULT);
         environment.add_template_owned(NAME, source.to_string()).map_err(failed)?;
         Ok(ChatTemplate { environment, bos, eos })
+    }
+
+    /// Sets the day that a template is told when it asks; the default is a fixed one, so that a conversation has the
+    /// same tokens whenever it is learned or examined.
+    pub fn set_today(&mut self, today: Day) {
+        chat_functions::add(&mut self.environment, today);
     }
 
     /// The text of a conversation; with `add_generation_prompt`, the assistant's next turn is
@@ -112,7 +117,10 @@ impl ChatTemplate {
         }
         let (mut tokens, mut counted) = (Vec::new(), Vec::new());
         let mut push = |part: Range<usize>, counts: bool| {
-            tokens.extend(tokenizer.encode(&text[part], true));
+            tokens.extend(match part.start {
+                0 => tokenizer.encode(&text[part], true),
+                _ => tokenizer.encode_rest(&text[part], true),
+            });
             counted.resize(tokens.len(), counts);
         };
         // Turns are encoded apart from what precedes them, as generation encodes its prompt.

@@ -98,6 +98,12 @@ impl Numbers {
         Numbers { type_id: 5, bytes }
     }
 
+    /// 32-bit floats, as GGUF writes scores.
+    pub fn from_f32(values: &[f32]) -> Numbers {
+        let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        Numbers { type_id: 6, bytes }
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.bytes.len() / self.width()
@@ -110,10 +116,22 @@ impl Numbers {
 
     /// All of them in order, as 64-bit integers (floats are cut, integers beyond 2^63 wrap).
     pub fn iter_i64(&self) -> impl Iterator<Item = i64> + '_ {
+        self.scalars().map(|value| integer(&value).unwrap_or_default())
+    }
+
+    /// All of them in order, as 64-bit floats (integers beyond 2^53 are rounded).
+    pub fn iter_f64(&self) -> impl Iterator<Item = f64> + '_ {
+        self.scalars().map(|value| match value {
+            Value::F32(number) => f64::from(number),
+            Value::F64(number) => number,
+            value => integer(&value).unwrap_or_default() as f64,
+        })
+    }
+
+    fn scalars(&self) -> impl Iterator<Item = Value> + '_ {
         self.bytes.chunks_exact(self.width()).map(|bytes| {
             let mut cursor = Cursor::new("", bytes, bytes.len() as u64);
-            let value = read_scalar(&mut cursor, self.type_id).ok();
-            value.and_then(|value| integer(&value)).unwrap_or_default()
+            read_scalar(&mut cursor, self.type_id).expect("numbers have a scalar type")
         })
     }
 

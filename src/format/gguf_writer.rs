@@ -7,7 +7,7 @@ use super::gguf_value::{Metadata, Value, write_string, write_value};
 use crate::quant::TensorType;
 
 /// Where tensor data is aligned to unless the metadata says otherwise; GGUF's default.
-const ALIGNMENT: u64 = 32;
+pub const ALIGNMENT: u64 = 32;
 
 /// A tensor as a header lists it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,6 +96,11 @@ impl GgufWriter {
         self.tensors.push(tensor);
         self.data.push(data);
         self
+    }
+
+    /// The header of a file with these keys and with tensors that the caller writes: see [`header`].
+    pub fn header(&self, tensors: &[TensorHead]) -> Vec<u8> {
+        header(&self.metadata, tensors)
     }
 
     /// The file's bytes.

@@ -3,15 +3,18 @@
 
 pub mod byte_level;
 pub mod chat;
+pub mod chat_functions;
 pub mod error;
 pub mod gguf;
 pub mod gguf_cursor;
 pub mod gguf_value;
 pub mod gguf_writer;
 pub mod lessons;
+pub mod merged_bytes;
 pub mod message;
 pub mod peft;
 pub mod requantize;
 pub mod safetensors;
+pub mod sentence_piece;
 pub mod source;
 pub mod tokenizer;

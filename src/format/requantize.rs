@@ -73,8 +73,8 @@ fn gets_more_bits(layer: usize, layers: usize) -> bool {
     layer < eighth || layer >= 7 * layers / 8 || (layer - eighth) % 3 == 2
 }
 
-/// `ty`, or its stand-in where rows are no multiple of 256; F16 where they are none of 32 either.
-fn fitting(ty: TensorType, cols: usize) -> TensorType {
+/// `ty`, or its stand-in where rows of `cols` elements are no multiple of 256; F16 where they are none of 32 either.
+pub fn fitting(ty: TensorType, cols: usize) -> TensorType {
     if cols.is_multiple_of(ty.block_len()) {
         return ty;
     }

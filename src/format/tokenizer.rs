@@ -1,20 +1,15 @@
-//! Text to token ids and back: byte-level BPE from a GGUF's own vocabulary.
+//! Text to token ids and back, from a GGUF's own vocabulary: byte-level BPE or SentencePiece.
 //!
-//! The merging is the `tokenizers` crate's; special tokens are found here, so that a text that
+//! How plain text becomes tokens is the encoders' business; special tokens are found here, so that a text that
 //! merely quotes one can be told from a template that means one. It knows nothing of conversations.
-//! Invariant: the bytes of a text's tokens, one after another, are the text's bytes.
+//! Invariant: the bytes of a text's tokens, one after another, are the text's bytes, but for the space that
+//! SentencePiece puts before a text.
 
 use super::byte_level::byte_of_char;
 use super::error::FormatError;
 use super::gguf::Gguf;
-use tokenizers::models::bpe::{BPE, Vocab};
-use tokenizers::pre_tokenizers::byte_level::ByteLevel;
-use tokenizers::pre_tokenizers::digits::Digits;
-use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
-use tokenizers::{
-    Model, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer, PreTokenizerWrapper,
-    SplitDelimiterBehavior,
-};
+use super::merged_bytes::{self, MergedBytes};
+use super::sentence_piece::{self, SentencePiece};
 
 /// GGUF's types of tokens that are not plain text.
 const TYPE_CONTROL: i64 = 3;
@@ -22,24 +17,12 @@ const TYPE_USER_DEFINED: i64 = 4;
 
 /// Tokens that end an answer wherever a vocabulary has them, besides the one that the metadata
 /// names.
-const STOP_TEXTS: [&str; 3] = ["<|im_end|>", "<|endoftext|>", "<|eot_id|>"];
-
-/// Where Llama 3 cuts a text before merging: contractions, words, up to three digits, punctuation,
-/// line ends, spaces.
-const LLAMA3_WORDS: &str = concat!(
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}|",
-    r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-);
-/// The same for Qwen 2 and 3, which take digits one by one.
-const QWEN2_WORDS: &str = concat!(
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}|",
-    r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-);
+const STOP_TEXTS: [&str; 5] =
+    ["<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|eom_id|>", "<|end_of_text|>"];
 
 /// A model's tokenizer.
 pub struct Tokenizer {
-    bpe: BPE,
-    cuts: Vec<PreTokenizerWrapper>,
+    encoder: Encoder,
     /// Every token's bytes, one after another, and their ends.
     bytes: Vec<u8>,
     ends: Vec<u32>,
@@ -49,6 +32,12 @@ pub struct Tokenizer {
     eos: u32,
     stops: Vec<u32>,
     adds_bos: bool,
+}
+
+/// How plain text becomes tokens.
+enum Encoder {
+    Bytes(Box<MergedBytes>),
+    Pieces(SentencePiece),
 }
 
 struct Special {
@@ -62,18 +51,22 @@ impl Tokenizer {
     /// The tokenizer that a GGUF's metadata describes.
     pub fn from_gguf(gguf: &Gguf) -> Result<Tokenizer, FormatError> {
         let meta = &gguf.metadata;
-        let model = meta.str("tokenizer.ggml.model")?;
-        if model != "gpt2" {
-            let (found, supported) = (model.to_string(), "gpt2 (byte-level BPE)");
-            return Err(FormatError::Unsupported { what: "the tokenizer", found, supported });
-        }
-        // Where the vocabulary does not say, files of Llama 3 are older than the key.
-        let pre = meta.opt_str("tokenizer.ggml.pre")?.unwrap_or("llama-bpe");
-        let is_llama3 = matches!(pre, "llama-bpe" | "llama3" | "llama-v3");
         let tokens = meta.strings("tokenizer.ggml.tokens")?;
         let types: Vec<i64> = match meta.opt_numbers("tokenizer.ggml.token_type")? {
             Some(types) => types.iter_i64().collect(),
             None => Vec::new(),
+        };
+        let (encoder, adds_bos) = match meta.str("tokenizer.ggml.model")? {
+            "gpt2" => (
+                Encoder::Bytes(Box::new(MergedBytes::new(meta, tokens)?)),
+                merged_bytes::adds_bos(meta)?,
+            ),
+            "llama" => (Encoder::Pieces(SentencePiece::new(meta, tokens, &types)?), true),
+            other => {
+                let found = other.to_string();
+                let supported = "gpt2 (byte-level BPE), llama (SentencePiece)";
+                return Err(FormatError::Unsupported { what: "the tokenizer", found, supported });
+            }
         };
         let (mut bytes, mut ends, mut specials) = (Vec::new(), Vec::new(), Vec::new());
         for (id, text) in tokens.iter().enumerate() {
@@ -81,19 +74,12 @@ impl Tokenizer {
             if matches!(ty, TYPE_CONTROL | TYPE_USER_DEFINED) && !text.is_empty() {
                 let (id, control) = (id as u32, ty == TYPE_CONTROL);
                 specials.push(Special { text: text.into(), id, control });
-                bytes.extend_from_slice(text.as_bytes());
-            } else {
-                match text.chars().map(byte_of_char).collect::<Option<Vec<u8>>>() {
-                    Some(token_bytes) => bytes.extend(token_bytes),
-                    None => bytes.extend_from_slice(text.as_bytes()),
-                }
             }
+            bytes.extend(encoder.token_bytes(text, ty));
             ends.push(bytes.len() as u32);
         }
         specials.sort_by_key(|special| std::cmp::Reverse(special.text.len()));
-        // From the last to the first, so that of two equal tokens the first gets the text.
-        let vocab: Vocab = (0..tokens.len()).rev().zip(reversed(tokens)).map(to_entry).collect();
-        let find = |text: &str| vocab.get(text).copied();
+        let find = |text: &str| tokens.iter().position(|token| token == text).map(|id| id as u32);
         let bos = checked_id(gguf, "tokenizer.ggml.bos_token_id", tokens.len())?;
         let eos = checked_id(gguf, "tokenizer.ggml.eos_token_id", tokens.len())?;
         let Some(eos) = eos.or_else(|| STOP_TEXTS.into_iter().find_map(find)) else {
@@ -104,44 +90,62 @@ impl Tokenizer {
         stops.extend(STOP_TEXTS.into_iter().filter_map(find));
         stops.sort_unstable();
         stops.dedup();
-        let adds_bos = meta.opt_bool("tokenizer.ggml.add_bos_token")?.unwrap_or(is_llama3);
-        let cuts = cuts(pre)?;
-        let merges = meta.strings("tokenizer.ggml.merges")?.iter().map(parse_merge);
-        let merges = merges.collect::<Result<Vec<_>, _>>()?;
-        let builder = BPE::builder().vocab_and_merges(vocab, merges).ignore_merges(is_llama3);
-        let bpe = builder.build().map_err(broken)?;
-        Ok(Tokenizer { bpe, cuts, bytes, ends, specials, bos, eos, stops, adds_bos })
+        let adds_bos = meta.opt_bool("tokenizer.ggml.add_bos_token")?.unwrap_or(adds_bos);
+        Ok(Tokenizer { encoder, bytes, ends, specials, bos, eos, stops, adds_bos })
+    }
+
+    /// The tokens of a text that nothing precedes: with `bos` first where the model expects it.
+    pub fn encode_whole(&self, text: &str, parse_special: bool) -> Vec<u32> {
+        let mut ids = self.encode(text, parse_special);
+        if let Some(bos) = self.bos.filter(|bos| self.adds_bos && ids.first() != Some(bos)) {
+            ids.insert(0, bos);
+        }
+        ids
+    }
+
+    /// The tokens of a text that goes on after another: without the space that SentencePiece puts before a text.
+    pub fn encode_rest(&self, text: &str, parse_special: bool) -> Vec<u32> {
+        self.encode_from(text, parse_special, false)
     }
 
     /// The token ids of a text. With `parse_special`, the texts of special tokens become those
     /// tokens; without it, they are text like any other. No token is added at the start (see
     /// [`Tokenizer::adds_bos`]).
     pub fn encode(&self, text: &str, parse_special: bool) -> Vec<u32> {
+        self.encode_from(text, parse_special, true)
+    }
+
+    fn encode_from(&self, text: &str, parse_special: bool, at_start: bool) -> Vec<u32> {
         let mut ids = Vec::with_capacity(text.len() / 3);
-        let mut start = 0;
-        let mut at = 0;
+        let (mut start, mut at, mut at_start) = (0, 0, at_start);
         while parse_special && at < text.len() {
             let rest = &text.as_bytes()[at..];
             let special = self.specials.iter().find(|s| rest.starts_with(s.text.as_bytes()));
             if let Some(special) = special {
-                self.encode_plain(&text[start..at], &mut ids);
+                self.encode_plain(&text[start..at], at_start, &mut ids);
                 ids.push(special.id);
                 at += special.text.len();
-                start = at;
+                (start, at_start) = (at, true);
             } else {
                 at += 1;
             }
         }
-        self.encode_plain(&text[start..], &mut ids);
+        self.encode_plain(&text[start..], at_start, &mut ids);
         ids
     }
 
     /// The text of token ids; control tokens are left out unless `keep_special`. Bytes that are no
-    /// UTF-8 become U+FFFD.
+    /// UTF-8 become U+FFFD. The space that SentencePiece put before the text is left out.
     pub fn decode(&self, ids: &[u32], keep_special: bool) -> String {
         let shown = ids.iter().filter(|&&id| keep_special || !self.is_control(id));
         let bytes: Vec<u8> = shown.flat_map(|&id| self.token_bytes(id)).copied().collect();
-        String::from_utf8_lossy(&bytes).into_owned()
+        let text = String::from_utf8_lossy(&bytes);
+        match &self.encoder {
+            Encoder::Pieces(pieces) if pieces.adds_space() => {
+                text.strip_prefix(' ').unwrap_or(&text).to_string()
+            }
+            _ => text.into_owned(),
+        }
     }
 
     /// The bytes of a token, which may be a part of a character; none for an id beyond the
@@ -194,18 +198,26 @@ impl Tokenizer {
         self.ends.len()
     }
 
-    fn encode_plain(&self, text: &str, ids: &mut Vec<u32>) {
-        if text.is_empty() {
-            return;
+    fn encode_plain(&self, text: &str, at_start: bool, ids: &mut Vec<u32>) {
+        match &self.encoder {
+            _ if text.is_empty() => {}
+            Encoder::Bytes(bytes) => bytes.encode(text, ids),
+            Encoder::Pieces(pieces) => pieces.encode(text, at_start, ids),
         }
-        let mut pieces = PreTokenizedString::from(text);
-        for cut in &self.cuts {
-            cut.pre_tokenize(&mut pieces).expect("the cuts' patterns match any text");
-        }
-        for (piece, _, _) in pieces.get_splits(OffsetReferential::Normalized, OffsetType::None) {
-            let tokens =
-                self.bpe.tokenize(piece).expect("BPE without dropout or unknowns is total");
-            ids.extend(tokens.iter().map(|token| token.id));
+    }
+}
+
+impl Encoder {
+    /// The bytes that a token stands for.
+    fn token_bytes(&self, text: &str, ty: i64) -> Vec<u8> {
+        let is_special = matches!(ty, TYPE_CONTROL | TYPE_USER_DEFINED);
+        match self {
+            Encoder::Pieces(_) => sentence_piece::token_bytes(text, ty),
+            Encoder::Bytes(_) if is_special => text.into(),
+            Encoder::Bytes(_) => {
+                let bytes: Option<Vec<u8>> = text.chars().map(byte_of_char).collect();
+                bytes.unwrap_or_else(|| text.into())
+            }
         }
     }
 }
@@ -252,40 +264,6 @@ fn is_unfinished(bytes: &[u8]) -> bool {
     matches!(std::str::from_utf8(bytes), Err(error) if error.error_len().is_none())
 }
 
-/// How a text is cut before merging; `pre` is the GGUF's name for it.
-fn cuts(pre: &str) -> Result<Vec<PreTokenizerWrapper>, FormatError> {
-    let words = |pattern: &str| -> Result<Vec<PreTokenizerWrapper>, FormatError> {
-        let pattern = SplitPattern::Regex(pattern.into());
-        let split = Split::new(pattern, SplitDelimiterBehavior::Isolated, false).map_err(broken)?;
-        Ok(vec![split.into(), ByteLevel::new(false, false, false).into()])
-    };
-    match pre {
-        "smollm" => Ok(vec![Digits::new(true).into(), ByteLevel::new(false, false, true).into()]),
-        "llama-bpe" | "llama3" | "llama-v3" => words(LLAMA3_WORDS),
-        "qwen2" => words(QWEN2_WORDS),
-        _ => {
-            let (found, supported) = (pre.to_string(), "smollm, llama-bpe, qwen2");
-            Err(FormatError::Unsupported { what: "the pre-tokenizer", found, supported })
-        }
-    }
-}
-
-fn reversed(tokens: &super::gguf_value::Strings) -> impl Iterator<Item = &str> {
-    (0..tokens.len()).rev().map(|id| tokens.get(id).expect("the id is under the length"))
-}
-
-fn to_entry((id, text): (usize, &str)) -> (String, u32) {
-    (text.to_string(), id as u32)
-}
-
-/// The two halves of a merge, which a space parts.
-fn parse_merge(merge: &str) -> Result<(String, String), FormatError> {
-    let halves =
-        merge.split_once(' ').filter(|(left, right)| !left.is_empty() && !right.is_empty());
-    let halves = halves.map(|(left, right)| (left.to_string(), right.to_string()));
-    halves.ok_or_else(|| broken(format!("the merge {merge:?} is not two tokens")))
-}
-
 /// The token id at `key`, which must lie in the vocabulary.
 fn checked_id(gguf: &Gguf, key: &str, vocab_size: usize) -> Result<Option<u32>, FormatError> {
     match gguf.metadata.opt_usize(key)? {
@@ -295,8 +273,4 @@ fn checked_id(gguf: &Gguf, key: &str, vocab_size: usize) -> Result<Option<u32>, 
         }
         id => Ok(id.map(|id| id as u32)),
     }
-}
-
-fn broken(reason: impl ToString) -> FormatError {
-    FormatError::Tokenizer { reason: reason.to_string() }
 }

@@ -27,6 +27,11 @@ pub(super) use params;
 /// Lanes of a workgroup where a kernel has no reason for another number.
 pub const WG: u32 = 256;
 
+/// Lanes of a workgroup that reduces one row of `cols` values: a head's row would leave most of [`WG`] idle.
+pub fn row_lanes(cols: usize) -> u32 {
+    (cols.next_power_of_two() as u32).clamp(64, WG)
+}
+
 /// A grid of at least `n` workgroups (`n` ≥ 1), folded into the second dimension where one is too short.
 pub fn groups(n: usize) -> [u32; 3] {
     let max = GROUPS_MAX as usize;

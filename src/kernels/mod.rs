@@ -5,6 +5,7 @@
 
 mod adamw;
 mod add;
+mod add_bias;
 mod argmax;
 mod attention;
 mod attention_dkv;
@@ -44,6 +45,7 @@ mod top_k;
 
 pub use adamw::{ADAMW, AdamW, adamw};
 pub use add::{ADD, add};
+pub use add_bias::{ADD_BIAS, add_bias};
 pub use argmax::{ARGMAX, argmax};
 pub use attention::{ATTENTION, AttentionShape, attention};
 pub use attention_dkv::{ATTENTION_DKV, attention_dkv};
@@ -94,6 +96,7 @@ macro_rules! table {
 table! {
     adamw ADAMW,
     add ADD,
+    add_bias ADD_BIAS,
     argmax ARGMAX,
     attention ATTENTION,
     attention_dkv ATTENTION_DKV,

@@ -1,9 +1,10 @@
 //! y = x g / sqrt(mean(x²) + eps), row by row (Zhang & Sennrich 2019).
 //!
-//! Nothing is kept for the backward pass, which computes the row's scale again.
+//! A row is whatever the caller takes for one: a token's residual stream, or one head of a token's queries. Nothing is
+//! kept for the backward pass, which computes the row's scale again.
 
 use super::lanes;
-use super::launch::{Checks, WG, groups, params};
+use super::launch::{Checks, groups, params, row_lanes};
 use super::parallel::for_each_chunk_mut;
 use crate::device::{Access, CpuCall, DeviceError, KernelDef, Recording, Shape, View};
 use crate::tensor::Tensor;
@@ -38,7 +39,7 @@ pub fn rms_norm(
     Checks::new(&RMS_NORM).shape("y", y, x.rows, x.cols).words("g", g, x.cols).done()?;
     let params = Params { rows: x.rows as u32, cols: x.cols as u32, eps, pad: 0 };
     let shape = Shape {
-        overrides: &[("WG", WG)],
+        overrides: &[("WG", row_lanes(x.cols))],
         groups: groups(x.rows),
         flops: 4 * (x.rows * x.cols) as u64,
         ..Shape::default()

@@ -4,7 +4,7 @@
 //! dx_j += g_j dy_j / rms - x_j (Σ_i dy_i g_i x_i) / (n rms³)
 
 use super::lanes::{self, LANES};
-use super::launch::{Checks, WG, groups, params};
+use super::launch::{Checks, groups, params, row_lanes};
 use super::parallel::for_each_chunk_mut;
 use crate::device::{Access, CpuCall, DeviceError, KernelDef, Recording, Shape, View};
 use crate::tensor::Tensor;
@@ -44,7 +44,7 @@ pub fn rms_norm_dx(
         .done()?;
     let params = Params { rows: x.rows as u32, cols: x.cols as u32, eps, pad: 0 };
     let shape = Shape {
-        overrides: &[("WG", WG)],
+        overrides: &[("WG", row_lanes(x.cols))],
         groups: groups(x.rows),
         flops: 10 * (x.rows * x.cols) as u64,
         ..Shape::default()

@@ -78,7 +78,7 @@ impl Engine {
                 )?
             }
             Passage::Text(text) => {
-                let tokens = self.model.tokenizer.encode(text, false);
+                let tokens = self.model.tokenizer.encode_whole(text, false);
                 let counted = vec![true; tokens.len()];
                 (tokens, counted)
             }
@@ -176,7 +176,7 @@ impl Student for Engine {
         texts: &[(String, AnswerOptions)],
     ) -> StudentResult<Vec<String>> {
         const END: &str = "\n\n";
-        let encode = |text: &str| self.model.tokenizer.encode(text, false);
+        let encode = |text: &str| self.model.tokenizer.encode_whole(text, false);
         let jobs: Vec<Job> =
             texts.iter().map(|(text, options)| job(encode(text), options)).collect();
         let written = self.write(&jobs, |text| text.contains(END)).await?;
@@ -192,7 +192,9 @@ impl Student for Engine {
         let tokenizer = &self.model.tokenizer;
         let mut encoded = Vec::with_capacity(questions.len());
         for question in questions {
-            let choices = question.choices.iter().map(|choice| tokenizer.encode(choice, false));
+            // A choice goes on after the prompt.
+            let choices = question.choices.iter();
+            let choices = choices.map(|choice| tokenizer.encode_rest(choice, false));
             encoded.push((self.prompt(&question.messages)?, choices.collect()));
         }
         let mut scores = self.model.score_choices(&encoded).await?.into_iter();

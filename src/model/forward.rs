@@ -1,4 +1,4 @@
-//! The forward pass of a `llama` transformer, recorded: rows of tokens in, hidden rows out.
+//! The forward pass of a transformer of any of the families, recorded: rows of tokens in, hidden rows out.
 //!
 //! One function a part of a layer, shared by generation (keys and values go to a cache) and by training (they go
 //! to a layer's own rows); the caller owns all memory. Row t of a pass sits at `places[t]` and sees the key
@@ -6,13 +6,10 @@
 
 use super::lora::{Lora, Module};
 use super::weights::{Layer, Weights};
-use crate::device::{DeviceError, Recording, View};
+use crate::device::{Buffer, DeviceError, Recording, View};
 use crate::kernels::{self, AttentionShape, LinearShape, LoraShape, RopeHeads, RopeShape};
 use crate::model::config::Config;
 use crate::tensor::{Tensor, Weight};
-
-/// A `llama` GGUF has its q and k rows permuted so that RoPE turns neighbouring pairs.
-const INTERLEAVED: bool = true;
 
 /// The model as a pass reads it.
 #[derive(Clone, Copy)]
@@ -57,6 +54,8 @@ pub struct Activations {
     pub k: Tensor,
     /// Values, the same shape.
     pub v: Tensor,
+    /// Queries and keys before their heads' norms, where the family norms them.
+    pub unnormed: Option<[Tensor; 2]>,
     /// Attention's output, `[n, heads * head_dim]`.
     pub attn: Tensor,
     /// Log-sum-exp and D, `[n, heads * 2]`.
@@ -81,6 +80,7 @@ impl Activations {
             q: self.q.top(n),
             k: self.k.top(n),
             v: self.v.top(n),
+            unnormed: self.unnormed.as_ref().map(|both| both.each_ref().map(|t| t.top(n))),
             attn: self.attn.top(n),
             stats: self.stats.top(n),
             gate: self.gate.top(n),
@@ -93,7 +93,7 @@ impl Activations {
 }
 
 impl Net<'_> {
-    /// `y[row..] = W x`, and the adapter's share.
+    /// `y[row..] = W x + b`, and the adapter's share.
     #[expect(
         clippy::too_many_arguments,
         reason = "a product's operands, its place and its scratch"
@@ -108,8 +108,11 @@ impl Net<'_> {
         row: usize,
         u: &Tensor,
     ) -> Result<(), DeviceError> {
-        let weight = self.weights.layers[layer].linear(module);
-        kernels::linear(rec, weight, x, y, LinearShape { row, accumulate: false })?;
+        let weights: &Layer = &self.weights.layers[layer];
+        kernels::linear(rec, weights.linear(module), x, y, LinearShape { row, accumulate: false })?;
+        if let Some(bias) = weights.bias(module) {
+            kernels::add_bias(rec, &bias.view(), &y.top(x.rows))?;
+        }
         let Some(lora) = self.lora else { return Ok(()) };
         let u = u.reshape(x.rows, lora.flat.layout.rank);
         kernels::lora_a(rec, x, &lora.flat.a(layer, module), &u)?;
@@ -131,18 +134,56 @@ impl Net<'_> {
         dq: &Tensor,
         dk: &Tensor,
     ) -> Result<(), DeviceError> {
-        let Config { heads, kv_heads, head_dim, .. } = *self.config;
+        let Config { arch, heads, kv_heads, head_dim, .. } = *self.config;
         for (x, heads) in [(dq, heads), (dk, kv_heads)] {
             let shape = RopeShape {
                 rows: rows.n,
                 heads,
                 head_dim,
-                interleaved: INTERLEAVED,
+                interleaved: arch.interleaves_rope(),
                 inverse: true,
             };
             kernels::rope(rec, self.rope, rows.places, x, shape)?;
         }
         Ok(())
+    }
+
+    /// Queries to `a.q` and keys to `a.k`, each head normed where the family does so; RoPE is not applied.
+    fn queries_and_keys(
+        &self,
+        rec: &mut Recording,
+        layer: usize,
+        a: &Activations,
+    ) -> Result<(), DeviceError> {
+        let (Some([q, k]), Some(gains)) = (&a.unnormed, &self.weights.layers[layer].head_norms)
+        else {
+            self.linear(rec, layer, Module::Q, &a.norm, &a.q, 0, &a.u)?;
+            return self.linear(rec, layer, Module::K, &a.norm, &a.k, 0, &a.u);
+        };
+        self.linear(rec, layer, Module::Q, &a.norm, q, 0, &a.u)?;
+        self.linear(rec, layer, Module::K, &a.norm, k, 0, &a.u)?;
+        self.norm_heads(rec, [q, k], gains, a)
+    }
+
+    /// Queries and keys `[n, …]` to `a.q` and `a.k`, each head normed.
+    fn norm_heads(
+        &self,
+        rec: &mut Recording,
+        unnormed: [&Tensor; 2],
+        gains: &[Buffer; 2],
+        a: &Activations,
+    ) -> Result<(), DeviceError> {
+        for ((x, gain), y) in unnormed.into_iter().zip(gains).zip([&a.q, &a.k]) {
+            let (x, y) = (self.heads(x), self.heads(y));
+            kernels::rms_norm(rec, &x, &gain.view(), self.config.rms_eps, &y)?;
+        }
+        Ok(())
+    }
+
+    /// The same memory with a row for each head.
+    pub fn heads(&self, x: &Tensor) -> Tensor {
+        let head_dim = self.config.head_dim;
+        x.reshape(x.rows * x.cols / head_dim, head_dim)
     }
 
     /// Norm, queries, keys, values, RoPE and attention: `h_in` to `a.attn`.
@@ -157,8 +198,7 @@ impl Net<'_> {
     ) -> Result<(), DeviceError> {
         let weights: &Layer = &self.weights.layers[layer];
         kernels::rms_norm(rec, h_in, &weights.attn_norm.view(), self.config.rms_eps, &a.norm)?;
-        self.linear(rec, layer, Module::Q, &a.norm, &a.q, 0, &a.u)?;
-        self.linear(rec, layer, Module::K, &a.norm, &a.k, 0, &a.u)?;
+        self.queries_and_keys(rec, layer, a)?;
         self.linear(rec, layer, Module::V, &a.norm, &a.v, 0, &a.u)?;
         self.look(rec, rows, keys, a)
     }
@@ -171,8 +211,8 @@ impl Net<'_> {
         keys: Keys<'_>,
         a: &Activations,
     ) -> Result<(), DeviceError> {
-        let Config { heads, kv_heads, head_dim, .. } = *self.config;
-        let shape = RopeHeads { heads, kv_heads, head_dim, interleaved: INTERLEAVED };
+        let Config { arch, heads, kv_heads, head_dim, .. } = *self.config;
+        let shape = RopeHeads { heads, kv_heads, head_dim, interleaved: arch.interleaves_rope() };
         let (new, cache) = ((&a.k, &a.v), (keys.k, keys.v));
         kernels::rope_store(rec, self.rope, rows.places, new, &a.q, cache, shape)?;
         let shape = self.attention_shape();
@@ -213,7 +253,7 @@ impl Net<'_> {
         kernels::add(rec, h_mid, &a.out, h_out)
     }
 
-    /// A layer for one row in six dispatches: `h` is changed in place.
+    /// A layer for one row: `h` is changed in place. Six dispatches, and one more for each bias and each head norm.
     pub fn decode_layer(
         &self,
         rec: &mut Recording,
@@ -226,7 +266,17 @@ impl Net<'_> {
         let weights: &Layer = &self.weights.layers[layer];
         let [q, k, v, o, gate, up, down] = Module::ALL.map(|module| weights.linear(module));
         let (gain, eps) = (weights.attn_norm.view(), self.config.rms_eps);
-        kernels::norm_qkv(rec, [q, k, v], h, &gain, eps, [&a.q, &a.k, &a.v])?;
+        let unnormed = a.unnormed.as_ref().map(|both| both.each_ref());
+        let [to_q, to_k] = unnormed.unwrap_or([&a.q, &a.k]);
+        kernels::norm_qkv(rec, [q, k, v], h, &gain, eps, [to_q, to_k, &a.v])?;
+        for (module, y) in [(Module::Q, to_q), (Module::K, to_k), (Module::V, &a.v)] {
+            if let Some(bias) = weights.bias(module) {
+                kernels::add_bias(rec, &bias.view(), y)?;
+            }
+        }
+        if let (Some(unnormed), Some(gains)) = (unnormed, &weights.head_norms) {
+            self.norm_heads(rec, unnormed, gains, a)?;
+        }
         self.look(rec, rows, keys, a)?;
         let add = LinearShape { row: 0, accumulate: true };
         kernels::linear(rec, o, &a.attn, h, add)?;

@@ -47,9 +47,17 @@ pub const CONTEXT: usize = 2048;
 pub enum ModelError {
     /// Another architecture.
     #[error(
-        "the model's architecture is `{found}`; this program runs `llama` models (SmolLM2, Llama)"
+        "the model's architecture is `{found}`; this program runs llama (SmolLM2, Llama), qwen2 and qwen3"
     )]
     Architecture {
+        /// What the file says.
+        found: String,
+    },
+    /// A way of stretching RoPE that is not Llama 3's.
+    #[error(
+        "the model scales RoPE by `{found}`, which this program does not; take a file without it"
+    )]
+    RopeScaling {
         /// What the file says.
         found: String,
     },
@@ -164,12 +172,13 @@ impl Model {
         let base_hash = hash(source, on_progress).await?;
         let weights = Weights::load(device, &config, &gguf, source, on_progress).await?;
         let context = config.context.min(CONTEXT);
+        let divisors = weights.rope_divisors.as_deref();
         let kv = config.kv_heads * config.head_dim;
         let few = |label, cols| Tensor::zeros(device, label, pass::LOGIT_ROWS, cols);
         let words = |label| device.alloc(label, 4 * pass::LOGIT_ROWS as u64);
         Ok(Model {
             lora: None,
-            rope: device.upload("rope", &config.rope_table(context))?,
+            rope: device.upload("rope", &config.rope_table(context, divisors))?,
             work: Workspace::new(device, &config, PASS_ROWS.min(context))?,
             scratch: (
                 Tensor::zeros(device, "k scratch", PASS_ROWS, kv)?,
@@ -242,7 +251,7 @@ impl Model {
 
     /// Parameters of the base model.
     pub fn parameters(&self) -> u64 {
-        let Config { layers, dim, vocab, .. } = self.config;
+        let Config { arch, layers, dim, heads, kv_heads, head_dim, vocab, .. } = self.config;
         let matrices: usize = lora::Module::ALL
             .iter()
             .map(|module| {
@@ -250,8 +259,10 @@ impl Model {
                 rows * cols
             })
             .sum();
-        let heads = 1 + usize::from(self.weights.head.is_some());
-        (layers * (matrices + 2 * dim) + heads * vocab * dim + dim) as u64
+        let biases = usize::from(arch.has_biases()) * (heads + 2 * kv_heads) * head_dim;
+        let norms = 2 * dim + usize::from(arch.norms_heads()) * 2 * head_dim;
+        let vocabularies = 1 + usize::from(self.weights.head.is_some());
+        (layers * (matrices + biases + norms) + vocabularies * vocab * dim + dim) as u64
     }
 
     fn net<'a>(&'a self, rope: &'a crate::device::View) -> Net<'a> {

@@ -1,7 +1,7 @@
 //! Between the flat adapter and PEFT's tensors.
 //!
-//! PEFT's layout is Hugging Face's; a `llama` GGUF has the rows of q and k permuted for interleaved RoPE, so B of
-//! q_proj and k_proj is permuted on the way in and back on the way out (A is not touched).
+//! PEFT's layout is Hugging Face's; a `llama` GGUF, unlike those of other families, has the rows of q and k permuted for
+//! interleaved RoPE, so B of its q_proj and k_proj is permuted on the way in and back on the way out (A is not touched).
 
 use super::ModelError;
 use super::adapter::Adapter;
@@ -12,6 +12,7 @@ use crate::format::peft::{Part, PeftAdapter, PeftTensor, permute_rows, unpermute
 /// Heads by which a module's output rows are permuted; none where they are not.
 fn permuted_heads(config: &Config, module: Module) -> Option<usize> {
     match module {
+        _ if !config.arch.interleaves_rope() => None,
         Module::Q => Some(config.heads),
         Module::K => Some(config.kv_heads),
         _ => None,

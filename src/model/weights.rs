@@ -24,6 +24,8 @@ pub struct Weights {
     pub out_norm: Buffer,
     /// The vocabulary's matrix `[vocab, dim]`; none where it is the embedding.
     pub head: Option<Weight>,
+    /// Divisors of RoPE's frequencies `[head_dim / 2]`, on the host; Llama 3 has them.
+    pub rope_divisors: Option<Vec<f32>>,
 }
 
 /// One layer's weights.
@@ -34,12 +36,22 @@ pub struct Layer {
     pub ffn_norm: Buffer,
     /// The seven linears `[out, in]`, in `Module::ALL`'s order.
     linears: [Weight; 7],
+    /// Biases of q, k and v, f32 `[out]`, where the family has them.
+    biases: Option<[Buffer; 3]>,
+    /// Gains of the norms of q's and k's heads, f32 `[head_dim]`, where the family has them.
+    pub head_norms: Option<[Buffer; 2]>,
 }
 
 impl Layer {
     /// One of the seven.
     pub fn linear(&self, module: Module) -> &Weight {
         &self.linears[module as usize]
+    }
+
+    /// A linear's bias, if it has one.
+    pub fn bias(&self, module: Module) -> Option<&Buffer> {
+        // q, k and v come first in the order of the linears.
+        self.biases.as_ref()?.get(module as usize)
     }
 }
 
@@ -84,12 +96,16 @@ impl Weights {
             layers.push(loader.layer(config, layer).await?);
         }
         let out_norm = loader.vector("output_norm.weight", config.dim).await?;
-        let head = match gguf.tensor("output.weight") {
-            Ok(_) => Some(loader.matrix("output.weight", config.vocab, config.dim).await?),
-            Err(_) => None,
+        let head = match gguf.opt_tensor("output.weight") {
+            Some(_) => Some(loader.matrix("output.weight", config.vocab, config.dim).await?),
+            None => None,
+        };
+        let rope_divisors = match gguf.opt_tensor("rope_freqs.weight") {
+            Some(_) => Some(loader.divisors(config).await?),
+            None => None,
         };
         device.finish().await?;
-        Ok(Weights { embedding, layers, out_norm, head })
+        Ok(Weights { embedding, layers, out_norm, head, rope_divisors })
     }
 
     /// Bytes on the device.
@@ -115,17 +131,65 @@ impl Loader<'_> {
             attn_norm: self.vector(&name("attn_norm"), config.dim).await?,
             ffn_norm: self.vector(&name("ffn_norm"), config.dim).await?,
             linears,
+            biases: self.biases(config, layer).await?,
+            head_norms: self.head_norms(config, layer).await?,
         })
     }
 
+    async fn biases(
+        &mut self,
+        config: &Config,
+        layer: usize,
+    ) -> Result<Option<[Buffer; 3]>, ModelError> {
+        if !config.arch.has_biases() {
+            return Ok(None);
+        }
+        let name = |part: &str| format!("blk.{layer}.attn_{part}.bias");
+        let rows = |module: Module| module.shape(config).0;
+        Ok(Some([
+            self.vector(&name("q"), rows(Module::Q)).await?,
+            self.vector(&name("k"), rows(Module::K)).await?,
+            self.vector(&name("v"), rows(Module::V)).await?,
+        ]))
+    }
+
+    async fn head_norms(
+        &mut self,
+        config: &Config,
+        layer: usize,
+    ) -> Result<Option<[Buffer; 2]>, ModelError> {
+        if !config.arch.norms_heads() {
+            return Ok(None);
+        }
+        let name = |part: &str| format!("blk.{layer}.attn_{part}_norm.weight");
+        Ok(Some([
+            self.vector(&name("q"), config.head_dim).await?,
+            self.vector(&name("k"), config.head_dim).await?,
+        ]))
+    }
+
+    async fn divisors(&mut self, config: &Config) -> Result<Vec<f32>, ModelError> {
+        let divisors = self.values("rope_freqs.weight", config.head_dim / 2).await?;
+        if divisors.iter().all(|divisor| divisor.is_finite() && *divisor > 0.0) {
+            return Ok(divisors);
+        }
+        Err(ModelError::Shape { rule: "rope_freqs.weight must be positive numbers" })
+    }
+
     async fn vector(&mut self, name: &str, len: usize) -> Result<Buffer, ModelError> {
+        let values = self.values(name, len).await?;
+        Ok(self.device.upload(name, &values)?)
+    }
+
+    /// A small tensor's numbers on the host.
+    async fn values(&mut self, name: &str, len: usize) -> Result<Vec<f32>, ModelError> {
         let info = self.info(name, &[len])?;
         let mut raw = vec![0; info.bytes as usize];
         self.source.read_at(info.offset, &mut raw).await?;
         let mut values = vec![0.0f32; len];
         dequantize(info.ty, &raw, &mut values);
         self.advance(info.bytes).await?;
-        Ok(self.device.upload(name, &values)?)
+        Ok(values)
     }
 
     async fn matrix(&mut self, name: &str, rows: usize, cols: usize) -> Result<Weight, ModelError> {

@@ -54,6 +54,10 @@ pub fn activations(
         q: zeros("q", q)?,
         k: zeros("k", kv)?,
         v: zeros("v", kv)?,
+        unnormed: match config.arch.norms_heads() {
+            true => Some([zeros("q before its norm", q)?, zeros("k before its norm", kv)?]),
+            false => None,
+        },
         attn: zeros("attn", q)?,
         stats: zeros("stats", 2 * config.heads)?,
         gate: zeros("gate", config.ff)?,

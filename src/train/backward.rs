@@ -21,6 +21,8 @@ pub struct Gradients {
     pub q: Tensor,
     /// Of the keys, `[n, kv_heads * head_dim]`.
     pub k: Tensor,
+    /// Of queries and keys before their heads' norms, where the family norms them.
+    pub unnormed: Option<[Tensor; 2]>,
     /// Of the values, `[n, kv_heads * head_dim]`.
     pub v: Tensor,
     /// Of attention's output, `[n, heads * head_dim]`.
@@ -46,6 +48,10 @@ impl Gradients {
             norm: zeros("dnorm", config.dim)?,
             q: zeros("dq", q)?,
             k: zeros("dk", kv)?,
+            unnormed: match config.arch.norms_heads() {
+                true => Some([zeros("dq before its norm", q)?, zeros("dk before its norm", kv)?]),
+                false => None,
+            },
             v: zeros("dv", kv)?,
             attn: zeros("dattn", q)?,
             gate: zeros("dgate", config.ff)?,
@@ -62,6 +68,7 @@ impl Gradients {
             norm: self.norm.top(n),
             q: self.q.top(n),
             k: self.k.top(n),
+            unnormed: self.unnormed.as_ref().map(|both| both.each_ref().map(|t| t.top(n))),
             v: self.v.top(n),
             attn: self.attn.top(n),
             gate: self.gate.top(n),
@@ -144,16 +151,33 @@ impl Backward<'_> {
             shape,
         )?;
         net.rope_back(rec, *rows, &d.q, &d.k)?;
+        let [d_q, d_k] = self.head_norms(rec, layer)?;
         // The feed-forward half overwrote the norm: it is made again rather than kept.
         let gain = net.weights.layers[layer].attn_norm.view();
         kernels::rms_norm(rec, h_in, &gain, net.config.rms_eps, &a.norm)?;
-        self.linear(rec, layer, Module::Q, (&a.norm, &d.q), &d.norm, false)?;
-        self.linear(rec, layer, Module::K, (&a.norm, &d.k), &d.norm, true)?;
+        self.linear(rec, layer, Module::Q, (&a.norm, d_q), &d.norm, false)?;
+        self.linear(rec, layer, Module::K, (&a.norm, d_k), &d.norm, true)?;
         self.linear(rec, layer, Module::V, (&a.norm, &d.v), &d.norm, true)?;
         kernels::rms_norm_dx(rec, h_in, &gain, &d.norm, net.config.rms_eps, &d.h)
     }
 
-    /// forward: y = W x + s (x Aᵀ) Bᵀ. dX = dY W + dU A with dU = s dY B; dA += dUᵀ X; dB += s dYᵀ U.
+    /// forward: q = norm(W_q n) a head, k likewise, where the family norms them: the gradients of what the linears gave.
+    fn head_norms(&self, rec: &mut Recording, layer: usize) -> Result<[&Tensor; 2], DeviceError> {
+        let Backward { net, a, d, .. } = *self;
+        let gains = net.weights.layers[layer].head_norms.as_ref();
+        let (Some(x), Some(dx), Some(gains)) = (&a.unnormed, &d.unnormed, gains) else {
+            return Ok([&d.q, &d.k]);
+        };
+        for (((x, dx), gain), dy) in x.iter().zip(dx).zip(gains).zip([&d.q, &d.k]) {
+            let [x, dx_heads, dy] = [x, dx, dy].map(|tensor| net.heads(tensor));
+            // The kernel adds to what is there.
+            rec.clear(&dx.view);
+            kernels::rms_norm_dx(rec, &x, &gain.view(), &dy, net.config.rms_eps, &dx_heads)?;
+        }
+        Ok(dx.each_ref())
+    }
+
+    /// forward: y = W x + b + s (x Aᵀ) Bᵀ, W and b frozen. dX = dY W + dU A with dU = s dY B; dA += dUᵀ X; dB += s dYᵀ U.
     fn linear(
         &self,
         rec: &mut Recording,

@@ -4,7 +4,7 @@
 //! and a constant, measured by the binary's allocator. `fuzz/` has the same entries for cargo-fuzz.
 
 use crate::common::Random;
-use apprentice::cli::synth::{blank, bpe};
+use crate::tiny;
 use apprentice::device::Device;
 use apprentice::format::byte_level::byte_level_vocab;
 use apprentice::format::gguf::Gguf;
@@ -12,7 +12,6 @@ use apprentice::format::gguf_value::{Numbers, Value};
 use apprentice::format::gguf_writer::GgufWriter;
 use apprentice::format::source::BytesSource;
 use apprentice::model::Model;
-use apprentice::model::config::Config;
 use apprentice::quant::TensorType;
 use entries::Entry;
 use meter::{Usage, measure};
@@ -126,22 +125,7 @@ fn adapters() {
 /// A whole model, damaged in its header, goes up to the device or is refused.
 #[test]
 fn models_with_a_damaged_header() {
-    let vocabulary = bpe::train(["the owl, the owl"].into_iter(), 4, 2);
-    let vocab = blank::tokens(&vocabulary);
-    let config = Config {
-        name: "tiny".into(),
-        layers: 1,
-        dim: 32,
-        ff: 32,
-        heads: 2,
-        kv_heads: 1,
-        head_dim: 16,
-        vocab,
-        context: 64,
-        rms_eps: 1e-5,
-        rope_base: 10_000.0,
-    };
-    let bytes = blank::Blank::new(config, 1).to_gguf(&vocabulary, TensorType::Q4_0);
+    let bytes = tiny::file(TensorType::Q4_0, 1);
     let whole = pollster::block_on(Gguf::read(&mut BytesSource::new("tiny.gguf", bytes.clone())));
     let data_at = whole.unwrap().tensors.iter().map(|tensor| tensor.offset).min().unwrap() as usize;
     let load = |bytes: Vec<u8>| {

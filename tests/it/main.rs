@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "a test's unwrap is its assertion, in helpers too")]
 
 mod chat;
+mod chat_constructs;
 mod common;
 mod crash;
 mod format;
@@ -34,4 +35,5 @@ mod shaders;
 mod store;
 mod tidy;
 mod tiny;
+mod tokenizers;
 mod training;

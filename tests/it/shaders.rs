@@ -202,7 +202,7 @@ fn planted_faults_are_seen() {
     assert_eq!(faults(kernel, layout, &good, &key), Vec::<String>::new());
     let planted = [
         ("swapped params", "rows: u32,\n    cols: u32", "cols: u32,\n    rows: u32", "params are"),
-        ("a longer struct", "pad0: u32", "pad0: u32, pad1: vec4<u32>", "bytes in WGSL"),
+        ("a longer struct", "eps: f32", "eps: f32, pad1: vec4<u32>", "bytes in WGSL"),
         ("a writable input", "read> x", "read_write> x", "bindings"),
         ("much memory", "array<f32, WG>", "array<f32, 4097>", "workgroup memory"),
         ("many lanes", "@workgroup_size(WG)", "@workgroup_size(512)", "invocations"),

@@ -6,18 +6,19 @@ use apprentice::cli::synth::{blank, bpe};
 use apprentice::device::{Device, DeviceChoice};
 use apprentice::format::source::BytesSource;
 use apprentice::model::Model;
-use apprentice::model::config::Config;
+use apprentice::model::config::{Arch, Config};
 use apprentice::quant::TensorType;
 use pollster::block_on;
 
 /// Tokens of a conversation.
 pub const CONTEXT: usize = 48;
 
-/// The tiny model on `device`, its linears in `ty`.
-pub fn model(device: &Device, ty: TensorType, seed: u64) -> Model {
+/// The tiny model's file, its linears in `ty`.
+pub fn file(ty: TensorType, seed: u64) -> Vec<u8> {
     let vocabulary = bpe::train(["the owl, the owl and the hen", "the hen and"].into_iter(), 9, 2);
     let config = Config {
         name: "tiny".into(),
+        arch: Arch::Llama,
         layers: 2,
         dim: 64,
         ff: 96,
@@ -29,8 +30,12 @@ pub fn model(device: &Device, ty: TensorType, seed: u64) -> Model {
         rms_eps: 1e-5,
         rope_base: 10_000.0,
     };
-    let file = blank::Blank::new(config, seed).to_gguf(&vocabulary, ty);
-    let mut source = BytesSource::new("tiny.gguf", file);
+    blank::Blank::new(config, seed).to_gguf(&vocabulary, ty)
+}
+
+/// The tiny model on `device`.
+pub fn model(device: &Device, ty: TensorType, seed: u64) -> Model {
+    let mut source = BytesSource::new("tiny.gguf", file(ty, seed));
     block_on(Model::load(device, &mut source, &mut |_, _, _| {})).expect("the tiny model loads")
 }
 

@@ -1,6 +1,6 @@
 //! The small model's shape and its file: random weights at first, trained ones at the end.
 //!
-//! It knows GGUF's names for a `llama` model and no training. Invariant: nothing is permuted, since the weights are
+//! It knows GGUF's names for a model and no training. Invariant: nothing is permuted, since the weights are
 //! trained in the very order in which they are written.
 
 use super::bpe::Vocabulary;
@@ -13,7 +13,7 @@ use crate::model::random::Random;
 use crate::quant::{TensorType, quantize};
 
 /// Tokens that steer; the second ends a turn.
-const SPECIALS: [&str; 3] = ["<|im_start|>", "<|im_end|>", "<|endoftext|>"];
+pub const SPECIALS: [&str; 3] = ["<|im_start|>", "<|im_end|>", "<|endoftext|>"];
 
 /// ChatML without a default system message.
 const TEMPLATE: &str = concat!(
@@ -85,7 +85,7 @@ impl Blank {
     pub fn to_gguf(&self, vocabulary: &Vocabulary, linears: TensorType) -> Vec<u8> {
         let mut writer = GgufWriter::new();
         write_config(&mut writer, &self.config);
-        write_tokenizer(&mut writer, vocabulary);
+        write_tokenizer(&mut writer, vocabulary, "smollm");
         let Config { dim, vocab, .. } = self.config;
         let packed = |ty, values: &[f32]| {
             let mut bytes = Vec::new();
@@ -118,7 +118,8 @@ pub fn tokens(vocabulary: &Vocabulary) -> usize {
     vocabulary.tokens.len() + SPECIALS.len()
 }
 
-fn gguf_name(module: Module) -> &'static str {
+/// GGUF's name of a linear.
+pub fn gguf_name(module: Module) -> &'static str {
     match module {
         Module::Q => "attn_q",
         Module::K => "attn_k",
@@ -130,28 +131,34 @@ fn gguf_name(module: Module) -> &'static str {
     }
 }
 
-fn write_config(writer: &mut GgufWriter, config: &Config) {
+/// The metadata of a shape.
+pub fn write_config(writer: &mut GgufWriter, config: &Config) {
     let numbers = [
         ("block_count", config.layers),
         ("embedding_length", config.dim),
         ("feed_forward_length", config.ff),
         ("attention.head_count", config.heads),
         ("attention.head_count_kv", config.kv_heads),
+        ("attention.key_length", config.head_dim),
+        ("attention.value_length", config.head_dim),
         ("rope.dimension_count", config.head_dim),
         ("context_length", config.context),
     ];
-    for (key, number) in numbers {
-        writer.key(&format!("llama.{key}"), Value::U32(number as u32));
+    let arch = config.arch.name();
+    let key = |name: &str| format!("{arch}.{name}");
+    for (name, number) in numbers {
+        writer.key(&key(name), Value::U32(number as u32));
     }
     writer
-        .key("general.architecture", Value::String("llama".into()))
+        .key("general.architecture", Value::String(arch.into()))
         .key("general.name", Value::String(config.name.clone()))
         .key("general.license", Value::String("apache-2.0".into()))
-        .key("llama.attention.layer_norm_rms_epsilon", Value::F32(config.rms_eps))
-        .key("llama.rope.freq_base", Value::F32(config.rope_base));
+        .key(&key("attention.layer_norm_rms_epsilon"), Value::F32(config.rms_eps))
+        .key(&key("rope.freq_base"), Value::F32(config.rope_base));
 }
 
-fn write_tokenizer(writer: &mut GgufWriter, vocabulary: &Vocabulary) {
+/// The metadata of a vocabulary with the special tokens after it; `pre` is GGUF's name of its cuts.
+pub fn write_tokenizer(writer: &mut GgufWriter, vocabulary: &Vocabulary, pre: &str) {
     let plain = vocabulary.tokens.len();
     let tokens = vocabulary.tokens.iter().map(String::as_str).chain(SPECIALS);
     let merges = vocabulary.merges.iter().map(|(left, right)| format!("{left} {right}"));
@@ -160,7 +167,7 @@ fn write_tokenizer(writer: &mut GgufWriter, vocabulary: &Vocabulary) {
         (0..plain + SPECIALS.len()).map(|id| if id < plain { 1 } else { 3 }).collect();
     writer
         .key("tokenizer.ggml.model", Value::String("gpt2".into()))
-        .key("tokenizer.ggml.pre", Value::String("smollm".into()))
+        .key("tokenizer.ggml.pre", Value::String(pre.into()))
         .key("tokenizer.ggml.tokens", Value::Strings(tokens.collect::<Strings>()))
         .key("tokenizer.ggml.token_type", Value::Numbers(Numbers::from_i32(&types)))
         .key("tokenizer.ggml.merges", Value::Strings(merges.collect::<Strings>()))

@@ -1,30 +1,54 @@
-//! `apprentice synth --small DIR`: writes the small model of the tests, with its suites and lessons.
+//! `apprentice synth`: writes the small model of the tests with its suites and lessons (`--small DIR`), or a model of random
+//! weights in a known shape (`--arch NAME --type TYPE OUT.gguf`).
 //!
-//! It shows progress and decides nothing; what is made is in the modules beside it.
+//! It shows progress and decides nothing; what is made is in the modules beside it. Invariant: a file gets its name when it
+//! is whole.
 
-use super::{plan, write_small};
+use super::{plan, random_model, shapes, write_small};
 use crate::cli::{Common, output};
 use crate::error::Error;
+use crate::quant::TensorType;
 use clap::Args;
-use std::path::PathBuf;
+use serde_json::json;
+use std::fs::{self, File};
+use std::io::BufWriter;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 /// Arguments of `synth`.
 #[derive(Args)]
 pub struct SynthArgs {
     /// Folder for small.gguf, suites/ and lessons
-    #[arg(long, value_name = "DIR")]
-    small: PathBuf,
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["arch", "ty", "out"])]
+    small: Option<PathBuf>,
+    /// Shape of a random model: llama-1b, llama-3b, llama-8b, qwen2-0.5b, qwen3-0.6b or smollm2-135m
+    #[arg(long, value_name = "NAME", requires = "out")]
+    arch: Option<String>,
+    /// Tensor type of its matrices
+    #[arg(long = "type", value_name = "TYPE", default_value = "q4_0")]
+    ty: String,
+    /// Its file
+    #[arg(value_name = "OUT.gguf", requires = "arch")]
+    out: Option<PathBuf>,
 }
 
 /// Runs the command.
 pub fn synth(common: &Common, args: &SynthArgs) -> Result<(), Error> {
+    match (&args.small, &args.arch, &args.out) {
+        (Some(folder), ..) => small(common, folder),
+        (None, Some(arch), Some(out)) => random(common, arch, &args.ty, out),
+        _ => Err(Error::Misuse("give --small DIR, or --arch NAME and a file to write".into())),
+    }
+}
+
+fn small(common: &Common, folder: &Path) -> Result<(), Error> {
     let bar = output::step_bar();
     bar.set_length(plan().steps as u64);
     let mut on_step = |step: usize, loss: f32| {
         bar.set_position(step as u64);
         bar.set_message(format!("loss {loss:.3}"));
     };
-    let small = write_small(&args.small, common.seed, &mut on_step)?;
+    let small = write_small(folder, common.seed, &mut on_step)?;
     bar.finish_and_clear();
     if common.json {
         return output::json(&small);
@@ -37,4 +61,39 @@ pub fn synth(common: &Common, args: &SynthArgs) -> Result<(), Error> {
         small.facts,
         small.seconds
     ))
+}
+
+fn random(common: &Common, arch: &str, ty: &str, out: &Path) -> Result<(), Error> {
+    let known = |names: Vec<&str>| names.join(" ");
+    let shape = shapes::find(arch).ok_or_else(|| {
+        let names = known(shapes::all().iter().map(|shape| shape.key).collect());
+        Error::Misuse(format!("no shape `{arch}`; the shapes are: {names}"))
+    })?;
+    let ty = TensorType::from_name(ty).ok_or_else(|| {
+        let names = known(TensorType::ALL.iter().map(|ty| ty.name()).collect());
+        Error::Misuse(format!("no tensor type `{ty}`; the types are: {names}"))
+    })?;
+    let began = Instant::now();
+    let bar = output::byte_bar("writing");
+    let mut on_bytes = |done: u64, total: u64| {
+        bar.set_length(total);
+        bar.set_position(done);
+    };
+    let partial = out.with_extension("gguf.tmp");
+    let failed = |error: std::io::Error| Error::file(&partial, &error);
+    let mut file = BufWriter::with_capacity(1 << 20, File::create(&partial).map_err(failed)?);
+    let written = random_model::write(&mut file, &shape, ty, common.seed, &mut on_bytes);
+    let bytes = written.map_err(failed)?;
+    fs::rename(&partial, out).map_err(|error| Error::file(out, &error))?;
+    bar.finish_and_clear();
+    let seconds = began.elapsed().as_secs_f64();
+    if common.json {
+        let (arch, ty) = (shape.key, ty.name());
+        let model = out.display().to_string();
+        return output::json(&json!({
+            "model": model, "arch": arch, "type": ty, "bytes": bytes, "seconds": seconds,
+        }));
+    }
+    let megabytes = bytes as f64 / 1e6;
+    output::line(&format!("{}: {megabytes:.0} MB in {seconds:.1} s", out.display()))
 }

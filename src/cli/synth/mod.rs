@@ -1,13 +1,16 @@
-//! Makes a small model that really knows something, for tests of the page on slow devices: model, suites and lessons.
+//! Makes models: a small one that really knows something, for tests of the page on slow devices (model, suites and
+//! lessons), and random ones of real shapes, for measuring.
 //!
-//! Half a million parameters learn the 64 facts of a little world with the program's own trainer on the CPU, in about
-//! a minute. Invariant: the same seed gives the same files on the same machine, and a model that does not know its
-//! world is an error, never a file.
+//! The small one's half a million parameters learn the 64 facts of a little world with the program's own trainer on the CPU, in about
+//! a minute. Invariant: the same seed gives the same files on the same machine, and a small model that does not know
+//! its world is an error, never a file.
 
 pub mod blank;
 pub mod bpe;
 pub mod command;
+pub mod random_model;
 pub mod school;
+pub mod shapes;
 pub mod world;
 
 use crate::device::Device;
@@ -15,7 +18,7 @@ use crate::error::Error;
 use crate::format::message::Message;
 use crate::format::source::BytesSource;
 use crate::model::Model;
-use crate::model::config::Config;
+use crate::model::config::{Arch, Config};
 use crate::model::generate::Cancel;
 use crate::model::sampler::Sampling;
 use crate::quant::TensorType;
@@ -81,6 +84,7 @@ pub fn plan() -> Plan {
 pub fn config(vocab: usize) -> Config {
     Config {
         name: "small world".into(),
+        arch: Arch::Llama,
         layers: 2,
         dim: 128,
         ff: 256,

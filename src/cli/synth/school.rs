@@ -128,7 +128,7 @@ fn conversation(model: &Model, messages: &[Message]) -> Result<Sequence, Error> 
 fn text(model: &Model, prompt: &str, learned: &str) -> Sequence {
     let mut tokens = model.tokenizer.encode(prompt, false);
     let mut counted = vec![false; tokens.len()];
-    tokens.extend(model.tokenizer.encode(learned, false));
+    tokens.extend(model.tokenizer.encode_rest(learned, false));
     counted.resize(tokens.len(), true);
     Sequence { tokens, counted, goal: Goal::Tokens, weight: 1.0 }
 }

@@ -3,6 +3,7 @@
 //! The references are float64 arithmetic on the same quantized weights; where they come from is in
 //! `tests/golden/README.md`. The tests take whatever sequences the folder holds.
 
+mod architectures;
 mod forward;
 mod gradients;
 mod greedy;
@@ -31,7 +32,7 @@ impl Tensors {
         Tensors::parse(&bytes)
     }
 
-    fn parse(bytes: &[u8]) -> Tensors {
+    pub fn parse(bytes: &[u8]) -> Tensors {
         let all = SafeTensors::deserialize(bytes).expect("golden tensors are readable");
         let tensors = all.iter().map(|(name, view)| {
             let words: Vec<[u8; 4]> = view.data().as_chunks().0.to_vec();

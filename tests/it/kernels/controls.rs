@@ -82,6 +82,7 @@ fn cases() -> Vec<Case> {
     let mut cases = vec![
         rows::add_case(257),
         rows::swiglu_case(257),
+        rows::bias_case(257),
         rows::norm_case(3, 257),
         rope::rope_case(turned),
         rope::rope_store_case(5, stored),
@@ -117,6 +118,7 @@ const FAULTS: &[(&str, &str, &str)] = &[
     ("add", "i < p.n", "i < p.n - 1u"),
     ("add", "i < p.n", "i <= p.n"),
     ("add", "y[i] =", "y[i ^ 1u] ="),
+    ("add_bias", "b[i % p.cols]", "b[0]"),
     ("swiglu", "min(-a[i], 80.0)", "min(-a[i], 2.0)"),
     ("rms_norm", "/ f32(p.cols)", "/ f32(p.cols - 1u)"),
     ("rms_norm", "+ p.eps", ""),

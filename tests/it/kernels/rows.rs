@@ -1,4 +1,4 @@
-//! What works on rows and elements: add, swiglu, rms_norm, scatter_rows, around the size of a workgroup.
+//! What works on rows and elements: add, add_bias, swiglu, rms_norm, scatter_rows, around the size of a workgroup.
 
 use super::harness::{Case, Devices, Expect, Slot, check_all, floats, wide};
 use super::reference;
@@ -21,6 +21,18 @@ pub fn add_case(n: usize) -> Case {
         .tolerance(1e-38, 1e-7)
 }
 
+pub fn bias_case(d: usize) -> Case {
+    let mut random = Random(d as u64);
+    let (b, y) = (floats(&mut random, d), floats(&mut random, 3 * d));
+    let expected = y.iter().enumerate().map(|(i, y)| f64::from(y + b[i % d])).collect();
+    let slots =
+        vec![Slot::input("b", 1, d, &b), Slot::inout("y", 3, d, &y, Expect::Floats(expected))];
+    Case::new(format!("add_bias {d}"), slots, |rec, bound| {
+        kernels::add_bias(rec, &bound.t[0].view, &bound.t[1])
+    })
+    .tolerance(1e-38, 1e-7)
+}
+
 pub fn swiglu_case(n: usize) -> Case {
     let mut random = Random(n as u64);
     // Far out on both sides, where exp overflows and where it vanishes.
@@ -39,6 +51,7 @@ pub fn swiglu_case(n: usize) -> Case {
     .tolerance(1e-6, 2e-6)
 }
 
+/// Norms `rows` rows to row `row` of y on; the other rows of y stay.
 pub fn norm_case(rows: usize, d: usize) -> Case {
     let mut random = Random((rows + d) as u64);
     let (x, g) = (floats(&mut random, rows * d), floats(&mut random, d));
@@ -58,6 +71,7 @@ pub fn norm_case(rows: usize, d: usize) -> Case {
 #[test]
 fn elements_agree() {
     let mut cases: Vec<Case> = SIZES.into_iter().map(add_case).collect();
+    cases.extend(SIZES.into_iter().map(bias_case));
     cases.extend(SIZES.into_iter().map(swiglu_case));
     check_all(&Devices::open(), cases);
 }
@@ -84,6 +98,8 @@ fn norms_agree() {
     let mut cases: Vec<Case> = SIZES.into_iter().map(|d| norm_case(3, d)).collect();
     cases.push(norm_case(1, 576));
     cases.push(norm_case(70, 33));
+    // Heads as rows: fewer lanes than a token's row has.
+    cases.extend([(12, 64), (20, 128), (5, 96)].map(|(rows, d)| norm_case(rows, d)));
     check_all(&Devices::open(), cases);
 }
 

@@ -41,7 +41,8 @@ pub struct QuantizeArgs {
     output: PathBuf,
 }
 
-fn parse_type(name: &str) -> Result<TensorType, String> {
+/// The type that people call `name`.
+pub fn parse_type(name: &str) -> Result<TensorType, String> {
     TensorType::from_name(name).ok_or_else(|| {
         let known: Vec<_> = TensorType::ALL.iter().map(|ty| ty.name().to_lowercase()).collect();
         format!("choose one of {}", known.join(" "))

@@ -181,16 +181,35 @@ impl Device {
 
     /// Reads a view back; waits for all that was submitted before.
     pub async fn read<T: Pod>(&self, view: &View) -> Result<Vec<T>, DeviceError> {
-        match (&self.0.backend, view.buffer.storage()) {
+        self.submit_and_read(Recording::new(), view).await
+    }
+
+    /// Runs a recording and reads a view back, in one submit where one is enough.
+    pub async fn submit_and_read<T: Pod>(
+        &self,
+        recording: Recording,
+        view: &View,
+    ) -> Result<Vec<T>, DeviceError> {
+        let bytes = match (&self.0.backend, view.buffer.storage()) {
             (Backend::Cpu(_), Storage::Cpu(memory)) => {
-                Ok(bytemuck::pod_collect_to_vec(&memory.read(view.offset, view.bytes)))
+                if !recording.commands().is_empty() {
+                    self.submit(recording)?;
+                }
+                memory.read(view.offset, view.bytes)
             }
-            (Backend::Gpu(gpu), Storage::Gpu(source)) => {
-                let bytes = gpu.read(source, view.offset, view.bytes).await?;
-                Ok(bytemuck::pod_collect_to_vec(&bytes))
+            (Backend::Gpu(gpu), Storage::Gpu(_)) => {
+                let count = |submits| {
+                    let mut stats = self.0.stats.borrow_mut();
+                    stats.dispatches += recording.dispatches();
+                    stats.submits += submits;
+                };
+                gpu.submit_and_read(&recording, view, count).await?
             }
-            _ => Err(DeviceError::ForeignBuffer { buffer: view.buffer.label().to_string() }),
-        }
+            _ => {
+                return Err(DeviceError::ForeignBuffer { buffer: view.buffer.label().to_string() });
+            }
+        };
+        Ok(bytemuck::pod_collect_to_vec(&bytes))
     }
 
     /// Waits until all that was submitted is done, and reports errors that came late.

@@ -8,7 +8,7 @@ use super::forward::{Keys, Rows};
 use super::random::Random;
 use super::sampler::{Choice, Sampling};
 use super::{Model, ModelError};
-use crate::device::{Buffer, Device, DeviceError, Recording, now_ms};
+use crate::device::{Buffer, Device, DeviceError, Recording, View, now_ms};
 use crate::kernels;
 
 /// Most steps of a burst: the most tokens that a stop token makes vain.
@@ -20,25 +20,33 @@ const BURST_MS: f64 = 40.0;
 /// Bytes between two steps' slots: WebGPU's alignment of bindings.
 const SLOT: u64 = 256;
 
-/// The memory that a burst's steps leave messages in.
+/// The memory that a burst's steps leave messages in, u32 in slots of 256 bytes: the token before the burst; for each
+/// step its place and its span; for each step the token that it chose.
 pub struct Burst {
-    /// u32: slot 0 has the token before the burst, slot i + 1 the one that step i chose.
-    ids: Buffer,
-    /// u32: for each step a slot with its place, and one with its span.
-    steps: Buffer,
+    slots: Buffer,
     /// Steps of the next burst.
     len: usize,
+}
+
+/// The slot of the token that step `step` reads: what the host wrote, or what the step before chose.
+fn token_slot(step: usize) -> u64 {
+    if step == 0 { 0 } else { (2 * BURST_MAX + step) as u64 }
+}
+
+/// The slot of a step's place; its span comes next.
+fn place_slot(step: usize) -> u64 {
+    1 + 2 * step as u64
 }
 
 impl Burst {
     /// Memory for the longest burst.
     pub fn new(device: &Device) -> Result<Burst, DeviceError> {
-        let steps = BURST_MAX as u64;
-        Ok(Burst {
-            ids: device.alloc("burst ids", (steps + 1) * SLOT)?,
-            steps: device.alloc("burst steps", 2 * steps * SLOT)?,
-            len: 1,
-        })
+        let slots = device.alloc("burst", (1 + 3 * BURST_MAX as u64) * SLOT)?;
+        Ok(Burst { slots, len: 1 })
+    }
+
+    fn slot(&self, index: u64, bytes: u64) -> View {
+        self.slots.slice(index * SLOT, bytes)
     }
 
     /// Begins with short bursts, as for a new answer.
@@ -75,16 +83,14 @@ impl Model {
         }
         let n = if single { 1 } else { self.burst.len.min(most.max(1)).min(room) };
         let began = now_ms();
-        self.device.write(&self.burst.ids, 0, &[last])?;
-        self.device.write(&self.burst.steps, 0, &self.places(n))?;
+        self.device.write(&self.burst.slots, 0, &self.messages(last, n))?;
         let mut rec = Recording::new();
         for step in 0..n {
             self.record_step(&mut rec, step)?;
             self.record_choice(&mut rec, step, last, sampling, random)?;
         }
-        self.device.submit(rec)?;
-        let slots = self.burst.ids.slice(SLOT, n as u64 * SLOT);
-        let words = self.device.read::<u32>(&slots).await?;
+        let chosen = self.burst.slot(token_slot(1), n as u64 * SLOT);
+        let words = self.device.submit_and_read::<u32>(rec, &chosen).await?;
         let tokens: Vec<u32> = words.chunks(SLOT as usize / 4).map(|slot| slot[0]).collect();
         self.cache.tokens.push(last);
         self.cache.tokens.extend_from_slice(&tokens[..n - 1]);
@@ -93,29 +99,30 @@ impl Model {
         Ok(tokens)
     }
 
-    /// The slots of `n` steps: each is one row that sees all before it.
-    fn places(&self, n: usize) -> Vec<u32> {
+    /// What the host has to say to `n` steps: the token before them, and that each is one row that sees all before it.
+    fn messages(&self, last: u32, n: usize) -> Vec<u32> {
         let words = SLOT as usize / 4;
-        let mut slots = vec![0; 2 * n * words];
-        for (step, slot) in slots.chunks_mut(2 * words).enumerate() {
+        let mut slots = vec![0; (1 + 2 * n) * words];
+        slots[0] = last;
+        for step in 0..n {
             let row = (self.cache.tokens.len() + step) as u32;
-            slot[..2].copy_from_slice(&[row, row]);
-            slot[words..words + 4].copy_from_slice(&[0, row + 1, 0, 0]);
+            let at = place_slot(step) as usize * words;
+            slots[at..at + 2].copy_from_slice(&[row, row]);
+            slots[at + words..at + words + 4].copy_from_slice(&[0, row + 1, 0, 0]);
         }
         slots
     }
 
     /// Records the forward pass of step `step`'s token; its logits are in row 0.
     fn record_step(&self, rec: &mut Recording, step: usize) -> Result<(), ModelError> {
-        let at = 2 * step as u64 * SLOT;
-        let places = self.burst.steps.slice(at, 8);
-        let spans = self.burst.steps.slice(at + SLOT, 16);
+        let places = self.burst.slot(place_slot(step), 8);
+        let spans = self.burst.slot(place_slot(step) + 1, 16);
         let rows = Rows { n: 1, places: &places, spans: &spans };
         let rope = self.rope.view();
         let net = self.net(&rope);
         let a = self.work.a.top(1);
         let [mut h_in, h_mid, mut h_out] = self.work.h.each_ref().map(|h| h.top(1));
-        let token = self.burst.ids.slice(step as u64 * SLOT, 4);
+        let token = self.burst.slot(token_slot(step), 4);
         kernels::embed(rec, &self.weights.embedding, &token, &h_in)?;
         for (layer, (k, v)) in self.cache.layers.iter().enumerate() {
             let keys = Keys { k, v };
@@ -146,7 +153,7 @@ impl Model {
             self.penalize(rec, &[Choice { seen: &seen, sampling, random: &mut *random }])?;
         }
         let logits = self.logits.top(1);
-        let id = self.burst.ids.slice((step as u64 + 1) * SLOT, 4);
+        let id = self.burst.slot(token_slot(step + 1), 4);
         if sampling.greedy() {
             return Ok(kernels::argmax(rec, &logits, &id)?);
         }

@@ -6,7 +6,7 @@
 
 use super::lora::{Lora, Module};
 use super::weights::{Layer, Weights};
-use crate::device::{Buffer, DeviceError, Recording, View};
+use crate::device::{DeviceError, Recording, View};
 use crate::kernels::{self, AttentionShape, LinearShape, LoraShape, RopeHeads, RopeShape};
 use crate::model::config::Config;
 use crate::tensor::{Tensor, Weight};
@@ -90,6 +90,11 @@ impl Activations {
             u: self.u.top(n),
         }
     }
+
+    /// What the linears of queries and keys write to.
+    fn linear_outputs(&self) -> [&Tensor; 2] {
+        self.unnormed.as_ref().map_or([&self.q, &self.k], |unnormed| unnormed.each_ref())
+    }
 }
 
 impl Net<'_> {
@@ -134,56 +139,18 @@ impl Net<'_> {
         dq: &Tensor,
         dk: &Tensor,
     ) -> Result<(), DeviceError> {
-        let Config { arch, heads, kv_heads, head_dim, .. } = *self.config;
+        let Config { heads, kv_heads, head_dim, .. } = *self.config;
         for (x, heads) in [(dq, heads), (dk, kv_heads)] {
             let shape = RopeShape {
                 rows: rows.n,
                 heads,
                 head_dim,
-                interleaved: arch.interleaves_rope(),
+                interleaved: self.config.arch.interleaves_rope(),
                 inverse: true,
             };
             kernels::rope(rec, self.rope, rows.places, x, shape)?;
         }
         Ok(())
-    }
-
-    /// Queries to `a.q` and keys to `a.k`, each head normed where the family does so; RoPE is not applied.
-    fn queries_and_keys(
-        &self,
-        rec: &mut Recording,
-        layer: usize,
-        a: &Activations,
-    ) -> Result<(), DeviceError> {
-        let (Some([q, k]), Some(gains)) = (&a.unnormed, &self.weights.layers[layer].head_norms)
-        else {
-            self.linear(rec, layer, Module::Q, &a.norm, &a.q, 0, &a.u)?;
-            return self.linear(rec, layer, Module::K, &a.norm, &a.k, 0, &a.u);
-        };
-        self.linear(rec, layer, Module::Q, &a.norm, q, 0, &a.u)?;
-        self.linear(rec, layer, Module::K, &a.norm, k, 0, &a.u)?;
-        self.norm_heads(rec, [q, k], gains, a)
-    }
-
-    /// Queries and keys `[n, …]` to `a.q` and `a.k`, each head normed.
-    fn norm_heads(
-        &self,
-        rec: &mut Recording,
-        unnormed: [&Tensor; 2],
-        gains: &[Buffer; 2],
-        a: &Activations,
-    ) -> Result<(), DeviceError> {
-        for ((x, gain), y) in unnormed.into_iter().zip(gains).zip([&a.q, &a.k]) {
-            let (x, y) = (self.heads(x), self.heads(y));
-            kernels::rms_norm(rec, &x, &gain.view(), self.config.rms_eps, &y)?;
-        }
-        Ok(())
-    }
-
-    /// The same memory with a row for each head.
-    pub fn heads(&self, x: &Tensor) -> Tensor {
-        let head_dim = self.config.head_dim;
-        x.reshape(x.rows * x.cols / head_dim, head_dim)
     }
 
     /// Norm, queries, keys, values, RoPE and attention: `h_in` to `a.attn`.
@@ -198,9 +165,34 @@ impl Net<'_> {
     ) -> Result<(), DeviceError> {
         let weights: &Layer = &self.weights.layers[layer];
         kernels::rms_norm(rec, h_in, &weights.attn_norm.view(), self.config.rms_eps, &a.norm)?;
-        self.queries_and_keys(rec, layer, a)?;
+        let [q, k] = a.linear_outputs();
+        self.linear(rec, layer, Module::Q, &a.norm, q, 0, &a.u)?;
+        self.linear(rec, layer, Module::K, &a.norm, k, 0, &a.u)?;
         self.linear(rec, layer, Module::V, &a.norm, &a.v, 0, &a.u)?;
+        self.norm_heads(rec, layer, a)?;
         self.look(rec, rows, keys, a)
+    }
+
+    /// Norms each head of queries and keys to `a.q` and `a.k`, where the family does so.
+    fn norm_heads(
+        &self,
+        rec: &mut Recording,
+        layer: usize,
+        a: &Activations,
+    ) -> Result<(), DeviceError> {
+        let gains = self.weights.layers[layer].head_norms.as_ref();
+        let (Some(from), Some(gains)) = (&a.unnormed, gains) else { return Ok(()) };
+        for ((from, gain), to) in from.iter().zip(gains).zip([&a.q, &a.k]) {
+            let (from, to) = (self.heads(from), self.heads(to));
+            kernels::rms_norm(rec, &from, &gain.view(), self.config.rms_eps, &to)?;
+        }
+        Ok(())
+    }
+
+    /// The same memory with a row for each head.
+    pub fn heads(&self, x: &Tensor) -> Tensor {
+        let head_dim = self.config.head_dim;
+        x.reshape(x.rows * x.cols / head_dim, head_dim)
     }
 
     /// RoPE and attention: `a.q`, `a.k` and `a.v` to the cache's rows and to `a.attn`.
@@ -211,8 +203,9 @@ impl Net<'_> {
         keys: Keys<'_>,
         a: &Activations,
     ) -> Result<(), DeviceError> {
-        let Config { arch, heads, kv_heads, head_dim, .. } = *self.config;
-        let shape = RopeHeads { heads, kv_heads, head_dim, interleaved: arch.interleaves_rope() };
+        let Config { heads, kv_heads, head_dim, .. } = *self.config;
+        let interleaved = self.config.arch.interleaves_rope();
+        let shape = RopeHeads { heads, kv_heads, head_dim, interleaved };
         let (new, cache) = ((&a.k, &a.v), (keys.k, keys.v));
         kernels::rope_store(rec, self.rope, rows.places, new, &a.q, cache, shape)?;
         let shape = self.attention_shape();
@@ -253,7 +246,7 @@ impl Net<'_> {
         kernels::add(rec, h_mid, &a.out, h_out)
     }
 
-    /// A layer for one row: `h` is changed in place. Six dispatches, and one more for each bias and each head norm.
+    /// A layer for one row in six dispatches, and one for each bias or norm of heads: `h` is changed in place.
     pub fn decode_layer(
         &self,
         rec: &mut Recording,
@@ -266,17 +259,14 @@ impl Net<'_> {
         let weights: &Layer = &self.weights.layers[layer];
         let [q, k, v, o, gate, up, down] = Module::ALL.map(|module| weights.linear(module));
         let (gain, eps) = (weights.attn_norm.view(), self.config.rms_eps);
-        let unnormed = a.unnormed.as_ref().map(|both| both.each_ref());
-        let [to_q, to_k] = unnormed.unwrap_or([&a.q, &a.k]);
+        let [to_q, to_k] = a.linear_outputs();
         kernels::norm_qkv(rec, [q, k, v], h, &gain, eps, [to_q, to_k, &a.v])?;
         for (module, y) in [(Module::Q, to_q), (Module::K, to_k), (Module::V, &a.v)] {
             if let Some(bias) = weights.bias(module) {
                 kernels::add_bias(rec, &bias.view(), y)?;
             }
         }
-        if let (Some(unnormed), Some(gains)) = (unnormed, &weights.head_norms) {
-            self.norm_heads(rec, unnormed, gains, a)?;
-        }
+        self.norm_heads(rec, layer, a)?;
         self.look(rec, rows, keys, a)?;
         let add = LinearShape { row: 0, accumulate: true };
         kernels::linear(rec, o, &a.attn, h, add)?;

@@ -76,16 +76,15 @@ impl Model {
         let rows = choices.len();
         if choices.iter().all(|choice| choice.sampling.greedy()) {
             kernels::argmax(&mut rec, &logits, &self.picked.view())?;
-            self.device.submit(rec)?;
-            return Ok(self.device.read::<u32>(&self.picked.slice(0, 4 * rows as u64)).await?);
+            let ids = self.picked.slice(0, 4 * rows as u64);
+            return Ok(self.device.submit_and_read(rec, &ids).await?);
         }
         let wanted = choices.iter().map(|choice| choice.sampling.candidates()).max();
         let k = wanted.unwrap_or(1).min(self.config.vocab);
         let words = kernels::top_k_words(k);
         kernels::top_k(&mut rec, &logits, k, &self.picked.view())?;
-        self.device.submit(rec)?;
-        let read =
-            self.device.read::<u32>(&self.picked.slice(0, (4 * rows * words) as u64)).await?;
+        let picked = self.picked.slice(0, (4 * rows * words) as u64);
+        let read = self.device.submit_and_read::<u32>(rec, &picked).await?;
         let draw = |(choice, row): (&mut Choice<'_>, &[u32])| {
             if choice.sampling.greedy() {
                 return row[0];

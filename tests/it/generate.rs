@@ -209,3 +209,23 @@ fn a_cancelled_batch_says_so_of_every_text() {
     let cut = texts.iter().filter(|text| text.stop_reason == StopReason::Cancelled).count();
     assert!(cut >= 5, "{texts:?}");
 }
+
+/// Counts that do not depend on the machine, so that they cannot grow unnoticed.
+#[test]
+fn a_decoded_token_costs_six_dispatches_a_layer_and_at_most_one_submit() {
+    for device in tiny::devices() {
+        let mut model = model(&device);
+        let mut cost = |n: usize| {
+            let before = device.stats();
+            assert_eq!(generate(&mut model, &PROMPT, n, &Sampling::default()).tokens.len(), n);
+            model.clear_cache();
+            let after = device.stats();
+            (after.dispatches - before.dispatches, after.submits - before.submits)
+        };
+        let (few, many) = (cost(5), cost(25));
+        let layers = model.config.layers as u64;
+        // Outside the layers: embedding, last norm, head, argmax.
+        assert_eq!(many.0 - few.0, 20 * (6 * layers + 4), "{}", device.kind());
+        assert!(many.1 - few.1 <= 20, "{}: {} submits", device.kind(), many.1 - few.1);
+    }
+}

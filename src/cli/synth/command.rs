@@ -5,6 +5,7 @@
 //! is whole.
 
 use super::{plan, random_model, shapes, write_small};
+use crate::cli::quantize::parse_type;
 use crate::cli::{Common, output};
 use crate::error::Error;
 use crate::quant::TensorType;
@@ -25,8 +26,8 @@ pub struct SynthArgs {
     #[arg(long, value_name = "NAME", requires = "out")]
     arch: Option<String>,
     /// Tensor type of its matrices
-    #[arg(long = "type", value_name = "TYPE", default_value = "q4_0")]
-    ty: String,
+    #[arg(long = "type", value_name = "TYPE", default_value = "q4_0", value_parser = parse_type)]
+    ty: TensorType,
     /// Its file
     #[arg(value_name = "OUT.gguf", requires = "arch")]
     out: Option<PathBuf>,
@@ -36,7 +37,7 @@ pub struct SynthArgs {
 pub fn synth(common: &Common, args: &SynthArgs) -> Result<(), Error> {
     match (&args.small, &args.arch, &args.out) {
         (Some(folder), ..) => small(common, folder),
-        (None, Some(arch), Some(out)) => random(common, arch, &args.ty, out),
+        (None, Some(arch), Some(out)) => random(common, arch, args.ty, out),
         _ => Err(Error::Misuse("give --small DIR, or --arch NAME and a file to write".into())),
     }
 }
@@ -63,15 +64,10 @@ fn small(common: &Common, folder: &Path) -> Result<(), Error> {
     ))
 }
 
-fn random(common: &Common, arch: &str, ty: &str, out: &Path) -> Result<(), Error> {
-    let known = |names: Vec<&str>| names.join(" ");
+fn random(common: &Common, arch: &str, ty: TensorType, out: &Path) -> Result<(), Error> {
     let shape = shapes::find(arch).ok_or_else(|| {
-        let names = known(shapes::all().iter().map(|shape| shape.key).collect());
-        Error::Misuse(format!("no shape `{arch}`; the shapes are: {names}"))
-    })?;
-    let ty = TensorType::from_name(ty).ok_or_else(|| {
-        let names = known(TensorType::ALL.iter().map(|ty| ty.name()).collect());
-        Error::Misuse(format!("no tensor type `{ty}`; the types are: {names}"))
+        let names: Vec<_> = shapes::all().iter().map(|shape| shape.key).collect();
+        Error::Misuse(format!("no shape `{arch}`; choose one of {}", names.join(" ")))
     })?;
     let began = Instant::now();
     let bar = output::byte_bar("writing");

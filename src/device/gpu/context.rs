@@ -170,22 +170,18 @@ impl GpuDevice {
         self.queue.write_buffer(&target.raw, offset, bytes);
     }
 
-    pub(in crate::device) async fn read(
-        &self,
-        source: &GpuStorage,
-        offset: u64,
-        bytes: u64,
-    ) -> Result<Vec<u8>, DeviceError> {
-        self.fault.check()?;
-        let staging = self.device.create_buffer(&wgpu::BufferDescriptor {
+    /// A buffer that the host can map, for `bytes`.
+    pub(super) fn staging(&self, bytes: u64) -> wgpu::Buffer {
+        self.device.create_buffer(&wgpu::BufferDescriptor {
             label: Some("read-back"),
             size: bytes,
             usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
             mapped_at_creation: false,
-        });
-        let mut encoder = self.device.create_command_encoder(&Default::default());
-        encoder.copy_buffer_to_buffer(&source.raw, offset, &staging, 0, bytes);
-        self.queue.submit([encoder.finish()]);
+        })
+    }
+
+    /// What was copied to a staging buffer, once all that was submitted before is done.
+    pub(super) async fn mapped(&self, staging: &wgpu::Buffer) -> Result<Vec<u8>, DeviceError> {
         let (sender, receiver) = futures_channel::oneshot::channel();
         staging.map_async(wgpu::MapMode::Read, .., move |result| {
             // A dropped receiver means that the caller gave up; there is nobody to tell.

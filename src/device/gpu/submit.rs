@@ -15,6 +15,26 @@ const FLOPS_MAX: u64 = 20_000_000_000;
 impl GpuDevice {
     /// Runs a recording; returns how many submits it took.
     pub(in crate::device) fn submit(&self, recording: &Recording) -> Result<u64, DeviceError> {
+        self.submit_all(recording, None)
+    }
+
+    /// Runs a recording, then copies `view` to the host in the same submit; counts the submits in `submits`.
+    pub(in crate::device) async fn submit_and_read(
+        &self,
+        recording: &Recording,
+        view: &View,
+        submits: impl FnOnce(u64),
+    ) -> Result<Vec<u8>, DeviceError> {
+        let staging = self.staging(view.bytes);
+        submits(self.submit_all(recording, Some((view, &staging)))?);
+        self.mapped(&staging).await
+    }
+
+    fn submit_all(
+        &self,
+        recording: &Recording,
+        read: Option<(&View, &wgpu::Buffer)>,
+    ) -> Result<u64, DeviceError> {
         self.check_fault()?;
         let freed = std::mem::take(&mut *self.freed.borrow_mut());
         if !freed.is_empty() {
@@ -22,9 +42,9 @@ impl GpuDevice {
         }
         let mut submits = 0;
         let mut rest = recording.commands();
-        while !rest.is_empty() {
+        while !rest.is_empty() || (submits == 0 && read.is_some()) {
             let (batch, after) = rest.split_at(batch_len(rest));
-            submit(self, batch)?;
+            submit(self, batch, read.filter(|_| after.is_empty()))?;
             submits += 1;
             rest = after;
         }
@@ -49,7 +69,11 @@ fn batch_len(commands: &[Command]) -> usize {
     commands.len()
 }
 
-fn submit(gpu: &GpuDevice, batch: &[Command]) -> Result<(), DeviceError> {
+fn submit(
+    gpu: &GpuDevice,
+    batch: &[Command],
+    read: Option<(&View, &wgpu::Buffer)>,
+) -> Result<(), DeviceError> {
     let mut params: Vec<u8> = Vec::new();
     let mut pipelines = gpu.pipelines.borrow_mut();
     // Pipelines and groups are resolved before the pass opens: a pass borrows its encoder.
@@ -66,9 +90,7 @@ fn submit(gpu: &GpuDevice, batch: &[Command]) -> Result<(), DeviceError> {
         let group = pipelines.bind_group(&gpu.device, &gpu.arena.buffer, dispatch)?;
         steps.push(Some((pipeline, group, offset as u32)));
     }
-    if !params.is_empty() {
-        gpu.queue.write_buffer(&gpu.arena.buffer, 0, &params);
-    }
+    gpu.arena.write(&gpu.queue, params);
     let mut encoder = gpu.device.create_command_encoder(&Default::default());
     let mut pass: Option<wgpu::ComputePass<'static>> = None;
     for (command, step) in batch.iter().zip(&steps) {
@@ -95,6 +117,9 @@ fn submit(gpu: &GpuDevice, batch: &[Command]) -> Result<(), DeviceError> {
         }
     }
     drop(pass);
+    if let Some((view, staging)) = read {
+        encoder.copy_buffer_to_buffer(raw(view)?, view.offset, staging, 0, view.bytes);
+    }
     gpu.queue.submit([encoder.finish()]);
     Ok(())
 }

@@ -3,6 +3,7 @@
 use super::harness::{Case, Devices, Expect, Slot, TestWeight, check_all, floats, wide};
 use super::reference;
 use crate::common::{Random, whole_cols};
+use apprentice::device::Device;
 use apprentice::kernels::{self, LinearShape};
 use apprentice::quant::TensorType;
 
@@ -139,6 +140,18 @@ fn embed_agrees() {
     cases.push(embed_case(Q4_1, 1, 32));
     cases.push(embed_case(Q4_1, 40, 576));
     check_all(&Devices::open(), cases);
+}
+
+#[test]
+fn rows_that_are_no_whole_blocks_are_refused() {
+    for (ty, cols, step) in
+        [(Q4_1, 48, 32), (TensorType::Q4K, 576, 256), (TensorType::Q6K, 96, 256)]
+    {
+        let weight = apprentice::tensor::Weight::alloc(&Device::cpu(), "w", ty, 4, cols);
+        let error = weight.err().expect("no whole blocks").to_string();
+        assert!(error.contains(&format!("multiple of {step}")), "{error}");
+        assert!(error.contains(ty.name()) && error.contains(&cols.to_string()), "{error}");
+    }
 }
 
 #[test]

@@ -30,10 +30,8 @@ fn load_word(i: u32) -> u32 {
     return w[i / 4u][i % 4u];
 }
 
+#import common/reduce4
 #import weight
-
-// Partial sums of the four rows.
-var<workgroup> sh_sums: array<vec4<f32>, WG>;
 
 fn unit_dot(row: u32, block: u32, s: u32, low: vec4<f32>, high: vec4<f32>) -> f32 {
     // A row past the end repeats the last one; its sum is not stored.
@@ -61,16 +59,9 @@ fn main(
             unit_dot(row + 3u, block, s, low, high),
         );
     }
-    sh_sums[lane] = sums;
-    workgroupBarrier();
-    for (var step = WG / 2u; step > 0u; step >>= 1u) {
-        if lane < step {
-            sh_sums[lane] += sh_sums[lane + step];
-        }
-        workgroupBarrier();
-    }
+    let totals = reduce_sum4(lane, sums);
     if lane < 4u && row + lane < p.n {
         let at = p.y_at + row + lane;
-        y[at] = select(0.0, y[at], p.accumulate != 0u) + sh_sums[0][lane];
+        y[at] = select(0.0, y[at], p.accumulate != 0u) + totals[lane];
     }
 }

@@ -50,16 +50,14 @@ fn load_word(i: u32) -> u32 {
     return wv[i / 4u][i % 4u];
 }
 
+#import common/reduce
+#import common/reduce4
 #import weight
 
 fn unit_dot(b: u32, s: u32, scales: u32, low: vec4<f32>, high: vec4<f32>) -> f32 {
     let pair = weight_pair(b, s, scales);
     return dot(pair[0], low) + dot(pair[1], high);
 }
-
-// Partial sums of the four rows, and of the squares.
-var<workgroup> sh_sums: array<vec4<f32>, WG>;
-var<workgroup> sh_squares: array<f32, WG>;
 
 @compute @workgroup_size(WG)
 fn main(
@@ -94,19 +92,11 @@ fn main(
             unit_dot(min(row + 3u, last) * blocks + block, s, scales, low_g, high_g),
         );
     }
-    sh_sums[lane] = sums;
-    sh_squares[lane] = squares;
-    workgroupBarrier();
-    for (var step = WG / 2u; step > 0u; step >>= 1u) {
-        if lane < step {
-            sh_sums[lane] += sh_sums[lane + step];
-            sh_squares[lane] += sh_squares[lane + step];
-        }
-        workgroupBarrier();
-    }
+    let totals = reduce_sum4(lane, sums);
+    let scale = inverseSqrt(reduce_sum(lane, squares) / f32(p.cols) + p.eps);
     // A grid folded into its second dimension can have workgroups past the last matrix.
     if lane < 4u && row + lane < n && matrix < 3u {
-        let value = sh_sums[0][lane] * inverseSqrt(sh_squares[0] / f32(p.cols) + p.eps);
+        let value = totals[lane] * scale;
         if matrix == 0u {
             q[row + lane] = value;
         } else if matrix == 1u {

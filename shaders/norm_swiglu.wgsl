@@ -40,16 +40,14 @@ fn load_word(i: u32) -> u32 {
     return gate[i / 4u][i % 4u];
 }
 
+#import common/reduce
+#import common/reduce4
 #import weight
 
 fn unit_dot(b: u32, s: u32, scales: u32, low: vec4<f32>, high: vec4<f32>) -> f32 {
     let pair = weight_pair(b, s, scales);
     return dot(pair[0], low) + dot(pair[1], high);
 }
-
-// Partial sums: gate and up of the first row, then of the second; and of the squares.
-var<workgroup> sh_sums: array<vec4<f32>, WG>;
-var<workgroup> sh_squares: array<f32, WG>;
 
 @compute @workgroup_size(WG)
 fn main(
@@ -59,6 +57,7 @@ fn main(
 ) {
     let row = 2u * (group.x + group.y * groups.x);
     let blocks = p.k / 32u;
+    // Gate and up of the first row, then of the second.
     var sums = vec4<f32>();
     var squares = 0.0;
     for (var unit = lane; unit < p.k / 8u; unit += WG) {
@@ -80,20 +79,11 @@ fn main(
         let up1 = unit_dot(b1, s, p.up_scales, low_g, high_g);
         sums += vec4<f32>(gate0, up0, gate1, up1);
     }
-    sh_sums[lane] = sums;
-    sh_squares[lane] = squares;
-    workgroupBarrier();
-    for (var step = WG / 2u; step > 0u; step >>= 1u) {
-        if lane < step {
-            sh_sums[lane] += sh_sums[lane + step];
-            sh_squares[lane] += sh_squares[lane + step];
-        }
-        workgroupBarrier();
-    }
+    let totals = reduce_sum4(lane, sums);
+    let scale = inverseSqrt(reduce_sum(lane, squares) / f32(p.k) + p.eps);
     if lane < 2u && row + lane < p.n {
-        let scale = inverseSqrt(sh_squares[0] / f32(p.k) + p.eps);
-        let a = sh_sums[0][2u * lane] * scale;
-        let b = sh_sums[0][2u * lane + 1u] * scale;
+        let a = totals[2u * lane] * scale;
+        let b = totals[2u * lane + 1u] * scale;
         // exp overflows past 88; the sigmoid is zero long before.
         h[row + lane] = a / (1.0 + exp(min(-a, 80.0))) * b;
     }

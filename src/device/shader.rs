@@ -9,6 +9,7 @@ use super::kernel::PipelineKey;
 /// The shared files under `shaders/common/`, by stem.
 pub const COMMON: &[(&str, &str)] = &[
     ("reduce", include_str!("../../shaders/common/reduce.wgsl")),
+    ("reduce4", include_str!("../../shaders/common/reduce4.wgsl")),
     ("weight_bf16", include_str!("../../shaders/common/weight_bf16.wgsl")),
     ("weight_f16", include_str!("../../shaders/common/weight_f16.wgsl")),
     ("weight_f32", include_str!("../../shaders/common/weight_f32.wgsl")),

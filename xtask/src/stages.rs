@@ -28,7 +28,7 @@ const STAGES: [Stage; 11] = [
 const MODULES: [&str; 7] =
     ["shaders", "tidy", "kernels", "gradients", "golden", "learning", "crash"];
 
-/// Writes a small random model and its suites for the page's tests; the folder follows.
+/// Writes a small trained model and its suites for the page's tests; the folder follows.
 const SMALL_MODEL: [&str; 5] = ["run", "--quiet", "--", "synth", "--small"];
 /// What that command leaves in the folder.
 const SMALL_MODEL_FILE: &str = "small.gguf";

@@ -100,16 +100,27 @@ TEMPLATE = "{% for m in messages %}{{ m['role'] + m['content'].strip() }}{% endf
 
 
 def vocabulary(tokens=TOKENS, types=TYPES, merges=("t h", "th e"), eos=len(TOKENS) - 1, pre="smollm",
-               template=TEMPLATE, model="gpt2"):
+               template=TEMPLATE, model="gpt2", scores=None):
     strings = lambda items: array(STRING, [text(item) for item in items])
     keys = [ARCH, key("tokenizer.ggml.model", STRING, text(model)), key("tokenizer.ggml.pre", STRING, text(pre)),
             key("tokenizer.ggml.tokens", ARRAY, strings(tokens)),
             key("tokenizer.ggml.merges", ARRAY, strings(merges)),
             key("tokenizer.ggml.token_type", ARRAY, array(I32, [struct.pack("<i", t) for t in types])),
             key("tokenizer.chat_template", STRING, text(template))]
+    if scores is not None:
+        keys.append(key("tokenizer.ggml.scores", ARRAY, array(F32, [struct.pack("<f", s) for s in scores])))
     if eos is not None:
         keys.append(key("tokenizer.ggml.eos_token_id", U32, struct.pack("<I", eos)))
     return gguf(keys, [])
+
+
+PIECES = ["<unk>", "<s>", "</s>", *(f"<0x{b:02X}>" for b in range(256)), "\u2581", "t", "h", "e", "th", "\u2581the"]
+PIECE_TYPES = [2, 3, 3, *[6] * 256, *[1] * 6]
+
+
+def pieces(tokens=PIECES, types=PIECE_TYPES, scores=None, eos=2):
+    scores = [-float(i) for i in range(len(tokens))] if scores is None else scores
+    return vocabulary(tokens=tokens, types=types, merges=[], eos=eos, model="llama", scores=scores)
 
 
 def tokenizer_files():
@@ -118,6 +129,14 @@ def tokenizer_files():
     yield "good-types-too-few", vocabulary(types=[1])
     yield "good-template-broken", vocabulary(template="{% for %}")
     yield "good-tokens-alike", vocabulary(tokens=[*TOKENS[:-1], "the", "<|im_end|>"], eos=len(TOKENS))
+    yield "good-pieces", pieces()
+    yield "good-pieces-without-bytes", pieces(tokens=["</s>", "t", "h", "th"], types=[3, 1, 1, 1], eos=0)
+    false = ["</s>", "<0xZZ>", "<0x", "<0x\u00fc>", "<0x+1>"]
+    yield "good-pieces-false-bytes", pieces(tokens=false, types=[3, 6, 6, 6, 6], eos=0)
+    odd = [float("nan"), float("inf"), -float("inf")] * len(PIECES)
+    yield "good-pieces-odd-scores", pieces(scores=odd[: len(PIECES)])
+    yield "pieces-without-a-score", pieces(scores=[0.0] * (len(PIECES) - 1))
+    yield "pieces-without-a-type", pieces(types=PIECE_TYPES[1:])
     yield "no-tokens", vocabulary(tokens=[], types=[], merges=[], eos=None)
     yield "no-tokens-but-an-end", vocabulary(tokens=[], types=[], merges=[], eos=0)
     yield "no-tokens-but-merges", vocabulary(tokens=[], types=[], eos=None)

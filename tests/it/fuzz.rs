@@ -114,7 +114,7 @@ fn gguf_headers() {
 
 #[test]
 fn tokenizers() {
-    check_all("tokenizer", entries::tokenizer, 8);
+    check_all("tokenizer", entries::tokenizer, 20);
 }
 
 #[test]

@@ -51,7 +51,6 @@ pub fn swiglu_case(n: usize) -> Case {
     .tolerance(1e-6, 2e-6)
 }
 
-/// Norms `rows` rows to row `row` of y on; the other rows of y stay.
 pub fn norm_case(rows: usize, d: usize) -> Case {
     let mut random = Random((rows + d) as u64);
     let (x, g) = (floats(&mut random, rows * d), floats(&mut random, d));

@@ -163,7 +163,7 @@ impl Backward<'_> {
 
     /// forward: q = norm(W_q n) a head, k likewise, where the family norms them: the gradients of what the linears gave.
     fn head_norms(&self, rec: &mut Recording, layer: usize) -> Result<[&Tensor; 2], DeviceError> {
-        let Backward { net, a, d, .. } = *self;
+        let Backward { net, d, memory: LayerMemory { a, .. }, .. } = *self;
         let gains = net.weights.layers[layer].head_norms.as_ref();
         let (Some(x), Some(dx), Some(gains)) = (&a.unnormed, &d.unnormed, gains) else {
             return Ok([&d.q, &d.k]);

@@ -35,9 +35,11 @@ impl Plan {
 
     /// Bytes of one kept layer.
     pub fn layer_bytes(config: &Config, rows: usize) -> u64 {
-        let Config { dim, ff, heads, kv_heads, head_dim, .. } = *config;
+        let Config { arch, dim, ff, heads, kv_heads, head_dim, .. } = *config;
+        let (q, kv) = (heads * head_dim, kv_heads * head_dim);
+        let unnormed = if arch.norms_heads() { q + kv } else { 0 };
         // h mid; q and attention's output; keys and values; its statistics; gate and up.
-        let row = dim + 2 * heads * head_dim + 2 * kv_heads * head_dim + 2 * heads + 2 * ff;
+        let row = dim + 2 * q + 2 * kv + unnormed + 2 * heads + 2 * ff;
         4 * (rows.max(1) * row) as u64
     }
 }
@@ -62,11 +64,15 @@ impl LayerMemory {
         plan: Plan,
     ) -> Result<Vec<LayerMemory>, DeviceError> {
         let shared = LayerMemory::new(device, config, rows, activations(device, config, rows)?)?;
-        let q = config.heads * config.head_dim;
+        let (q, kv) = (config.heads * config.head_dim, config.kv_heads * config.head_dim);
         let kept = || {
             let zeros = |label, cols| Tensor::zeros(device, label, rows, cols);
             let a = Activations {
                 q: zeros("kept q", q)?,
+                unnormed: match config.arch.norms_heads() {
+                    true => Some([zeros("kept q before", q)?, zeros("kept k before", kv)?]),
+                    false => None,
+                },
                 attn: zeros("kept attn", q)?,
                 stats: zeros("kept stats", 2 * config.heads)?,
                 gate: zeros("kept gate", config.ff)?,

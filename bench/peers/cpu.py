@@ -154,7 +154,7 @@ class Peer:
 
 def ours(args):
     """One run of `apprentice bench`: it warms up once by itself."""
-    command = [str(args.binary), "bench", "--json", "--device", "cpu", "--model", str(args.model), "--runs", "3",
+    command = [str(args.binary), "bench", "--json", "--device", "cpu", "--model", str(args.model), "--runs", str(args.runs),
                "--prompt", str(args.prompt), "--decode", str(DECODE)]
     env = dict(os.environ, RAYON_NUM_THREADS=str(args.threads))
     process = subprocess.Popen(command, stdout=subprocess.PIPE, env=env)
@@ -231,6 +231,7 @@ def main():
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--prompt", type=int, default=128, help="tokens of the prefill and of a training step")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--runs", type=int, default=3, help="runs of ours in a round, of which the median counts")
     parser.add_argument("--torch-python", type=Path, help="a Python that has torch, transformers and peft")
     parser.add_argument("--llama-python", type=Path, help="a Python that has llama_cpp or xllamacpp")
     parser.add_argument("--from-source", action="store_true", help="compile llama.cpp for this machine")

@@ -88,6 +88,7 @@ enum Command {
 /// Parses the arguments, runs the command, and says in one line what failed.
 pub fn main() -> ExitCode {
     let Cli { common, command } = Cli::parse();
+    crate::device::join_pool();
     match pollster::block_on(run(&common, command)) {
         Ok(code) => code,
         Err(error) => {

@@ -32,9 +32,9 @@ pub enum Storage {
 impl Storage {
     pub(super) fn cpu(bytes: u64) -> Result<Storage, DeviceError> {
         let words = usize::try_from(bytes / 16).map_err(|_| DeviceError::OutOfMemory { bytes })?;
-        let mut memory: Vec<[u32; 4]> = Vec::new();
-        memory.try_reserve_exact(words).map_err(|_| DeviceError::OutOfMemory { bytes })?;
-        memory.resize(words, [0; 4]);
+        // Fresh pages are zero already: what is never used is never touched, and takes no memory.
+        let memory: Vec<[u32; 4]> = bytemuck::allocation::try_zeroed_vec(words)
+            .map_err(|()| DeviceError::OutOfMemory { bytes })?;
         Ok(Storage::Cpu(CpuMemory(UnsafeCell::new(memory.into_boxed_slice()))))
     }
 }

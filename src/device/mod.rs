@@ -20,6 +20,8 @@ pub use call::{Access, CpuCall};
 pub use cpu::CpuDevice;
 pub use error::DeviceError;
 pub use gpu::{GpuDevice, Tier};
+#[cfg(not(target_arch = "wasm32"))]
+pub use host::join_pool;
 pub use host::{now_ms, threads, yield_to_host};
 pub use kernel::{KernelDef, PipelineKey};
 pub use recording::{Command, Dispatch, GROUPS_MAX, Recording, Shape};

@@ -143,14 +143,12 @@ fn check(dispatch: &Dispatch) -> Result<(), String> {
             kernel.bindings.len()
         ));
     }
-    let names =
-        |list: &[(&'static str, u32)]| list.iter().map(|(name, _)| *name).collect::<Vec<_>>();
-    if names(&dispatch.key.overrides) != kernel.overrides {
+    let overrides = dispatch.key.overrides.iter().map(|(name, _)| name);
+    if !overrides.eq(kernel.overrides) {
         return Err(format!("overrides {:?}, its table says {:?}", dispatch.key, kernel.overrides));
     }
-    let links: Vec<_> = dispatch.key.links.iter().map(|(name, _)| *name).collect();
-    if links != kernel.links {
-        return Err(format!("links {links:?}, its table says {:?}", kernel.links));
+    if !dispatch.key.links.iter().map(|(name, _)| name).eq(kernel.links) {
+        return Err(format!("links {:?}, its table says {:?}", dispatch.key, kernel.links));
     }
     if dispatch.groups.iter().any(|&n| n == 0 || n > GROUPS_MAX) {
         return Err(format!("{:?} workgroups", dispatch.groups));

@@ -4,7 +4,7 @@
 //! read back between the backward pass and the step.
 
 use super::launch::{Checks, WG, groups, params};
-use super::parallel::for_each_chunk_pair_mut;
+use super::parallel::{for_each_chunk_mut, for_each_chunk_pair_mut};
 use crate::device::{Access, CpuCall, DeviceError, KernelDef, Recording, Shape, View};
 
 params! {
@@ -102,15 +102,17 @@ fn cpu(call: &CpuCall<'_>) {
     let w = &mut call.output::<f32>(2)[..n];
     let (m, v) = (&mut call.output::<f32>(3)[..n], &mut call.output::<f32>(4)[..n]);
     const CHUNK: usize = 1 << 14;
-    for_each_chunk_pair_mut((m, CHUNK), (v, CHUNK), |i, m, v| {
+    for_each_chunk_pair_mut((&mut *m, CHUNK), (&mut *v, CHUNK), |i, m, v| {
         for ((m, v), g) in m.iter_mut().zip(v).zip(&g[i * CHUNK..]) {
             let grad = g * shrink;
             *m = p.beta1 * *m + (1.0 - p.beta1) * grad;
             *v = p.beta2 * *v + (1.0 - p.beta2) * grad * grad;
         }
     });
-    for ((w, m), v) in w.iter_mut().zip(m).zip(v) {
-        let direction = *m * p.correct1 / ((*v * p.correct2).sqrt() + p.eps);
-        *w -= p.lr * (direction + p.weight_decay * *w);
-    }
+    for_each_chunk_mut(w, CHUNK, |i, w| {
+        for ((w, m), v) in w.iter_mut().zip(&m[i * CHUNK..]).zip(&v[i * CHUNK..]) {
+            let direction = m * p.correct1 / ((v * p.correct2).sqrt() + p.eps);
+            *w -= p.lr * (direction + p.weight_decay * *w);
+        }
+    });
 }

@@ -3,7 +3,7 @@
 //! The columns are many and the ranks few, so the sum over columns is what is split over lanes.
 
 use super::launch::{Checks, params};
-use super::parallel::{Operand, matrix_product};
+use super::skinny;
 use crate::device::{Access, CpuCall, DeviceError, KernelDef, Recording, Shape};
 use crate::tensor::Tensor;
 
@@ -46,7 +46,5 @@ fn cpu(call: &CpuCall<'_>) {
     let p: Params = call.params();
     let (rows, cols, rank) = (p.rows as usize, p.cols as usize, p.rank as usize);
     let (x, a) = (call.input::<f32>(0), call.input::<f32>(1));
-    let u = (call.output::<f32>(2), rank);
-    let (x, a) = (Operand::rows(x, cols), Operand::rows(a, cols).t());
-    matrix_product([rows, rank, cols], x, a, u, false, 1.0);
+    skinny::dots(x, a, [cols, rank], 1.0, &mut call.output(2)[..rows * rank]);
 }

@@ -3,7 +3,7 @@
 //! It adds to rows from `row` on, as the frozen product before it wrote them.
 
 use super::launch::{Checks, params};
-use super::parallel::{Operand, matrix_product};
+use super::skinny;
 use crate::device::{Access, CpuCall, DeviceError, KernelDef, Recording, Shape};
 use crate::tensor::Tensor;
 
@@ -69,7 +69,6 @@ fn cpu(call: &CpuCall<'_>) {
     let p: Params = call.params();
     let (rows, cols, rank) = (p.rows as usize, p.cols as usize, p.rank as usize);
     let (u, b) = (call.input::<f32>(0), call.input::<f32>(1));
-    let y = (&mut call.output::<f32>(2)[p.row as usize * cols..], cols);
-    let (u, b) = (Operand::rows(u, rank), Operand::rows(b, rank).t());
-    matrix_product([rows, cols, rank], u, b, y, true, p.scale);
+    let y = &mut call.output::<f32>(2)[p.row as usize * cols..][..rows * cols];
+    skinny::transposed(b, [cols, rank], |b| skinny::add_rows(u, b, [cols, rank], p.scale, y));
 }

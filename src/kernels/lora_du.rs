@@ -3,7 +3,7 @@
 //! forward: y += scale * u bᵀ. Every other gradient of the adapter but b's starts from du.
 
 use super::launch::{Checks, params};
-use super::parallel::{Operand, matrix_product};
+use super::skinny;
 use crate::device::{Access, CpuCall, DeviceError, KernelDef, Recording, Shape};
 use crate::tensor::Tensor;
 
@@ -52,6 +52,6 @@ fn cpu(call: &CpuCall<'_>) {
     let p: Params = call.params();
     let (rows, cols, rank) = (p.rows as usize, p.cols as usize, p.rank as usize);
     let (dy, b) = (call.input::<f32>(0), call.input::<f32>(1));
-    let (dy, b) = (Operand::rows(dy, cols), Operand::rows(b, rank));
-    matrix_product([rows, rank, cols], dy, b, (call.output::<f32>(2), rank), false, p.scale);
+    let du = &mut call.output::<f32>(2)[..rows * rank];
+    skinny::transposed(b, [cols, rank], |b| skinny::dots(dy, b, [cols, rank], p.scale, du));
 }

@@ -3,7 +3,7 @@
 //! forward: u = x aᵀ. It adds to what the frozen weight's gradient wrote.
 
 use super::launch::{Checks, params};
-use super::parallel::{Operand, matrix_product};
+use super::skinny;
 use crate::device::{Access, CpuCall, DeviceError, KernelDef, Recording, Shape};
 use crate::tensor::Tensor;
 
@@ -50,6 +50,5 @@ fn cpu(call: &CpuCall<'_>) {
     let p: Params = call.params();
     let (rows, cols, rank) = (p.rows as usize, p.cols as usize, p.rank as usize);
     let (du, a) = (call.input::<f32>(0), call.input::<f32>(1));
-    let (du, a) = (Operand::rows(du, rank), Operand::rows(a, cols));
-    matrix_product([rows, cols, rank], du, a, (call.output::<f32>(2), cols), true, 1.0);
+    skinny::add_rows(du, a, [cols, rank], 1.0, &mut call.output(2)[..rows * cols]);
 }

@@ -3,7 +3,7 @@
 //! da = duᵀ x is `[r, in]`; db = scale * dyᵀ u is `[out, r]`, which is the same product written transposed.
 
 use super::launch::{Checks, params};
-use super::parallel::{Operand, matrix_product};
+use super::skinny;
 use crate::device::{Access, CpuCall, DeviceError, KernelDef, Recording, Shape};
 use crate::tensor::Tensor;
 
@@ -64,11 +64,6 @@ fn cpu(call: &CpuCall<'_>) {
     let p: Params = call.params();
     let (rows, n, rank) = (p.rows as usize, p.cols as usize, p.rank as usize);
     let (left, x) = (call.input::<f32>(0), call.input::<f32>(1));
-    let (left, x) = (Operand::rows(left, rank), Operand::rows(x, n));
-    let grad = call.output::<f32>(2);
-    if p.transposed == 0 {
-        matrix_product([rank, n, rows], left.t(), x, (grad, n), true, p.scale);
-    } else {
-        matrix_product([n, rank, rows], x.t(), left, (grad, rank), true, p.scale);
-    }
+    let grad = &mut call.output::<f32>(2)[..rank * n];
+    skinny::gather(left, x, [rows, n, rank], p.scale, grad, p.transposed != 0);
 }

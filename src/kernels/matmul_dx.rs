@@ -3,10 +3,11 @@
 //! forward: y = x Wᵀ. The weight itself gets no gradient, and no transposed copy of it exists.
 
 use super::launch::{Checks, params, weight_link, weight_type};
-use super::panel::for_each_panel;
-use super::parallel::{Operand, matrix_product};
+use super::panel::{Packed, with_scratch};
+use super::parallel::{Operand, Tile, for_each_tile, tile_product};
 use crate::device::{Access, CpuCall, DeviceError, KernelDef, Recording, Shape};
 use crate::tensor::{Tensor, Weight};
+use std::cell::RefCell;
 
 params! {
     rows: u32,
@@ -66,16 +67,35 @@ pub fn matmul_dx(
     Ok(())
 }
 
+/// Elements of a panel of W's rows: 1 MiB of f32, which two cores' second-level caches hold.
+const PANEL: usize = 1 << 18;
+
+/// What a task writes of dx: rows, and columns that are a multiple of the register tiles (24 and 48).
+const TILE: [usize; 2] = [64, 192];
+
+thread_local! {
+    static ROWS: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+}
+
 fn cpu(call: &CpuCall<'_>) {
     let p: Params = call.params();
     let (rows, k, stride) = (p.rows as usize, p.k as usize, p.dy_cols as usize);
-    let words = call.input::<u32>(0);
     let dy = &call.input::<f32>(1)[p.dy_col as usize..];
     let dx = &mut call.output::<f32>(2)[..rows * k];
-    let matrix = (weight_type(p.ty), words, p.scales_at as usize);
-    for_each_panel(matrix, [p.n as usize, k], |row, panel| {
-        let n = panel.len() / k;
-        let (dy, panel) = (Operand::rows(&dy[row..], stride), Operand::rows(panel, k));
-        matrix_product([rows, k, n], dy, panel, (dx, k), p.accumulate != 0 || row > 0, 1.0);
+    let scales_at = p.scales_at as usize;
+    let w = Packed { ty: weight_type(p.ty), words: call.input(0), scales_at, cols: k };
+    let (n, step) = (p.n as usize, (PANEL / k).max(1));
+    with_scratch(&ROWS, step.min(n) * k, |scratch| {
+        for first in (0..n).step_by(step) {
+            let panel = &mut scratch[..step.min(n - first) * k];
+            w.rows_together(first, panel);
+            let panel = &*panel;
+            let accumulate = p.accumulate != 0 || first > 0;
+            for_each_tile(Tile::of(dx, k, [rows, k]), TILE, |[row, col], dx| {
+                let dy = Operand::rows(&dy[row * stride + first..], stride);
+                let panel = Operand::rows(&panel[col..], k);
+                tile_product(step.min(n - first), dy, panel, dx, accumulate);
+            });
+        }
     });
 }

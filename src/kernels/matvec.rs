@@ -80,10 +80,14 @@ pub(super) fn rows_times(
 ) {
     // A task of about 64 thousand multiplications: some microseconds, and many tasks for a large matrix.
     let step = (1usize << 16).div_ceil(x.len());
+    let x = pack::Blocks::of(x, ty);
     for_each_chunk_mut(y, step, |i, y| {
-        for (row, y) in (i * step..).zip(y) {
-            let dot = pack::dot_row(ty, words, scales_at, x.len(), row, x);
-            *y = if accumulate { *y + dot } else { dot };
+        if !accumulate {
+            pack::dot_rows(ty, (words, scales_at), i * step, &x, y);
+            return;
         }
+        let mut dots = vec![0.0; y.len()];
+        pack::dot_rows(ty, (words, scales_at), i * step, &x, &mut dots);
+        y.iter_mut().zip(dots).for_each(|(y, dot)| *y += dot);
     });
 }

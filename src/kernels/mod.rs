@@ -37,6 +37,7 @@ mod rms_norm_dx;
 mod rope;
 mod rope_store;
 mod scatter_rows;
+mod skinny;
 mod softmax;
 mod sum;
 mod swiglu;

@@ -1,37 +1,81 @@
-//! Panels of a packed weight's rows, dequantized one after another for the CPU twins of the matrix products.
+//! What the CPU twins of the products through a frozen weight share: its rows as f32, and transposing.
 //!
-//! The scratch memory is kept by the thread that runs the device. Invariant: a panel is read after all its rows were
-//! written, and panels come in the order of rows.
+//! Each thread keeps its scratch memory. Invariant: scratch is written before it is read, and nothing that a scratch is
+//! lent to starts tasks of its own, so that no thread borrows it twice.
 
-use super::parallel::for_each_chunk_mut;
+use super::parallel::{Tile, for_each_chunk_mut};
 use crate::quant::{TensorType, pack};
+use multiversion::multiversion;
 use std::cell::RefCell;
+use std::thread::LocalKey;
 
-/// Elements of a panel: 2 MiB of f32, about a core's second-level cache.
-const PANEL: usize = 1 << 19;
+/// Memory that a thread keeps between tasks.
+pub type Scratch = LocalKey<RefCell<Vec<f32>>>;
 
-thread_local! {
-    static SCRATCH: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+/// Calls `f` with the first `n` elements of a thread's scratch, which hold anything.
+pub fn with_scratch<T>(scratch: &'static Scratch, n: usize, f: impl FnOnce(&mut [f32]) -> T) -> T {
+    scratch.with_borrow_mut(|memory| {
+        if memory.len() < n {
+            memory.resize(n, 0.0);
+        }
+        f(&mut memory[..n])
+    })
 }
 
-/// Calls `f(first row, rows as f32)` for each panel of the packed matrix `[rows, cols]`.
-pub fn for_each_panel(
-    (ty, words, scales_at): (TensorType, &[u32], usize),
-    [rows, cols]: [usize; 2],
-    mut f: impl FnMut(usize, &[f32]),
-) {
-    SCRATCH.with_borrow_mut(|scratch| {
-        let step = (PANEL / cols).max(1).min(rows);
-        scratch.resize(scratch.len().max(step * cols), 0.0);
-        for first in (0..rows).step_by(step) {
-            let panel = &mut scratch[..step.min(rows - first) * cols];
-            let rows_a_task = (1usize << 16).div_ceil(cols);
-            for_each_chunk_mut(panel, rows_a_task * cols, |i, chunk| {
-                for (row, out) in (first + i * rows_a_task..).zip(chunk.chunks_mut(cols)) {
-                    pack::dequantize_row(ty, words, scales_at, cols, row, out);
-                }
-            });
-            f(first, panel);
+/// A part of a packed weight with `cols` columns.
+#[derive(Clone, Copy)]
+pub struct Packed<'a> {
+    pub ty: TensorType,
+    pub words: &'a [u32],
+    pub scales_at: usize,
+    pub cols: usize,
+}
+
+impl Packed<'_> {
+    /// The rows from `first` on as f32, as many as fill `out`.
+    pub fn rows(&self, first: usize, out: &mut [f32]) {
+        for (row, out) in (first..).zip(out.chunks_mut(self.cols)) {
+            pack::dequantize_row(self.ty, self.words, self.scales_at, self.cols, row, out);
         }
-    });
+    }
+
+    /// The same on all threads.
+    pub fn rows_together(&self, first: usize, out: &mut [f32]) {
+        // A task of some ten microseconds.
+        let rows = (1usize << 15).div_ceil(self.cols);
+        for_each_chunk_mut(out, rows * self.cols, |i, out| self.rows(first + i * rows, out));
+    }
+}
+
+/// Side of the squares that a transposition goes by: 8 rows of 8, a cache line of two rows each.
+const SIDE: usize = 8;
+
+/// `to[r, c] (+)= from[c, r]`; the rows of `from` are `stride` elements apart.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq", "x86_64+avx2+fma"))]
+pub fn transpose(from: &[f32], stride: usize, mut to: Tile, accumulate: bool) {
+    let [rows, cols] = to.dims();
+    for row in (0..rows).step_by(SIDE) {
+        for col in (0..cols).step_by(SIDE) {
+            if row + SIDE <= rows && col + SIDE <= cols {
+                let square: [[f32; SIDE]; SIDE] = std::array::from_fn(|c| {
+                    let at = (col + c) * stride + row;
+                    from[at..at + SIDE].try_into().expect("a square's side")
+                });
+                for r in 0..SIDE {
+                    let to = &mut to.row(row + r)[col..col + SIDE];
+                    for (to, column) in to.iter_mut().zip(&square) {
+                        *to = if accumulate { *to + column[r] } else { column[r] };
+                    }
+                }
+                continue;
+            }
+            for r in row..rows.min(row + SIDE) {
+                let to = to.row(r);
+                for c in col..cols.min(col + SIDE) {
+                    let value = from[c * stride + r];
+                    to[c] = if accumulate { to[c] + value } else { value };
+                }
+            }
+        }
+    }
 }

@@ -4,6 +4,7 @@
 //! element is computed by one task in one order, so reruns are bit-identical whatever the threads do.
 
 use gemm::Parallelism;
+use std::marker::PhantomData;
 
 /// Calls `f(i, chunk)` for each chunk of `data`, in parallel where there are several.
 pub fn for_each_chunk_mut<T: Send>(
@@ -51,6 +52,85 @@ pub fn for_each_chunk_pair_mut<A: Send, B: Send>(
     }
 }
 
+/// A rectangle of a row-major matrix that one task writes.
+pub struct Tile<'a> {
+    start: *mut f32,
+    stride: usize,
+    rows: usize,
+    cols: usize,
+    matrix: PhantomData<&'a mut [f32]>,
+}
+
+// SAFETY: a tile is the only handle to its elements, like the slice that it was made of.
+unsafe impl Send for Tile<'_> {}
+
+impl<'a> Tile<'a> {
+    /// The first `cols` elements of `rows` rows that are `stride` elements apart.
+    pub fn of(data: &'a mut [f32], stride: usize, [rows, cols]: [usize; 2]) -> Tile<'a> {
+        let fits = rows == 0 || cols <= stride && (rows - 1) * stride + cols <= data.len();
+        assert!(fits, "[{rows}, {cols}], {stride} apart, in {}", data.len());
+        Tile { start: data.as_mut_ptr(), stride, rows, cols, matrix: PhantomData }
+    }
+
+    /// `[rows, cols]`.
+    pub fn dims(&self) -> [usize; 2] {
+        [self.rows, self.cols]
+    }
+
+    /// Row `i`.
+    pub fn row(&mut self, i: usize) -> &mut [f32] {
+        assert!(i < self.rows, "row {i} of {}", self.rows);
+        // SAFETY: `of` checked that the row is inside the matrix, which this tile borrows mutably.
+        unsafe { std::slice::from_raw_parts_mut(self.start.add(i * self.stride), self.cols) }
+    }
+
+    /// The rectangle `[first row, first column]` of `[rows, cols]`, cut to what there is.
+    ///
+    /// # Safety
+    /// No two tiles that live at once may share elements.
+    unsafe fn part(&self, [row, col]: [usize; 2], [rows, cols]: [usize; 2]) -> Tile<'a> {
+        assert!(row < self.rows && col < self.cols, "[{row}, {col}] in {:?}", self.dims());
+        // SAFETY: the first element is inside the matrix, as the assertion says.
+        let start = unsafe { self.start.add(row * self.stride + col) };
+        let (rows, cols) = (rows.min(self.rows - row), cols.min(self.cols - col));
+        Tile { start, rows, cols, ..*self }
+    }
+}
+
+/// The whole of a matrix whose tiles are handed out to threads.
+struct Tiled<'a>(Tile<'a>);
+
+// SAFETY: threads take disjoint parts of it (see `for_each_tile`) and nothing else.
+unsafe impl Sync for Tiled<'_> {}
+
+/// Calls `f([first row, first column], tile)` for each rectangle of at most `[rows, cols]` of `matrix`, in parallel
+/// where there are several.
+pub fn for_each_tile(
+    matrix: Tile<'_>,
+    [rows, cols]: [usize; 2],
+    f: impl Fn([usize; 2], Tile<'_>) + Sync + Send,
+) {
+    let (down, across) = (matrix.rows.div_ceil(rows), matrix.cols.div_ceil(cols));
+    let matrix = &Tiled(matrix);
+    let task = |i: usize| {
+        let first = [i % down * rows, i / down * cols];
+        // SAFETY: `i` is used once, and rectangles of a grid share no elements.
+        f(first, unsafe { matrix.0.part(first, [rows, cols]) });
+    };
+    for_each_index(down * across, task);
+}
+
+/// Calls `f` for 0..n, in parallel where there are several.
+pub fn for_each_index(n: usize, f: impl Fn(usize) + Sync + Send) {
+    #[cfg(not(target_arch = "wasm32"))]
+    if n > 1 {
+        use rayon::prelude::*;
+        (0..n).into_par_iter().for_each(f);
+        return;
+    }
+    (0..n).for_each(f);
+}
+
 /// A matrix to read: element (i, j) is `data[i * row + j * col]`.
 #[derive(Clone, Copy)]
 pub struct Operand<'a> {
@@ -71,20 +151,8 @@ impl<'a> Operand<'a> {
     }
 }
 
-/// `c (+)= by * a b` with `a [m, k]`, `b [k, n]` and `c [m, n]` row-major, `c_stride` elements a row; on all threads
-/// where that pays.
-pub fn matrix_product(
-    dims: [usize; 3],
-    a: Operand<'_>,
-    b: Operand<'_>,
-    c: (&mut [f32], usize),
-    accumulate: bool,
-    by: f32,
-) {
-    product(dims, a, b, c, accumulate, by, threads(dims.iter().product()));
-}
-
-/// The same on this thread alone: for the inside of a task.
+/// `c (+)= by * a b` with `a [m, k]`, `b [k, n]` and `c [m, n]` row-major, `c_stride` elements a row; on this thread
+/// alone, for the inside of a task.
 pub fn matrix_product_here(
     dims: [usize; 3],
     a: Operand<'_>,
@@ -93,43 +161,40 @@ pub fn matrix_product_here(
     accumulate: bool,
     by: f32,
 ) {
-    product(dims, a, b, c, accumulate, by, Parallelism::None);
+    let c = Tile::of(c.0, c.1, [dims[0], dims[1]]);
+    product(dims[2], a, b, c, accumulate, by);
 }
 
-fn product(
-    [m, n, k]: [usize; 3],
-    a: Operand<'_>,
-    b: Operand<'_>,
-    (c, c_stride): (&mut [f32], usize),
-    accumulate: bool,
-    by: f32,
-    threads: Parallelism,
-) {
+/// The same into a tile, `a [m, k]` and `b [k, n]` for a tile `[m, n]`.
+pub fn tile_product(k: usize, a: Operand<'_>, b: Operand<'_>, c: Tile<'_>, accumulate: bool) {
+    product(k, a, b, c, accumulate, 1.0);
+}
+
+fn product(k: usize, a: Operand<'_>, b: Operand<'_>, mut c: Tile<'_>, accumulate: bool, by: f32) {
+    let [m, n] = c.dims();
     if m == 0 || n == 0 {
         return;
     }
-    let last = |rows: usize, cols: usize, row: usize, col: usize| {
-        rows.saturating_sub(1) * row + cols.saturating_sub(1) * col
-    };
-    assert!(n <= c_stride && last(m, n, c_stride, 1) < c.len(), "c [{m}, {n}] in {}", c.len());
     if k == 0 {
         if !accumulate {
-            c.chunks_mut(c_stride).take(m).for_each(|row| row[..n].fill(0.0));
+            (0..m).for_each(|i| c.row(i).fill(0.0));
         }
         return;
     }
-    assert!(last(m, k, a.row, a.col) < a.data.len(), "a [{m}, {k}] in {}", a.data.len());
-    assert!(last(k, n, b.row, b.col) < b.data.len(), "b [{k}, {n}] in {}", b.data.len());
-    // SAFETY: the assertions above bound every element that the strides and sizes reach, `c` is borrowed mutably and
-    // so aliases neither operand, and its elements are distinct because a row's `n` fit its stride.
+    let last =
+        |rows: usize, cols: usize, of: &Operand<'_>| (rows - 1) * of.row + (cols - 1) * of.col;
+    assert!(last(m, k, &a) < a.data.len(), "a [{m}, {k}] in {}", a.data.len());
+    assert!(last(k, n, &b) < b.data.len(), "b [{k}, {n}] in {}", b.data.len());
+    // SAFETY: the assertions above bound every element of the operands that the strides and sizes reach, and a tile's
+    // elements are its own, distinct, and borrowed mutably, so that they alias neither operand.
     unsafe {
         gemm::gemm(
             m,
             n,
             k,
-            c.as_mut_ptr(),
+            c.start,
             1,
-            c_stride as isize,
+            c.stride as isize,
             accumulate,
             a.data.as_ptr(),
             a.col as isize,
@@ -142,18 +207,7 @@ fn product(
             false,
             false,
             false,
-            threads,
+            Parallelism::None,
         );
     }
-}
-
-#[cfg(not(target_arch = "wasm32"))]
-fn threads(work: usize) -> Parallelism {
-    // Waking threads costs about as much as a hundred thousand multiplications.
-    if work < 100_000 { Parallelism::None } else { Parallelism::Rayon(0) }
-}
-
-#[cfg(target_arch = "wasm32")]
-fn threads(_work: usize) -> Parallelism {
-    Parallelism::None
 }

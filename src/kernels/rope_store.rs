@@ -5,6 +5,7 @@
 //! goes through [`super::rope`], inverted.
 
 use super::launch::{Checks, WG, groups, params};
+use super::parallel::for_each_chunk_mut;
 use super::rope::turn_head;
 use crate::device::{Access, CpuCall, DeviceError, KernelDef, Recording, Shape, View};
 use crate::tensor::Tensor;
@@ -100,15 +101,20 @@ fn cpu(call: &CpuCall<'_>) {
     let (k, v) = (call.input::<f32>(2), call.input::<f32>(3));
     let q = call.output::<f32>(4);
     let (k_cache, v_cache) = (call.output::<f32>(5), call.output::<f32>(6));
-    for (t, &[position, row]) in places[..p.rows as usize].iter().enumerate() {
+    let places = &places[..p.rows as usize];
+    let turn = |position: u32, heads: &mut [f32]| {
         let turns = &table[position as usize * half..][..half];
-        let turn = |heads: &mut [f32]| {
-            heads.chunks_mut(2 * half).for_each(|head| turn_head(turns, 1.0, interleaved, head));
-        };
-        turn(&mut q[t * q_cols..][..q_cols]);
+        heads.chunks_mut(2 * half).for_each(|head| turn_head(turns, 1.0, interleaved, head));
+    };
+    let step = (1usize << 14).div_ceil(q_cols);
+    for_each_chunk_mut(&mut q[..places.len() * q_cols], step * q_cols, |i, q| {
+        let rows = q.chunks_mut(q_cols).zip(&places[i * step..]);
+        rows.for_each(|(q, &[position, _])| turn(position, q));
+    });
+    for (t, &[position, row]) in places.iter().enumerate() {
         let key = &mut k_cache[row as usize * kv_cols..][..kv_cols];
         key.copy_from_slice(&k[t * kv_cols..][..kv_cols]);
-        turn(key);
+        turn(position, key);
         v_cache[row as usize * kv_cols..][..kv_cols].copy_from_slice(&v[t * kv_cols..][..kv_cols]);
     }
 }

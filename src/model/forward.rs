@@ -44,7 +44,8 @@ pub struct Keys<'a> {
     pub v: &'a Tensor,
 }
 
-/// What a layer computes on the way; all `[n, …]`.
+/// What a layer computes on the way; all `[n, …]`. Clones share memory.
+#[derive(Clone)]
 pub struct Activations {
     /// Output of a norm, `[n, dim]`.
     pub norm: Tensor,

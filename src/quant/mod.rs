@@ -6,6 +6,7 @@
 
 pub mod convert;
 pub mod device_order;
+pub mod dots;
 pub mod float16;
 pub mod k_fit;
 pub mod k_scales;

@@ -26,6 +26,7 @@
 
 use super::TensorType;
 use super::device_order::{BLOCK_BYTES_MAX, from_device, to_device};
+pub use super::dots::{Blocks, dot_rows};
 pub use super::rows::{dequantize_row, dot_row};
 use std::ops::Range;
 

@@ -12,6 +12,8 @@ use super::{rows_k, rows_q5};
 use multiversion::multiversion;
 
 const LANES: usize = 16;
+/// Blocks of a row whose scales are f32 at once: converted together they are vector code.
+const STRETCH: usize = 64;
 
 /// The `cols` values of row `row` into `out`.
 ///
@@ -161,25 +163,34 @@ fn dequantize_f16(halves: &[[u16; 32]], out: &mut [[f32; 32]]) {
 
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq", "x86_64+avx2+fma"))]
 fn dequantize_q4_0(quants: &[[u8; 16]], scales: &[u16], out: &mut [[f32; 32]]) {
-    for ((out, q), scale) in out.iter_mut().zip(quants).zip(scales) {
-        let d = f16_to_f32(*scale);
-        let (low, high) = out.split_at_mut(LANES);
-        for ((low, high), q) in low.iter_mut().zip(high).zip(q) {
-            *low = (i32::from(q & 15) - 8) as f32 * d;
-            *high = (i32::from(q >> 4) - 8) as f32 * d;
+    let mut d = [0f32; STRETCH];
+    let stretches = quants.chunks(STRETCH).zip(scales.chunks(STRETCH));
+    for (out, (quants, scales)) in out.chunks_mut(STRETCH).zip(stretches) {
+        d.iter_mut().zip(scales).for_each(|(d, scale)| *d = f16_to_f32(*scale));
+        for ((out, q), d) in out.iter_mut().zip(quants).zip(d) {
+            let (low, high) = out.split_at_mut(LANES);
+            for i in 0..LANES {
+                low[i] = (i32::from(q[i] & 15) - 8) as f32 * d;
+                high[i] = (i32::from(q[i] >> 4) - 8) as f32 * d;
+            }
         }
     }
 }
 
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq", "x86_64+avx2+fma"))]
 fn dequantize_q4_1(quants: &[[u8; 16]], scales: &[[u16; 2]], out: &mut [[f32; 32]]) {
-    for ((out, q), scale) in out.iter_mut().zip(quants).zip(scales) {
-        let (d, m) = (f16_to_f32(scale[0]), f16_to_f32(scale[1]));
-        let (low, high) = out.split_at_mut(LANES);
-        for i in 0..LANES {
-            let q = u32::from(q[i]);
-            low[i] = (q & 15) as i32 as f32 * d + m;
-            high[i] = (q >> 4) as i32 as f32 * d + m;
+    let (mut d, mut m) = ([0f32; STRETCH], [0f32; STRETCH]);
+    let stretches = quants.chunks(STRETCH).zip(scales.chunks(STRETCH));
+    for (out, (quants, scales)) in out.chunks_mut(STRETCH).zip(stretches) {
+        for ((d, m), scale) in d.iter_mut().zip(&mut m).zip(scales) {
+            (*d, *m) = (f16_to_f32(scale[0]), f16_to_f32(scale[1]));
+        }
+        for ((out, q), (d, m)) in out.iter_mut().zip(quants).zip(d.iter().zip(&m)) {
+            let (low, high) = out.split_at_mut(LANES);
+            for i in 0..LANES {
+                low[i] = i32::from(q[i] & 15) as f32 * d + m;
+                high[i] = i32::from(q[i] >> 4) as f32 * d + m;
+            }
         }
     }
 }

@@ -1,12 +1,13 @@
 //! The backward pass of one layer, recorded: the forward of `model::forward` read from its end.
 //!
 //! The base is frozen, so a linear gives only dX = dY · W, through the quantized weights (no second copy of W),
-//! and its LoRA pair's gradients. The layer is recomputed from its input before (checkpointing by layer).
+//! and its LoRA pair's gradients. What the forward pass did not keep of the layer is recomputed before (`plan`).
 
+use super::plan::LayerMemory;
 use crate::device::{Device, DeviceError, Recording, View};
 use crate::kernels;
 use crate::model::config::Config;
-use crate::model::forward::{Activations, Keys, Net, Rows};
+use crate::model::forward::{Keys, Net, Rows};
 use crate::model::lora::{Flat, Lora, Module};
 use crate::model::workspace::RANK_MAX;
 use crate::tensor::Tensor;
@@ -91,38 +92,49 @@ pub struct Backward<'a> {
     pub rows: Rows<'a>,
     /// u32 `[n, 2]`: query rows that see each key row.
     pub key_spans: &'a View,
-    /// The layer's keys and values.
-    pub keys: Keys<'a>,
-    /// Recomputed activations.
-    pub a: &'a Activations,
+    /// The layer's activations.
+    pub memory: &'a LayerMemory,
     /// Gradients of them.
     pub d: &'a Gradients,
 }
 
 impl Backward<'_> {
-    /// Recomputes layer `layer` from `h_in` (by way of `h_mid`) and takes `d.h` from its output to its input.
+    /// Runs layer `layer` again from its input `h_in`, but for its last product.
+    pub fn recompute(
+        &self,
+        rec: &mut Recording,
+        layer: usize,
+        h_in: &Tensor,
+    ) -> Result<(), DeviceError> {
+        let LayerMemory { a, mid, keys: (k, v) } = self.memory;
+        let keys = Keys { k, v };
+        self.net.attend(rec, layer, self.rows, keys, h_in, a)?;
+        self.net.linear(rec, layer, Module::O, &a.attn, &a.out, 0, &a.u)?;
+        kernels::add(rec, h_in, &a.out, mid)?;
+        self.net.feed(rec, layer, mid, a)
+    }
+
+    /// Takes `d.h` from the output of layer `layer` to its input `h_in`; the layer's activations are there.
     pub fn layer(
         &self,
         rec: &mut Recording,
         layer: usize,
         h_in: &Tensor,
-        h_mid: &Tensor,
     ) -> Result<(), DeviceError> {
-        let Backward { net, a, d, .. } = self;
-        net.attend(rec, layer, self.rows, self.keys, h_in, a)?;
-        net.linear(rec, layer, Module::O, &a.attn, &a.out, 0, &a.u)?;
-        kernels::add(rec, h_in, &a.out, h_mid)?;
-        net.feed(rec, layer, h_mid, a)?;
-        self.feed(rec, layer, h_mid)?;
+        let LayerMemory { a, mid, .. } = self.memory;
+        self.feed(rec, layer, mid)?;
         // forward: h_mid = h_in + W_o attn; d.h is the gradient of both terms.
-        self.linear(rec, layer, Module::O, (&a.attn, &d.h), &d.attn, false)?;
+        self.linear(rec, layer, Module::O, (&a.attn, &self.d.h), &self.d.attn, false)?;
         self.attend(rec, layer, h_in)
     }
 
     /// forward: h_out = h_mid + W_down swiglu(W_gate n, W_up n) with n = norm(h_mid); d.h: h_out to h_mid.
     fn feed(&self, rec: &mut Recording, layer: usize, h_mid: &Tensor) -> Result<(), DeviceError> {
-        let Backward { net, a, d, .. } = self;
+        let Backward { net, d, memory: LayerMemory { a, .. }, .. } = self;
         let gain = net.weights.layers[layer].ffn_norm.view();
+        // Every layer's norm and act share memory, so these two are made again.
+        kernels::rms_norm(rec, h_mid, &gain, net.config.rms_eps, &a.norm)?;
+        kernels::swiglu(rec, &a.gate, &a.up, &a.act)?;
         self.linear(rec, layer, Module::Down, (&a.act, &d.h), &d.act, false)?;
         kernels::swiglu_grad(rec, &a.gate, &a.up, &d.act, &d.gate, &d.up)?;
         self.linear(rec, layer, Module::Gate, (&a.norm, &d.gate), &d.norm, false)?;
@@ -132,24 +144,12 @@ impl Backward<'_> {
 
     /// forward: attn = attention(rope(W_q n), rope(W_k n), W_v n) with n = norm(h_in); d.h: h_mid to h_in.
     fn attend(&self, rec: &mut Recording, layer: usize, h_in: &Tensor) -> Result<(), DeviceError> {
-        let Backward { net, a, d, keys, rows, .. } = self;
+        let Backward { net, d, memory: LayerMemory { a, keys: (k, v), .. }, rows, .. } = self;
         let shape = net.attention_shape();
-        let (k, v) = (keys.k.top(rows.n), keys.v.top(rows.n));
-        kernels::attention_dq(
-            rec, &a.q, &k, &v, &a.attn, &d.attn, rows.spans, &a.stats, &d.q, shape,
-        )?;
-        kernels::attention_dkv(
-            rec,
-            &a.q,
-            &k,
-            &v,
-            &d.attn,
-            &a.stats,
-            self.key_spans,
-            &d.k,
-            &d.v,
-            shape,
-        )?;
+        let spans = rows.spans;
+        kernels::attention_dq(rec, &a.q, k, v, &a.attn, &d.attn, spans, &a.stats, &d.q, shape)?;
+        let spans = self.key_spans;
+        kernels::attention_dkv(rec, &a.q, k, v, &d.attn, &a.stats, spans, &d.k, &d.v, shape)?;
         net.rope_back(rec, *rows, &d.q, &d.k)?;
         let [d_q, d_k] = self.head_norms(rec, layer)?;
         // The feed-forward half overwrote the norm: it is made again rather than kept.
@@ -163,7 +163,7 @@ impl Backward<'_> {
 
     /// forward: q = norm(W_q n) a head, k likewise, where the family norms them: the gradients of what the linears gave.
     fn head_norms(&self, rec: &mut Recording, layer: usize) -> Result<[&Tensor; 2], DeviceError> {
-        let Backward { net, a, d, .. } = *self;
+        let Backward { net, d, memory: LayerMemory { a, .. }, .. } = *self;
         let gains = net.weights.layers[layer].head_norms.as_ref();
         let (Some(x), Some(dx), Some(gains)) = (&a.unnormed, &d.unnormed, gains) else {
             return Ok([&d.q, &d.k]);
@@ -190,7 +190,7 @@ impl Backward<'_> {
         let weight = self.net.weights.layers[layer].linear(module);
         kernels::matmul_dx(rec, weight, dy, dx, accumulate)?;
         let rank = self.lora.flat.layout.rank;
-        let (u, du) = (self.a.u.reshape(x.rows, rank), self.d.u.reshape(x.rows, rank));
+        let (u, du) = (self.memory.a.u.reshape(x.rows, rank), self.d.u.reshape(x.rows, rank));
         let (a, b) = (self.lora.flat.a(layer, module), self.lora.flat.b(layer, module));
         let scale = self.lora.scale();
         kernels::lora_a(rec, x, &a, &u)?;

@@ -4,10 +4,12 @@
 
 pub mod backward;
 pub mod pack;
+pub mod plan;
 pub mod schedule;
 pub mod trainer;
 
 pub use pack::{Goal, Sequence};
+pub use plan::Plan;
 pub use schedule::Schedule;
 pub use trainer::{BatchLoss, Trainer};
 

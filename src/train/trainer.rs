@@ -7,13 +7,13 @@
 use super::TrainError;
 use super::backward::{Backward, Gradients};
 use super::pack::{Pack, Sequence, Weighted, packs};
+use super::plan::{LayerMemory, Plan};
 use crate::device::{Buffer, Device, DeviceError, Recording};
 use crate::kernels::{self, AdamW, DOT_PARTIALS};
 use crate::model::Model;
-use crate::model::forward::{Activations, Keys, Net, Rows};
+use crate::model::forward::{Keys, Net, Rows};
 use crate::model::lora::{Flat, LoraLayout};
 use crate::model::pass::{LOGIT_ROWS, gather_rows};
-use crate::model::workspace::activations;
 use crate::tensor::Tensor;
 
 /// AdamW's constants (Loshchilov & Hutter 2019); no weight decay, since the run is short and gated.
@@ -49,9 +49,8 @@ pub struct Trainer {
     partials: Buffer,
     /// Input of every layer and the last one's output: the checkpoints, `[rows, dim]`.
     h: Vec<Tensor>,
-    mid: Tensor,
-    keys: (Tensor, Tensor),
-    a: Activations,
+    plan: Plan,
+    layers: Vec<LayerMemory>,
     d: Gradients,
     input: Inputs,
     head: Head,
@@ -84,10 +83,20 @@ struct Head {
 impl Trainer {
     /// Memory for passes of `rows` rows with an adapter laid out as `layout`.
     pub fn new(model: &Model, layout: &LoraLayout, rows: usize) -> Result<Trainer, TrainError> {
+        let plan = Plan::new(&model.config, rows, Plan::KEPT_BYTES_MAX);
+        Trainer::with_plan(model, layout, rows, plan)
+    }
+
+    /// The same, keeping the activations that `plan` says.
+    pub fn with_plan(
+        model: &Model,
+        layout: &LoraLayout,
+        rows: usize,
+        plan: Plan,
+    ) -> Result<Trainer, TrainError> {
         let device = &model.device;
         let config = &model.config;
         let stream = |label| Tensor::zeros(device, label, rows, config.dim);
-        let kv = config.kv_heads * config.head_dim;
         let words = |label, n: usize| device.alloc(label, 4 * n as u64);
         let few = |label, cols| Tensor::zeros(device, label, LOGIT_ROWS, cols);
         let chunks = 2 + rows.div_ceil(LOGIT_ROWS);
@@ -101,12 +110,8 @@ impl Trainer {
             norm: words("gradient norm", 1)?,
             partials: words("partial sums", DOT_PARTIALS)?,
             h: (0..=config.layers).map(|_| stream("checkpoint")).collect::<Result<_, _>>()?,
-            mid: stream("h mid")?,
-            keys: (
-                Tensor::zeros(device, "keys", rows, kv)?,
-                Tensor::zeros(device, "values", rows, kv)?,
-            ),
-            a: activations(device, config, rows)?,
+            plan,
+            layers: LayerMemory::all(device, config, rows, plan)?,
             d: Gradients::new(device, config, rows)?,
             input: Inputs {
                 tokens: words("tokens", rows)?,
@@ -236,13 +241,13 @@ impl Trainer {
         self.device.write(&self.input.key_spans, 0, &spans)?;
         let (places, spans) = (self.input.places.view(), self.input.spans.view());
         let rows = Rows { n, places: &places, spans: &spans };
-        let keys = Keys { k: &self.keys.0, v: &self.keys.1 };
-        let (a, mid) = (self.a.top(n), self.mid.top(n));
         let mut rec = Recording::new();
         let tokens = self.input.tokens.view();
         kernels::embed(&mut rec, &net.weights.embedding, &tokens, &self.h[0].top(n))?;
         for layer in 0..net.config.layers {
             let (h_in, h_out) = (self.h[layer].top(n), self.h[layer + 1].top(n));
+            let LayerMemory { a, mid, keys: (k, v) } = self.layers[layer].top(n);
+            let keys = Keys { k: &k, v: &v };
             net.layer(&mut rec, layer, rows, keys, [&h_in, &mid, &h_out], &a)?;
         }
         rec.clear(&self.d.h.view);
@@ -318,21 +323,23 @@ impl Trainer {
         let n = pack.rows.len();
         let (places, spans) = (self.input.places.view(), self.input.spans.view());
         let key_spans = self.input.key_spans.view();
-        let (k, v) = (self.keys.0.top(n), self.keys.1.top(n));
-        let (a, d, mid) = (self.a.top(n), self.d.top(n), self.mid.top(n));
-        let backward = Backward {
-            net: *net,
-            lora: net.lora.ok_or(TrainError::NoAdapter)?,
-            grads: &self.grads,
-            rows: Rows { n, places: &places, spans: &spans },
-            key_spans: &key_spans,
-            keys: Keys { k: &k, v: &v },
-            a: &a,
-            d: &d,
-        };
+        let d = self.d.top(n);
         for layer in (0..net.config.layers).rev() {
+            let memory = self.layers[layer].top(n);
+            let backward = Backward {
+                net: *net,
+                lora: net.lora.ok_or(TrainError::NoAdapter)?,
+                grads: &self.grads,
+                rows: Rows { n, places: &places, spans: &spans },
+                key_spans: &key_spans,
+                memory: &memory,
+                d: &d,
+            };
             let mut rec = Recording::new();
-            backward.layer(&mut rec, layer, &self.h[layer].top(n), &mid)?;
+            if !self.plan.keeps(layer) {
+                backward.recompute(&mut rec, layer, &self.h[layer].top(n))?;
+            }
+            backward.layer(&mut rec, layer, &self.h[layer].top(n))?;
             self.device.submit(rec)?;
         }
         Ok(())

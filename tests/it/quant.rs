@@ -3,7 +3,7 @@
 
 use crate::common::{Random, whole_cols};
 use apprentice::quant::float16::f16_to_f32;
-use apprentice::quant::pack::{dequantize_row, dot_row, pack, packed_words, unpack};
+use apprentice::quant::pack::{Blocks, dequantize_row, dot_rows, pack, packed_words, unpack};
 use apprentice::quant::{TensorType, dequantize, quantize};
 
 /// Random file bytes of a matrix whose scales are finite.
@@ -173,6 +173,8 @@ fn packed_rows_have_the_files_values_and_products() {
             let at = packed.scales_at as usize;
             let mut random = Random(5);
             let x: Vec<f32> = (0..cols).map(|_| random.float()).collect();
+            let mut products = vec![0.0; rows];
+            dot_rows(ty, (&packed.words, at), 0, &Blocks::of(&x, ty), &mut products);
             for row in 0..rows {
                 let what = format!("{} row {row} of {rows} x {cols}", ty.name());
                 let mut expected = vec![0.0; cols];
@@ -181,7 +183,10 @@ fn packed_rows_have_the_files_values_and_products() {
                 let mut values = vec![f32::NAN; cols];
                 dequantize_row(ty, &packed.words, at, cols, row, &mut values);
                 assert_eq!(values, expected, "{what}");
-                let product = dot_row(ty, &packed.words, at, cols, row, &x);
+                let product = products[row];
+                let mut alone = [f32::NAN];
+                dot_rows(ty, (&packed.words, at), row, &Blocks::of(&x, ty), &mut alone);
+                assert_eq!(alone[0].to_bits(), product.to_bits(), "{what}: alone and in a group");
                 let terms = expected.iter().zip(&x).map(|(w, x)| f64::from(*w) * f64::from(*x));
                 let (sum, size) =
                     terms.fold((0.0, 0.0), |(sum, size), term| (sum + term, size + term.abs()));

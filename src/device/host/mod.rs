@@ -6,6 +6,6 @@ mod native;
 mod web;
 
 #[cfg(not(target_arch = "wasm32"))]
-pub use native::{now_ms, threads, yield_to_host};
+pub use native::{join_pool, now_ms, threads, yield_to_host};
 #[cfg(target_arch = "wasm32")]
 pub use web::{now_ms, threads, yield_to_host};

@@ -8,7 +8,7 @@ use apprentice::model::adapter::Adapter;
 use apprentice::model::lora::LoraLayout;
 use apprentice::model::peft::{from_peft, to_peft};
 use apprentice::model::{Model, pass};
-use apprentice::train::{Goal, Sequence, Trainer};
+use apprentice::train::{Goal, Plan, Sequence, Trainer};
 use pollster::block_on;
 
 /// The golden adapter in Hugging Face's layout.
@@ -41,11 +41,17 @@ fn alpha(meta: &serde_json::Value) -> f32 {
     after.split(|c: char| !c.is_ascii_digit()).next().and_then(|n| n.parse().ok()).expect("alpha")
 }
 
-/// Mean loss of all positions, and the gradient in Hugging Face's layout.
-fn gradient(model: &mut Model, adapter: &Adapter, ids: &[u32]) -> (f32, PeftAdapter) {
+/// Mean loss of all positions, and the flat gradient, with as many kept activations as fit in `bytes`.
+fn gradient_within(
+    model: &mut Model,
+    adapter: &Adapter,
+    ids: &[u32],
+    bytes: u64,
+) -> (f32, Vec<f32>) {
     model.set_adapter(Some(adapter)).expect("the adapter fits");
     let layout = LoraLayout::new(&model.config, adapter.rank);
-    let trainer = Trainer::new(model, &layout, ids.len()).expect("memory to train");
+    let plan = Plan::new(&model.config, ids.len(), bytes);
+    let trainer = Trainer::with_plan(model, &layout, ids.len(), plan).expect("memory to train");
     let sequence = Sequence {
         tokens: ids.to_vec(),
         counted: vec![true; ids.len()],
@@ -53,9 +59,35 @@ fn gradient(model: &mut Model, adapter: &Adapter, ids: &[u32]) -> (f32, PeftAdap
         weight: 1.0,
     };
     let loss = block_on(trainer.accumulate(model, &[sequence])).expect("a backward pass");
-    let weights = block_on(trainer.gradient()).expect("the gradient");
+    (loss.tokens, block_on(trainer.gradient()).expect("the gradient"))
+}
+
+/// Mean loss of all positions, and the gradient in Hugging Face's layout.
+fn gradient(model: &mut Model, adapter: &Adapter, ids: &[u32]) -> (f32, PeftAdapter) {
+    let (loss, weights) = gradient_within(model, adapter, ids, Plan::KEPT_BYTES_MAX);
     let flat = Adapter { rank: adapter.rank, alpha: adapter.alpha, weights };
-    (loss.tokens, to_peft(&model.config, &flat))
+    (loss, to_peft(&model.config, &flat))
+}
+
+#[test]
+fn kept_and_recomputed_activations_give_the_same_gradient_bit_for_bit() {
+    let meta = meta();
+    let peft = golden_adapter(alpha(&meta));
+    let sequences = sequences(&meta);
+    let shortest = sequences.iter().min_by_key(|s| s.ids.len()).expect("a sequence");
+    let mut model = load(&Device::cpu());
+    let adapter = from_peft(&model.config, &peft).expect("the golden adapter fits");
+    let layer = Plan::layer_bytes(&model.config, shortest.ids.len());
+    let plan = Plan::new(&model.config, shortest.ids.len(), 7 * layer);
+    let kept = (0..model.config.layers).filter(|layer| plan.keeps(*layer)).count();
+    assert_eq!(kept, 7, "seven layers fit in seven layers' bytes");
+    let none = gradient_within(&mut model, &adapter, &shortest.ids, 0);
+    for bytes in [7 * layer, u64::MAX] {
+        let some = gradient_within(&mut model, &adapter, &shortest.ids, bytes);
+        assert_eq!(some.0.to_bits(), none.0.to_bits(), "the loss within {bytes} bytes");
+        let same = some.1.iter().zip(&none.1).all(|(a, b)| a.to_bits() == b.to_bits());
+        assert!(same, "the gradient within {bytes} bytes");
+    }
 }
 
 #[test]

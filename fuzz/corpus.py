@@ -46,6 +46,8 @@ EPS = key("llama.attention.layer_norm_rms_epsilon", F32, struct.pack("<f", 1e-5)
 KEYS = [ARCH, *SHAPE, EPS, key("list", ARRAY, array(STRING, [text("a"), text(""), text("ü")])),
         key("numbers", ARRAY, array(I32, [struct.pack("<i", -3)] * 3)), key("flag", BOOL, b"\1"),
         key("large", U64, struct.pack("<Q", 1 << 40))]
+QWEN3 = [entry.replace(text("llama"), text("qwen3")).replace(b"llama.", b"qwen3.") for entry in KEYS]
+QWEN3_WIDTH = key("qwen3.attention.key_length", U64, struct.pack("<Q", 1 << 63))
 PAIR = [tensor("token_embd.weight", [32, 2], 0, 0), tensor("blk.0.ffn_down.weight", [256, 1], 12, 256)]
 DATA = bytes(256 + 144)
 
@@ -62,6 +64,7 @@ def gguf_files():
     yield "good", gguf(KEYS, PAIR, DATA)
     yield "good-version-2", gguf(KEYS, PAIR, DATA, version=2)
     yield "good-empty", gguf([], [])
+    yield "good-qwen3-wide-heads", gguf([*QWEN3, QWEN3_WIDTH], PAIR, DATA)
     yield "nothing", b""
     yield "cut-in-data", gguf(KEYS, PAIR, DATA)[:-8]
     yield "many-tensors", gguf(KEYS, PAIR, DATA, n_tensors=BIG)

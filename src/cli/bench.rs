@@ -5,6 +5,7 @@
 use super::{Common, context, output};
 use crate::error::Error;
 use crate::learn::engine::Engine;
+use crate::model::batch::{Job, STREAMS_MAX};
 use crate::model::generate::Progress;
 use crate::model::lora::LoraLayout;
 use crate::model::sampler::Sampling;
@@ -39,12 +40,13 @@ pub async fn bench(common: &Common, args: BenchArgs) -> Result<(), Error> {
     let vocab = engine.model.config.vocab;
     let prompt: Vec<u32> = (0..args.prompt).map(|i| ((i * 7919) % vocab) as u32).collect();
     let generation = generation(&mut engine, &prompt, &args).await?;
+    let batches = batches(&mut engine, &args).await?;
     let training = training(&mut engine, &prompt, &args).await?;
     let device = &engine.model.device;
     let result = json!({
         "model": engine.model.config.name, "device": device.kind(),
         "adapter": device.adapter_name(), "runs": args.runs,
-        "generation": generation, "training": training,
+        "generation": generation, "batches": batches, "training": training,
         "weight_bytes": engine.model.weights.bytes(), "peak_device_bytes": device.stats().bytes_peak,
     });
     if common.json {
@@ -65,6 +67,10 @@ pub async fn bench(common: &Common, args: BenchArgs) -> Result<(), Error> {
         "decode   {} tokens/s",
         number(&result["generation"]["decode_tokens_per_s"])
     ))?;
+    for batch in result["batches"].as_array().into_iter().flatten() {
+        let speed = number(&batch["tokens_per_s"]);
+        output::line(&format!("decode   {speed} tokens/s, {:2} texts at once", batch["streams"]))?;
+    }
     output::line(&format!("training {} tokens/s", number(&result["training"]["tokens_per_s"])))?;
     output::line(&format!(
         "a decoded token: {} dispatches, {} submits, {:.1} MB bound; peak {} MiB",
@@ -78,7 +84,7 @@ pub async fn bench(common: &Common, args: BenchArgs) -> Result<(), Error> {
 async fn generation(engine: &mut Engine, prompt: &[u32], args: &BenchArgs) -> Result<Value, Error> {
     let cancel = engine.cancel.clone();
     let (mut prefill, mut decode) = (Vec::new(), Vec::new());
-    let mut per_token = (0, 0);
+    let mut per_token = (0.0, 0.0);
     for run in 0..=args.runs {
         engine.model.clear_cache();
         let start = Instant::now();
@@ -97,16 +103,17 @@ async fn generation(engine: &mut Engine, prompt: &[u32], args: &BenchArgs) -> Re
             model.generate(prompt, tokens_max, &sampling, &cancel, &mut on_progress).await?;
         device.finish().await?;
         let seconds = prefilled.0.elapsed().as_secs_f64();
-        let decoded = generation.tokens.len().max(1) as u64;
+        // The first token comes out of the prefill.
+        let decoded = generation.tokens.len().saturating_sub(1).max(1) as f64;
         let stats = device.stats();
         per_token = (
-            (stats.dispatches - prefilled.1.dispatches) / decoded,
-            (stats.submits - prefilled.1.submits) / decoded,
+            (stats.dispatches - prefilled.1.dispatches) as f64 / decoded,
+            (stats.submits - prefilled.1.submits) as f64 / decoded,
         );
         // The first run compiles shaders and warms caches.
         if run > 0 {
             prefill.push(prompt.len() as f64 / (prefilled.0 - start).as_secs_f64());
-            decode.push(decoded as f64 / seconds);
+            decode.push(decoded / seconds);
         }
     }
     Ok(json!({
@@ -114,6 +121,33 @@ async fn generation(engine: &mut Engine, prompt: &[u32], args: &BenchArgs) -> Re
         "decode_tokens_per_s": median(decode),
         "dispatches_per_token": per_token.0, "submits_per_token": per_token.1,
     }))
+}
+
+/// Tokens a second of several texts side by side, their short prompts included.
+async fn batches(engine: &mut Engine, args: &BenchArgs) -> Result<Vec<Value>, Error> {
+    let vocab = engine.model.config.vocab;
+    let mut results = Vec::new();
+    for streams in [1, 2, 4, 8, STREAMS_MAX] {
+        let job = |i: usize| Job {
+            prompt: vec![((i + 1) * 7919 % vocab) as u32],
+            tokens_max: args.decode,
+            sampling: Sampling::default(),
+        };
+        let jobs: Vec<Job> = (0..streams).map(job).collect();
+        let mut speeds = Vec::new();
+        for run in 0..=args.runs {
+            let start = Instant::now();
+            let cancel = engine.cancel.clone();
+            let texts = engine.model.generate_batch(&jobs, &cancel, &|_| false).await?;
+            engine.model.device.finish().await?;
+            let tokens: usize = texts.iter().map(|text| text.tokens.len()).sum();
+            if run > 0 {
+                speeds.push(tokens as f64 / start.elapsed().as_secs_f64());
+            }
+        }
+        results.push(json!({ "streams": streams, "tokens_per_s": median(speeds) }));
+    }
+    Ok(results)
 }
 
 async fn training(engine: &mut Engine, tokens: &[u32], args: &BenchArgs) -> Result<Value, Error> {

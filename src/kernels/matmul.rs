@@ -4,6 +4,7 @@
 //! exists.
 
 use super::launch::{params, weight_link, weight_type};
+use super::matvec::rows_times;
 use super::panel::{Packed, transpose, with_scratch};
 use super::parallel::{Operand, Tile, for_each_chunk_mut, for_each_tile, matrix_product_here};
 use super::product::{LinearShape, check};
@@ -73,6 +74,10 @@ pub fn matmul(
 /// 24 or 48 rows of x at a time (the crate's register tiles on AVX2 and AVX-512) come out even.
 const PANEL_ROWS: usize = 96;
 
+/// Rows of x up to which reading the packed weights once for each of them is faster than making them f32 once for all
+/// (`bench/LOG.md`).
+const FEW: usize = 6;
+
 thread_local! {
     static X_COLUMNS: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
     static PANEL: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
@@ -87,6 +92,12 @@ fn cpu(call: &CpuCall<'_>) {
     let scales_at = p.scales_at as usize;
     let w = Packed { ty: weight_type(p.ty), words: call.input(0), scales_at, cols: k };
     let y = &mut call.output::<f32>(2)[p.y_row as usize * stride + p.y_col as usize..];
+    if rows <= FEW {
+        for (x, y) in x.chunks(k).zip(y.chunks_mut(stride)) {
+            rows_times((w.ty, w.words, scales_at), x, &mut y[..n], p.accumulate != 0);
+        }
+        return;
+    }
     let wide = rows.next_multiple_of(8);
     with_scratch(&X_COLUMNS, k * wide, |columns| {
         const STEP: usize = 64;

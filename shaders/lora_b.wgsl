@@ -1,16 +1,11 @@
-// y[row + t, n] += scale * sum_j u[t, j] b[n, j]: 64 columns by 4 rows a workgroup, a column a lane, the rows in a vec4.
+// y[t, n] += scale * sum_j u[t, j] b[n, j]: 64 columns by 4 rows a workgroup, a column a lane, the rows in a vec4.
 // The rank is walked in chunks of 16, whose u every lane needs.
 
 struct Params {
     rows: u32,
     cols: u32,
     rank: u32,
-    // The first row of y.
-    row: u32,
     scale: f32,
-    pad0: u32,
-    pad1: u32,
-    pad2: u32,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
@@ -28,7 +23,7 @@ fn u_at(t: u32, j: u32) -> f32 {
 
 fn store(t: u32, n: u32, value: f32) {
     if t < p.rows && n < p.cols {
-        y[(p.row + t) * p.cols + n] += p.scale * value;
+        y[t * p.cols + n] += p.scale * value;
     }
 }
 

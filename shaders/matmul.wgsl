@@ -8,16 +8,12 @@ struct Params {
     n: u32,
     k: u32,
     scales_at: u32,
-    // Where the product lands in y: first row, y's columns, first column.
-    y_row: u32,
+    // Where the product lands in y: y's columns, and the first of them.
     y_cols: u32,
     y_col: u32,
     accumulate: u32,
     // The weights' type, for the CPU twin.
     ty: u32,
-    pad0: u32,
-    pad1: u32,
-    pad2: u32,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
@@ -69,7 +65,7 @@ fn dots(a: vec4<f32>, w0: vec4<f32>, w1: vec4<f32>, w2: vec4<f32>, w3: vec4<f32>
 
 fn store(t: u32, n: u32, value: f32) {
     if t < p.rows && n < p.n {
-        let at = (p.y_row + t) * p.y_cols + p.y_col + n;
+        let at = t * p.y_cols + p.y_col + n;
         y[at] = select(0.0, y[at], p.accumulate != 0u) + value;
     }
 }

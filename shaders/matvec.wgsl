@@ -6,7 +6,7 @@ struct Params {
     n: u32,
     k: u32,
     scales_at: u32,
-    // Element of y that row 0 of the part goes to.
+    // Element of y that the part's row 0 goes to.
     y_at: u32,
     accumulate: u32,
     // The weights' type, for the CPU twin.

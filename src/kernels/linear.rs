@@ -3,18 +3,17 @@
 //! Not a kernel itself: it chooses. One row is bound by the weight's bytes, many rows by arithmetic, and each of the
 //! two has its kernel.
 
-use super::product::LinearShape;
 use super::{matmul, matvec};
 use crate::device::{DeviceError, Recording};
 use crate::tensor::{Tensor, Weight};
 
-/// y[row + t, n] (+)= Σ_k x[t, k] w[n, k]; x is `[rows, in]`, w `[out, in]`, y `[.., out]`.
+/// y[t, n] (+)= Σ_k x[t, k] w[n, k]; x is `[rows, in]`, w `[out, in]`, y `[rows, out]`.
 pub fn linear(
     rec: &mut Recording,
     w: &Weight,
     x: &Tensor,
     y: &Tensor,
-    shape: LinearShape,
+    accumulate: bool,
 ) -> Result<(), DeviceError> {
-    if x.rows == 1 { matvec(rec, w, x, y, shape) } else { matmul(rec, w, x, y, shape) }
+    if x.rows == 1 { matvec(rec, w, x, y, accumulate) } else { matmul(rec, w, x, y, accumulate) }
 }

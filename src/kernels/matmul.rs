@@ -7,7 +7,7 @@ use super::launch::{params, weight_link, weight_type};
 use super::matvec::rows_times;
 use super::panel::{Packed, transpose, with_scratch};
 use super::parallel::{Operand, Tile, for_each_chunk_mut, for_each_tile, matrix_product_here};
-use super::product::{LinearShape, check};
+use super::product::check;
 use crate::device::{Access, CpuCall, DeviceError, KernelDef, Recording, Shape};
 use crate::tensor::{Tensor, Weight};
 use std::cell::RefCell;
@@ -17,12 +17,10 @@ params! {
     n: u32,
     k: u32,
     scales_at: u32,
-    y_row: u32,
     y_cols: u32,
     y_col: u32,
     accumulate: u32,
     ty: u32,
-    pad: [u32; 3],
 }
 
 /// The kernel of [`matmul`].
@@ -36,27 +34,25 @@ pub static MATMUL: KernelDef = KernelDef {
     cpu,
 };
 
-/// y[row + t, n] (+)= Σ_k x[t, k] w[n, k]; x is `[rows, in]`, w `[out, in]`, y `[.., out]`.
+/// y[t, n] (+)= Σ_k x[t, k] w[n, k]; x is `[rows, in]`, w `[out, in]`, y `[rows, out]`.
 pub fn matmul(
     rec: &mut Recording,
     w: &Weight,
     x: &Tensor,
     y: &Tensor,
-    shape: LinearShape,
+    accumulate: bool,
 ) -> Result<(), DeviceError> {
-    check(&MATMUL, w, x, y, shape)?;
+    check(&MATMUL, w, x, y)?;
     for part in &w.parts {
         let params = Params {
             rows: x.rows as u32,
             n: part.rows as u32,
             k: w.cols as u32,
             scales_at: part.scales_at,
-            y_row: shape.row as u32,
             y_cols: y.cols as u32,
             y_col: part.row as u32,
-            accumulate: u32::from(shape.accumulate),
+            accumulate: u32::from(accumulate),
             ty: w.ty.gguf_id(),
-            pad: [0; 3],
         };
         let shape = Shape {
             links: &weight_link(w.ty),
@@ -91,7 +87,7 @@ fn cpu(call: &CpuCall<'_>) {
     let x = &call.input::<f32>(1)[..rows * k];
     let scales_at = p.scales_at as usize;
     let w = Packed { ty: weight_type(p.ty), words: call.input(0), scales_at, cols: k };
-    let y = &mut call.output::<f32>(2)[p.y_row as usize * stride + p.y_col as usize..];
+    let y = &mut call.output::<f32>(2)[p.y_col as usize..];
     if rows <= FEW {
         for (x, y) in x.chunks(k).zip(y.chunks_mut(stride)) {
             rows_times((w.ty, w.words, scales_at), x, &mut y[..n], p.accumulate != 0);

@@ -4,7 +4,7 @@
 
 use super::launch::{Checks, groups, params, weight_link, weight_type};
 use super::parallel::for_each_chunk_mut;
-use super::product::{LinearShape, check};
+use super::product::check;
 use crate::device::{Access, CpuCall, DeviceError, KernelDef, Recording, Shape};
 use crate::quant::{TensorType, pack};
 use crate::tensor::{Tensor, Weight};
@@ -30,23 +30,23 @@ pub static MATVEC: KernelDef = KernelDef {
     cpu,
 };
 
-/// y[row, n] (+)= Σ_k x[0, k] w[n, k]; x is `[1, in]`, w `[out, in]`, y `[.., out]`.
+/// y[0, n] (+)= Σ_k x[0, k] w[n, k]; x is `[1, in]`, w `[out, in]`, y `[1, out]`.
 pub fn matvec(
     rec: &mut Recording,
     w: &Weight,
     x: &Tensor,
     y: &Tensor,
-    shape: LinearShape,
+    accumulate: bool,
 ) -> Result<(), DeviceError> {
-    check(&MATVEC, w, x, y, shape)?;
+    check(&MATVEC, w, x, y)?;
     Checks::new(&MATVEC).that(x.rows == 1, "x has more than one row").done()?;
     for part in &w.parts {
         let params = Params {
             n: part.rows as u32,
             k: w.cols as u32,
             scales_at: part.scales_at,
-            y_at: (shape.row * y.cols + part.row) as u32,
-            accumulate: u32::from(shape.accumulate),
+            y_at: part.row as u32,
+            accumulate: u32::from(accumulate),
             ty: w.ty.gguf_id(),
             pad: [0; 2],
         };

@@ -7,7 +7,7 @@
 use super::lora::{Lora, Module};
 use super::weights::{Layer, Weights};
 use crate::device::{DeviceError, Recording, View};
-use crate::kernels::{self, AttentionShape, LinearShape, LoraShape, RopeHeads, RopeShape};
+use crate::kernels::{self, AttentionShape, RopeHeads, RopeShape};
 use crate::model::config::Config;
 use crate::tensor::{Tensor, Weight};
 
@@ -99,11 +99,7 @@ impl Activations {
 }
 
 impl Net<'_> {
-    /// `y[row..] = W x + b`, and the adapter's share.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "a product's operands, its place and its scratch"
-    )]
+    /// `y = W x + b`, and the adapter's share.
     pub fn linear(
         &self,
         rec: &mut Recording,
@@ -111,19 +107,17 @@ impl Net<'_> {
         module: Module,
         x: &Tensor,
         y: &Tensor,
-        row: usize,
         u: &Tensor,
     ) -> Result<(), DeviceError> {
         let weights: &Layer = &self.weights.layers[layer];
-        kernels::linear(rec, weights.linear(module), x, y, LinearShape { row, accumulate: false })?;
+        kernels::linear(rec, weights.linear(module), x, y, false)?;
         if let Some(bias) = weights.bias(module) {
-            kernels::add_bias(rec, &bias.view(), &y.top(x.rows))?;
+            kernels::add_bias(rec, &bias.view(), y)?;
         }
         let Some(lora) = self.lora else { return Ok(()) };
         let u = u.reshape(x.rows, lora.flat.layout.rank);
         kernels::lora_a(rec, x, &lora.flat.a(layer, module), &u)?;
-        let shape = LoraShape { scale: lora.scale(), row };
-        kernels::lora_b(rec, &u, &lora.flat.b(layer, module), y, shape)
+        kernels::lora_b(rec, &u, &lora.flat.b(layer, module), lora.scale(), y)
     }
 
     /// The shape of this model's attention.
@@ -167,9 +161,9 @@ impl Net<'_> {
         let weights: &Layer = &self.weights.layers[layer];
         kernels::rms_norm(rec, h_in, &weights.attn_norm.view(), self.config.rms_eps, &a.norm)?;
         let [q, k] = a.linear_outputs();
-        self.linear(rec, layer, Module::Q, &a.norm, q, 0, &a.u)?;
-        self.linear(rec, layer, Module::K, &a.norm, k, 0, &a.u)?;
-        self.linear(rec, layer, Module::V, &a.norm, &a.v, 0, &a.u)?;
+        self.linear(rec, layer, Module::Q, &a.norm, q, &a.u)?;
+        self.linear(rec, layer, Module::K, &a.norm, k, &a.u)?;
+        self.linear(rec, layer, Module::V, &a.norm, &a.v, &a.u)?;
         self.norm_heads(rec, layer, a)?;
         self.look(rec, rows, keys, a)
     }
@@ -223,8 +217,8 @@ impl Net<'_> {
     ) -> Result<(), DeviceError> {
         let weights: &Layer = &self.weights.layers[layer];
         kernels::rms_norm(rec, h_mid, &weights.ffn_norm.view(), self.config.rms_eps, &a.norm)?;
-        self.linear(rec, layer, Module::Gate, &a.norm, &a.gate, 0, &a.u)?;
-        self.linear(rec, layer, Module::Up, &a.norm, &a.up, 0, &a.u)?;
+        self.linear(rec, layer, Module::Gate, &a.norm, &a.gate, &a.u)?;
+        self.linear(rec, layer, Module::Up, &a.norm, &a.up, &a.u)?;
         kernels::swiglu(rec, &a.gate, &a.up, &a.act)
     }
 
@@ -240,10 +234,10 @@ impl Net<'_> {
     ) -> Result<(), DeviceError> {
         let [h_in, h_mid, h_out] = h;
         self.attend(rec, layer, rows, keys, h_in, a)?;
-        self.linear(rec, layer, Module::O, &a.attn, &a.out, 0, &a.u)?;
+        self.linear(rec, layer, Module::O, &a.attn, &a.out, &a.u)?;
         kernels::add(rec, h_in, &a.out, h_mid)?;
         self.feed(rec, layer, h_mid, a)?;
-        self.linear(rec, layer, Module::Down, &a.act, &a.out, 0, &a.u)?;
+        self.linear(rec, layer, Module::Down, &a.act, &a.out, &a.u)?;
         kernels::add(rec, h_mid, &a.out, h_out)
     }
 
@@ -269,10 +263,9 @@ impl Net<'_> {
         }
         self.norm_heads(rec, layer, a)?;
         self.look(rec, rows, keys, a)?;
-        let add = LinearShape { row: 0, accumulate: true };
-        kernels::linear(rec, o, &a.attn, h, add)?;
+        kernels::linear(rec, o, &a.attn, h, true)?;
         kernels::norm_swiglu(rec, [gate, up], h, &weights.ffn_norm.view(), eps, &a.act)?;
-        kernels::linear(rec, down, &a.act, h, add)
+        kernels::linear(rec, down, &a.act, h, true)
     }
 
     /// Can [`Net::decode_layer`] run a layer? There is no adapter beside it, and the matrices that it reads side by side
@@ -309,6 +302,6 @@ impl Net<'_> {
         norm: &Tensor,
         logits: &Tensor,
     ) -> Result<(), DeviceError> {
-        kernels::linear(rec, self.head(), norm, logits, LinearShape { row: 0, accumulate: false })
+        kernels::linear(rec, self.head(), norm, logits, false)
     }
 }

@@ -109,7 +109,7 @@ impl Backward<'_> {
         let LayerMemory { a, mid, keys: (k, v) } = self.memory;
         let keys = Keys { k, v };
         self.net.attend(rec, layer, self.rows, keys, h_in, a)?;
-        self.net.linear(rec, layer, Module::O, &a.attn, &a.out, 0, &a.u)?;
+        self.net.linear(rec, layer, Module::O, &a.attn, &a.out, &a.u)?;
         kernels::add(rec, h_in, &a.out, mid)?;
         self.net.feed(rec, layer, mid, a)
     }

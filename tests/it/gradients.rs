@@ -240,9 +240,9 @@ fn adapter_gradients() {
     let record = move |rec: &mut Recording, bound: &crate::kernels::harness::Bound| {
         let [x, a, b, dy, u] = [0, 1, 2, 3, 4].map(|i| &bound.t[i]);
         let [du, y, dx, da, db] = [5, 6, 7, 8, 9].map(|i| &bound.t[i]);
-        kernels::linear(rec, &bound.w[0], x, y, kernels::LinearShape::default())?;
+        kernels::linear(rec, &bound.w[0], x, y, false)?;
         kernels::lora_a(rec, x, a, u)?;
-        kernels::lora_b(rec, u, b, y, kernels::LoraShape { scale: s, row: 0 })?;
+        kernels::lora_b(rec, u, b, s, y)?;
         kernels::matmul_dx(rec, &bound.w[0], dy, dx, false)?;
         kernels::lora_du(rec, dy, b, s, du)?;
         kernels::lora_dx(rec, du, a, dx)?;

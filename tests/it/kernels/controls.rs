@@ -8,7 +8,7 @@ use super::reference::Heads;
 use super::{attention, flat, fused, lora, losses, products, rope, rows, sampling};
 use crate::gradients;
 use apprentice::device::{KernelDef, shader};
-use apprentice::kernels::{ALL, LinearShape, Nucleus, RopeHeads, RopeShape};
+use apprentice::kernels::{ALL, Nucleus, RopeHeads, RopeShape};
 use apprentice::quant::TensorType;
 
 #[test]
@@ -73,7 +73,6 @@ fn with_shader(kernel: &'static KernelDef, name: String, wgsl: String) -> &'stat
 
 fn cases() -> Vec<Case> {
     let ty = TensorType::Q4_1;
-    let set = LinearShape { row: 1, accumulate: false };
     let turned = RopeShape { rows: 3, heads: 2, head_dim: 8, interleaved: false, inverse: true };
     let stored = RopeHeads { heads: 4, kv_heads: 2, head_dim: 8, interleaved: true };
     let heads = Heads { heads: 4, kv_heads: 2, hd: 8 };
@@ -90,8 +89,8 @@ fn cases() -> Vec<Case> {
         products::embed_case(ty, 70, 64),
         fused::qkv_case(ty, [9, 6, 96]),
         fused::feed_case(ty, 9, 96),
-        products::linear_case(ty, [1, 65, 96], set),
-        products::linear_case(ty, [65, 65, 96], set),
+        products::linear_case(ty, [1, 65, 96], false),
+        products::linear_case(ty, [65, 65, 96], false),
         attention::attention_case("causal", heads, 70, &attention::causal(7, 70)),
         attention::attention_case("branch", heads, 6, &[0, 5, 2, 4]),
         losses::cross_entropy_case(3, 257),
@@ -138,7 +137,7 @@ const FAULTS: &[(&str, &str, &str)] = &[
     ("norm_swiglu", "/ f32(p.k)", ""),
     ("matmul", "block < p.k / 32u", "block < p.k / 32u - 1u"),
     ("matmul", "t < p.rows && n < p.n", "t < p.rows && n + 1u < p.n"),
-    ("matmul", "(p.y_row + t)", "t"),
+    ("matmul", "t * p.y_cols", "p.rows * p.y_cols"),
     ("attention", "key < span.y &&", "key + 1u < span.y &&"),
     ("attention", "total = total * shrink", "total = total"),
     ("attention", "key < span.z ||", "true ||"),
@@ -222,10 +221,9 @@ const WEIGHT_FAULTS: &[(TensorType, &str, &str, &str)] = &[
 #[test]
 fn planted_faults_in_weights_are_caught() {
     let devices = Devices::open();
-    let set = LinearShape { row: 0, accumulate: false };
     let mut missed = Vec::new();
     for (ty, stem, from, to) in WEIGHT_FAULTS {
-        let case = products::linear_case(*ty, [2, 5, 1024], set);
+        let case = products::linear_case(*ty, [2, 5, 1024], false);
         check_kernel(&devices, &case).unwrap_or_else(|fault| panic!("{}: {fault}", case.name));
         let bad = planted_weight("matmul", stem, from, to);
         let plant = |kernel: &'static KernelDef| (kernel.name == "matmul").then_some(bad);

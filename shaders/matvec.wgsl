@@ -30,13 +30,13 @@ fn load_word(i: u32) -> u32 {
     return w[i / 4u][i % 4u];
 }
 
-#import common/reduce4
+#import sum4
 #import weight
+#import dot
 
-fn unit_dot(row: u32, block: u32, s: u32, low: vec4<f32>, high: vec4<f32>) -> f32 {
+fn row_dot(row: u32, block: u32, s: u32, unit: Unit) -> f32 {
     // A row past the end repeats the last one; its sum is not stored.
-    let pair = weight_pair(min(row, p.n - 1u) * (p.k / 32u) + block, s, p.scales_at);
-    return dot(pair[0], low) + dot(pair[1], high);
+    return unit_dot(min(row, p.n - 1u) * (p.k / 32u) + block, s, p.scales_at, unit);
 }
 
 @compute @workgroup_size(WG)
@@ -47,16 +47,15 @@ fn main(
 ) {
     let row = 4u * (group.x + group.y * groups.x);
     var sums = vec4<f32>();
-    for (var unit = lane; unit < p.k / 8u; unit += WG) {
-        let block = unit / 4u;
-        let s = unit % 4u;
-        let low = x[8u * block + s];
-        let high = x[8u * block + 4u + s];
+    for (var i = lane; i < p.k / 8u; i += WG) {
+        let block = i / 4u;
+        let s = i % 4u;
+        let unit = unit_of(x[8u * block + s], x[8u * block + 4u + s]);
         sums += vec4<f32>(
-            unit_dot(row, block, s, low, high),
-            unit_dot(row + 1u, block, s, low, high),
-            unit_dot(row + 2u, block, s, low, high),
-            unit_dot(row + 3u, block, s, low, high),
+            row_dot(row, block, s, unit),
+            row_dot(row + 1u, block, s, unit),
+            row_dot(row + 2u, block, s, unit),
+            row_dot(row + 3u, block, s, unit),
         );
     }
     let totals = reduce_sum4(lane, sums);

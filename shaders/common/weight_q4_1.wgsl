@@ -2,12 +2,23 @@
 // Value: q * d + m. Byte i holds element i (low nibble) and element i + 16 (high nibble).
 // Needs the kernel's `load_word` (the matrix's words).
 
+// The quants of elements 4s..4s+3 and 16+4s..16+4s+3 of block `b`, a byte each.
+fn weight_quants(b: u32, s: u32, scales_at: u32) -> vec2<u32> {
+    let q = load_word(4u * b + s);
+    return vec2<u32>(q & 0x0f0f0f0fu, (q >> 4u) & 0x0f0f0f0fu);
+}
+
+// Step and offset of the lower 16 elements of block `b`, then of the upper 16: value = quant * step + offset.
+fn weight_lines(b: u32, scales_at: u32) -> vec4<f32> {
+    return unpack2x16float(load_word(scales_at + b)).xyxy;
+}
+
 // Elements 4s..4s+3 and 16+4s..16+4s+3 of block `b`; scales start at word `scales_at`.
 fn weight_pair(b: u32, s: u32, scales_at: u32) -> mat2x4<f32> {
     let word = scales_at + b;
     let dm = unpack2x16float(load_word(word));
-    let q = load_word(4u * b + s);
-    let low = vec4<f32>(unpack4xU8(q & 0x0f0f0f0fu));
-    let high = vec4<f32>(unpack4xU8((q >> 4u) & 0x0f0f0f0fu));
+    let q = weight_quants(b, s, scales_at);
+    let low = vec4<f32>(unpack4xU8(q.x));
+    let high = vec4<f32>(unpack4xU8(q.y));
     return mat2x4<f32>(low * dm.x + dm.y, high * dm.x + dm.y);
 }

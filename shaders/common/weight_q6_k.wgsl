@@ -13,14 +13,26 @@ fn weight_steps(b: u32, blocks: u32, scales_at: u32) -> vec2<f32> {
     return d * vec2<f32>(select(scales.xy, scales.zw, (b & 1u) == 1u));
 }
 
-// Elements 4s..4s+3 and 16+4s..16+4s+3 of block `b`; scales start at word `scales_at`, after 6 words a block.
-fn weight_pair(b: u32, s: u32, scales_at: u32) -> mat2x4<f32> {
-    let blocks = scales_at / 6u;
-    let steps = weight_steps(b, blocks, scales_at);
-    let word = 4u * blocks + 2u * b + (s & 1u);
+// The quants of elements 4s..4s+3 and 16+4s..16+4s+3 of block `b`, a byte each.
+fn weight_quants(b: u32, s: u32, scales_at: u32) -> vec2<u32> {
+    let word = 4u * (scales_at / 6u) + 2u * b + (s & 1u);
     let pairs = load_word(word) >> (4u * (s / 2u));
     let q = load_word(4u * b + s);
-    let low = unpack4xU8((q & 0x0f0f0f0fu) | ((pairs & 0x03030303u) << 4u));
-    let high = unpack4xU8(((q >> 4u) & 0x0f0f0f0fu) | (((pairs >> 2u) & 0x03030303u) << 4u));
-    return mat2x4<f32>((vec4<f32>(low) - 32.0) * steps.x, (vec4<f32>(high) - 32.0) * steps.y);
+    let low = (q & 0x0f0f0f0fu) | ((pairs & 0x03030303u) << 4u);
+    let high = ((q >> 4u) & 0x0f0f0f0fu) | (((pairs >> 2u) & 0x03030303u) << 4u);
+    return vec2<u32>(low, high);
+}
+
+// Step and offset of the lower 16 elements of block `b`, then of the upper 16: value = quant * step + offset.
+fn weight_lines(b: u32, scales_at: u32) -> vec4<f32> {
+    return weight_steps(b, scales_at / 6u, scales_at).xxyy * vec4<f32>(1.0, -32.0, 1.0, -32.0);
+}
+
+// Elements 4s..4s+3 and 16+4s..16+4s+3 of block `b`; scales start at word `scales_at`, after 6 words a block.
+fn weight_pair(b: u32, s: u32, scales_at: u32) -> mat2x4<f32> {
+    let steps = weight_steps(b, scales_at / 6u, scales_at);
+    let q = weight_quants(b, s, scales_at);
+    let low = vec4<f32>(unpack4xU8(q.x));
+    let high = vec4<f32>(unpack4xU8(q.y));
+    return mat2x4<f32>((low - 32.0) * steps.x, (high - 32.0) * steps.y);
 }

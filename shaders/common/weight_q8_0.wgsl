@@ -7,11 +7,19 @@ fn weight_scale(scales_at: u32, b: u32) -> f32 {
     return select(two.x, two.y, (b & 1u) == 1u);
 }
 
+// The quants of elements 4s..4s+3 and 16+4s..16+4s+3 of block `b`, a byte each.
+fn weight_quants(b: u32, s: u32, scales_at: u32) -> vec2<u32> {
+    return vec2<u32>(load_word(8u * b + s), load_word(8u * b + 4u + s));
+}
+
+// Step and offset of the lower 16 elements of block `b`, then of the upper 16: value = quant * step + offset.
+fn weight_lines(b: u32, scales_at: u32) -> vec4<f32> {
+    return vec2<f32>(weight_scale(scales_at, b), 0.0).xyxy;
+}
+
 // Elements 4s..4s+3 and 16+4s..16+4s+3 of block `b`; scales start at word `scales_at`.
 fn weight_pair(b: u32, s: u32, scales_at: u32) -> mat2x4<f32> {
     let d = weight_scale(scales_at, b);
-    return mat2x4<f32>(
-        vec4<f32>(unpack4xI8(load_word(8u * b + s))) * d,
-        vec4<f32>(unpack4xI8(load_word(8u * b + 4u + s))) * d,
-    );
+    let q = weight_quants(b, s, scales_at);
+    return mat2x4<f32>(vec4<f32>(unpack4xI8(q.x)) * d, vec4<f32>(unpack4xI8(q.y)) * d);
 }

@@ -19,7 +19,7 @@ pub use buffer::{Buffer, Storage, View};
 pub use call::{Access, CpuCall};
 pub use cpu::CpuDevice;
 pub use error::DeviceError;
-pub use gpu::{GpuDevice, Tier};
+pub use gpu::{Features, GpuDevice, Matrices, Tier};
 #[cfg(not(target_arch = "wasm32"))]
 pub use host::join_pool;
 pub use host::{now_ms, threads, yield_to_host};
@@ -106,11 +106,24 @@ impl Device {
         }
     }
 
+    /// What it has beyond core WebGPU.
+    pub fn features(&self) -> Features {
+        match &self.0.backend {
+            Backend::Cpu(_) => Features::default(),
+            Backend::Gpu(gpu) => gpu.features(),
+        }
+    }
+
     /// The tier of kernels that run: the CPU device has none.
     pub fn tier(&self) -> Option<Tier> {
+        (!self.is_cpu()).then(|| self.features().tier())
+    }
+
+    /// The device and its driver, with their versions: what measurements of kernels hold for.
+    pub fn identity(&self) -> String {
         match &self.0.backend {
-            Backend::Cpu(_) => None,
-            Backend::Gpu(gpu) => Some(gpu.tier()),
+            Backend::Cpu(cpu) => cpu.name(),
+            Backend::Gpu(gpu) => gpu.identity(),
         }
     }
 

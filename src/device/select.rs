@@ -3,7 +3,7 @@
 //! It opens none of them. A software adapter is never `auto`'s choice: the CPU device is faster.
 
 use super::error::DeviceError;
-use super::gpu::Tier;
+use super::gpu::Features;
 use serde::Serialize;
 use std::str::FromStr;
 
@@ -43,6 +43,8 @@ pub struct AdapterSummary {
     pub kind: &'static str,
     /// The tier of kernels that it could run.
     pub tier: &'static str,
+    /// What it has beyond core WebGPU and kernels use.
+    pub features: Vec<String>,
     /// Most bytes of one storage binding.
     pub binding_bytes_max: u64,
     /// Most bytes of one buffer.
@@ -57,10 +59,11 @@ pub struct AdapterSummary {
 pub async fn adapters() -> Vec<AdapterSummary> {
     let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
     let all = instance.enumerate_adapters(wgpu::Backends::all()).await;
-    all.iter().map(summary).collect()
+    let language = instance.wgsl_language_features();
+    all.iter().map(|adapter| summary(adapter, Features::of(adapter, &language))).collect()
 }
 
-fn summary(adapter: &wgpu::Adapter) -> AdapterSummary {
+fn summary(adapter: &wgpu::Adapter, features: Features) -> AdapterSummary {
     let info = adapter.get_info();
     let limits = adapter.limits();
     AdapterSummary {
@@ -73,7 +76,8 @@ fn summary(adapter: &wgpu::Adapter) -> AdapterSummary {
             wgpu::DeviceType::Cpu => "software",
             wgpu::DeviceType::Other => "other",
         },
-        tier: Tier::of(adapter.features()).name(),
+        tier: features.tier().name(),
+        features: features.names(),
         binding_bytes_max: limits.max_storage_buffer_binding_size,
         buffer_bytes_max: limits.max_buffer_size,
         workgroup_bytes: limits.max_compute_workgroup_storage_size,

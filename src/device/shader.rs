@@ -2,14 +2,18 @@
 //!
 //! `#import common/name` takes a shared file; `#import name` takes the file that the dispatch linked to `name`
 //! (a variant by linking, so that no kernel body has an `#ifdef`). Each file is taken once; an unknown name is an
-//! error. The same bytes are used natively, in the browser and in tests.
+//! error. A file says in `enable` lines what it needs beyond core WGSL; they are put first, as WGSL wants them. The same
+//! bytes are used natively, in the browser and in tests, but for one line: see [`Dialect`].
 
 use super::kernel::PipelineKey;
 
 /// The shared files under `shaders/common/`, by stem.
 pub const COMMON: &[(&str, &str)] = &[
+    ("dot_float", include_str!("../../shaders/common/dot_float.wgsl")),
+    ("dot_int8", include_str!("../../shaders/common/dot_int8.wgsl")),
     ("reduce", include_str!("../../shaders/common/reduce.wgsl")),
     ("reduce4", include_str!("../../shaders/common/reduce4.wgsl")),
+    ("reduce4_subgroups", include_str!("../../shaders/common/reduce4_subgroups.wgsl")),
     ("weight_bf16", include_str!("../../shaders/common/weight_bf16.wgsl")),
     ("weight_f16", include_str!("../../shaders/common/weight_f16.wgsl")),
     ("weight_f32", include_str!("../../shaders/common/weight_f32.wgsl")),
@@ -23,14 +27,29 @@ pub const COMMON: &[(&str, &str)] = &[
     ("weight_q8_0", include_str!("../../shaders/common/weight_q8_0.wgsl")),
 ];
 
+/// Whose WGSL a text is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// naga's: it knows subgroups without being asked, and refuses `enable subgroups;` (wgpu#8202).
+    Naga,
+    /// The browser's, which gets the text verbatim: it wants the line.
+    Browser,
+}
+
+impl Dialect {
+    /// The one of this build.
+    pub const HERE: Dialect =
+        if cfg!(target_arch = "wasm32") { Dialect::Browser } else { Dialect::Naga };
+}
+
 /// The text of `wgsl` with its imports put in place, or the name that is unknown.
-pub fn resolve(wgsl: &str, key: &PipelineKey) -> Result<String, String> {
+pub fn resolve(wgsl: &str, key: &PipelineKey, dialect: Dialect) -> Result<String, String> {
     let mut text = String::with_capacity(wgsl.len() * 2);
     let mut taken: Vec<&str> = Vec::new();
+    let mut enables: Vec<&str> = Vec::new();
     for line in wgsl.lines() {
         let Some(name) = line.strip_prefix("#import ") else {
-            text.push_str(line);
-            text.push('\n');
+            add(&mut text, &mut enables, line);
             continue;
         };
         let name = name.trim();
@@ -46,7 +65,22 @@ pub fn resolve(wgsl: &str, key: &PipelineKey) -> Result<String, String> {
         }
         taken.push(stem);
         let file = COMMON.iter().find(|(candidate, _)| *candidate == stem);
-        text.push_str(file.ok_or_else(|| format!("no shared shader `{stem}`"))?.1);
+        let (_, file) = file.ok_or_else(|| format!("no shared shader `{stem}`"))?;
+        file.lines().for_each(|line| add(&mut text, &mut enables, line));
     }
-    Ok(text)
+    if dialect == Dialect::Naga {
+        enables.retain(|line| *line != "enable subgroups;");
+    }
+    let head: String = enables.iter().map(|line| format!("{line}\n")).collect();
+    Ok(head + &text)
+}
+
+/// Adds a line to the text, or to the lines that come before it.
+fn add<'a>(text: &mut String, enables: &mut Vec<&'a str>, line: &'a str) {
+    if !line.starts_with("enable ") {
+        text.push_str(line);
+        text.push('\n');
+    } else if !enables.contains(&line) {
+        enables.push(line);
+    }
 }

@@ -1,8 +1,10 @@
 //! y = x Wᵀ through a frozen weight: `matvec` for one row, else `matmul`.
 //!
 //! Not a kernel itself: it chooses. One row is bound by the weight's bytes, many rows by arithmetic, and each of the
-//! two has its kernel.
+//! two has its kernel. One row is computed in the plain way here, so that training and scoring give the same bits
+//! whatever a tuning found.
 
+use super::gemv::Gemv;
 use super::{matmul, matvec};
 use crate::device::{DeviceError, Recording};
 use crate::tensor::{Tensor, Weight};
@@ -15,5 +17,9 @@ pub fn linear(
     y: &Tensor,
     accumulate: bool,
 ) -> Result<(), DeviceError> {
-    if x.rows == 1 { matvec(rec, w, x, y, accumulate) } else { matmul(rec, w, x, y, accumulate) }
+    if x.rows == 1 {
+        matvec(rec, w, x, y, accumulate, Gemv::PLAIN)
+    } else {
+        matmul(rec, w, x, y, accumulate)
+    }
 }

@@ -2,7 +2,8 @@
 //!
 //! The CPU twin is the program's hottest loop there: a token reads every weight once, as packed blocks.
 
-use super::launch::{Checks, groups, params, weight_link, weight_type};
+use super::gemv::Gemv;
+use super::launch::{Checks, groups, params, weight_type};
 use super::parallel::for_each_chunk_mut;
 use super::product::check;
 use crate::device::{Access, CpuCall, DeviceError, KernelDef, Recording, Shape};
@@ -26,17 +27,18 @@ pub static MATVEC: KernelDef = KernelDef {
     bindings: &[Access::Read, Access::Read, Access::Write],
     params_bytes: size_of::<Params>(),
     overrides: &["WG"],
-    links: &["weight"],
+    links: Gemv::LINKS,
     cpu,
 };
 
-/// y[0, n] (+)= Σ_k x[0, k] w[n, k]; x is `[1, in]`, w `[out, in]`, y `[1, out]`.
+/// y[0, n] (+)= Σ_k x[0, k] w[n, k], computed in the way `gemv`; x is `[1, in]`, w `[out, in]`, y `[1, out]`.
 pub fn matvec(
     rec: &mut Recording,
     w: &Weight,
     x: &Tensor,
     y: &Tensor,
     accumulate: bool,
+    gemv: Gemv,
 ) -> Result<(), DeviceError> {
     check(&MATVEC, w, x, y)?;
     Checks::new(&MATVEC).that(x.rows == 1, "x has more than one row").done()?;
@@ -51,7 +53,7 @@ pub fn matvec(
             pad: [0; 2],
         };
         let shape = Shape {
-            links: &weight_link(w.ty),
+            links: &gemv.links(w.ty),
             // A lane takes 8 columns a step: short rows would leave lanes of a larger workgroup idle.
             overrides: &[("WG", if w.cols < 2048 { 64 } else { 128 })],
             groups: groups(part.rows.div_ceil(4)),

@@ -1,30 +1,43 @@
-//! Every shader as every browser must take it: it parses, validates with core WebGPU's capabilities alone, stays within
-//! WebGPU's default limits, and its bindings and params are those of the kernel's table and of Rust.
+//! Every shader as every browser must take it: it parses, validates with core WebGPU's capabilities and those that its
+//! `enable` lines name, stays within WebGPU's default limits, and its bindings and params are those of the kernel's table
+//! and of Rust.
 //!
 //! No device is needed. Each check collects all that is wrong, and counts what it looked at.
 
-use apprentice::device::{Access, KernelDef, PipelineKey, shader};
+use apprentice::device::shader::{self, Dialect};
+use apprentice::device::{Access, KernelDef, PipelineKey};
 use apprentice::kernels::{ALL, LAYOUTS, Layout};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, ShaderStage, StorageAccess, TypeInner};
 
 /// The files that an import name may be linked to.
-const LINKS: &[(&str, &[&str])] = &[(
-    "weight",
-    &[
-        "weight_f32",
-        "weight_f16",
-        "weight_bf16",
-        "weight_q4_0",
-        "weight_q4_1",
-        "weight_q5_0",
-        "weight_q5_1",
-        "weight_q8_0",
-        "weight_q4_k",
-        "weight_q5_k",
-        "weight_q6_k",
-    ],
-)];
+const LINKS: &[(&str, &[&str])] = &[
+    (
+        "weight",
+        &[
+            "weight_f32",
+            "weight_f16",
+            "weight_bf16",
+            "weight_q4_0",
+            "weight_q4_1",
+            "weight_q5_0",
+            "weight_q5_1",
+            "weight_q8_0",
+            "weight_q4_k",
+            "weight_q5_k",
+            "weight_q6_k",
+        ],
+    ),
+    ("sum4", &["reduce4", "reduce4_subgroups"]),
+    ("dot", &["dot_float", "dot_int8"]),
+];
+
+/// Files that never meet: floats have no integers to multiply.
+fn is_linked(key: &PipelineKey) -> bool {
+    let has = |stem: &str| key.links.iter().any(|(_, file)| *file == stem);
+    let floats = ["weight_f32", "weight_f16", "weight_bf16"];
+    !(has("dot_int8") && floats.into_iter().any(has))
+}
 
 /// The values that an override is given by some wrapper.
 const OVERRIDES: &[(&str, &[u32])] = &[("WG", &[64, 128, 256]), ("HEAD_DIM", &[4, 32, 64, 128])];
@@ -51,22 +64,52 @@ fn keys(kernel: &'static KernelDef) -> Vec<PipelineKey> {
         };
         keys = keys.iter().flat_map(|key| values.iter().map(|value| with(key, *value))).collect();
     }
+    keys.retain(is_linked);
     keys
 }
 
-fn parse(source: &str) -> Result<(Module, ModuleInfo), String> {
+/// Core WebGPU's capabilities (`unpack2x16float` is one of them), and those that the browser's text asks for.
+fn capabilities(enables: &[&str]) -> Capabilities {
+    let of = |line: &&str| match *line {
+        "enable subgroups;" => Capabilities::SUBGROUP,
+        other => panic!("`{other}` is no feature that kernels may use"),
+    };
+    enables.iter().map(of).fold(Capabilities::SHADER_FLOAT16_IN_FLOAT32, |all, one| all | one)
+}
+
+/// The text for naga, and what the browser's text has before it.
+fn resolve(kernel: &KernelDef, key: &PipelineKey) -> Result<(String, Vec<&'static str>), String> {
+    let browser = shader::resolve(kernel.wgsl, key, Dialect::Browser)?;
+    let naga = shader::resolve(kernel.wgsl, key, Dialect::Naga)?;
+    let enables = ["enable subgroups;"];
+    let head: Vec<_> = browser.lines().take_while(|line| line.starts_with("enable ")).collect();
+    let known = |line: &&str| enables.into_iter().find(|known| known == line);
+    let named: Vec<_> = head.iter().filter_map(known).collect();
+    let body = |text: &str| text.lines().filter(|l| !l.starts_with("enable ")).count();
+    if named.len() < head.len() || body(&naga) != body(&browser) {
+        return Err(format!("the browser's text begins with {head:?}"));
+    }
+    Ok((naga, named))
+}
+
+fn parse(source: &str, enables: &[&str]) -> Result<(Module, ModuleInfo), String> {
     let module = naga::front::wgsl::parse_str(source).map_err(|e| e.emit_to_string(source))?;
-    // `unpack2x16float` is core WebGPU; nothing else is asked for.
-    let baseline = Capabilities::SHADER_FLOAT16_IN_FLOAT32;
-    let info = Validator::new(ValidationFlags::all(), baseline)
+    let info = Validator::new(ValidationFlags::all(), capabilities(enables))
+        .subgroup_stages(naga::valid::ShaderStages::COMPUTE)
+        .subgroup_operations(naga::valid::SubgroupOperationSet::all())
         .validate(&module)
         .map_err(|e| e.emit_to_string(source))?;
     Ok((module, info))
 }
 
 /// Everything that is wrong with one pipeline.
-fn faults(kernel: &KernelDef, layout: Layout, source: &str, key: &PipelineKey) -> Vec<String> {
-    let (module, info) = match parse(source) {
+fn faults(
+    kernel: &KernelDef,
+    layout: Layout,
+    (source, enables): (&str, &[&str]),
+    key: &PipelineKey,
+) -> Vec<String> {
+    let (module, info) = match parse(source, enables) {
         Ok(parsed) => parsed,
         Err(error) => return vec![error],
     };
@@ -155,7 +198,7 @@ fn every_pipeline_is_valid_and_within_the_baseline() {
     for (kernel, layout) in ALL.iter().zip(LAYOUTS) {
         for key in keys(kernel) {
             pipelines += 1;
-            let source = match shader::resolve(kernel.wgsl, &key) {
+            let (source, enables) = match resolve(kernel, &key) {
                 Ok(source) => source,
                 Err(error) => {
                     wrong.push(format!("{key:?}: {error}"));
@@ -163,7 +206,9 @@ fn every_pipeline_is_valid_and_within_the_baseline() {
                 }
             };
             wrong.extend(
-                faults(kernel, layout, &source, &key).iter().map(|f| format!("{key:?}: {f}")),
+                faults(kernel, layout, (&source, &enables), &key)
+                    .iter()
+                    .map(|f| format!("{key:?}: {f}")),
             );
         }
     }
@@ -198,8 +243,8 @@ fn planted_faults_are_seen() {
     let (kernel, layout) =
         ALL.iter().zip(LAYOUTS).find(|(kernel, _)| kernel.name == "rms_norm").expect("rms_norm");
     let key = keys(kernel).pop().expect("a key");
-    let good = shader::resolve(kernel.wgsl, &key).expect("imports");
-    assert_eq!(faults(kernel, layout, &good, &key), Vec::<String>::new());
+    let (good, enables) = resolve(kernel, &key).expect("imports");
+    assert_eq!(faults(kernel, layout, (&good, &enables), &key), Vec::<String>::new());
     let planted = [
         ("swapped params", "rows: u32,\n    cols: u32", "cols: u32,\n    rows: u32", "params are"),
         ("a longer struct", "eps: f32", "eps: f32, pad1: vec4<u32>", "bytes in WGSL"),
@@ -212,7 +257,24 @@ fn planted_faults_are_seen() {
     ];
     for (name, from, to, seen) in planted {
         assert!(good.contains(from), "{name}: the text to edit is gone");
-        let found = faults(kernel, layout, &good.replacen(from, to, 1), &key).join("\n");
+        let found =
+            faults(kernel, layout, (&good.replacen(from, to, 1), &enables), &key).join("\n");
         assert!(found.contains(seen), "{name}: not seen in {found:?}");
     }
+}
+
+/// The two texts of a kernel with subgroups part in the one line that naga refuses and browsers want.
+#[test]
+fn browsers_are_asked_for_subgroups_and_naga_is_not() {
+    let matvec = ALL.iter().find(|kernel| kernel.name == "matvec").expect("matvec");
+    let key = keys(matvec)
+        .into_iter()
+        .find(|key| key.links.iter().any(|(_, file)| *file == "reduce4_subgroups"))
+        .expect("a pipeline with subgroups");
+    let text = |dialect| shader::resolve(matvec.wgsl, &key, dialect).expect("imports");
+    let (browser, naga) = (text(Dialect::Browser), text(Dialect::Naga));
+    assert_eq!(browser, format!("enable subgroups;\n{naga}"));
+    assert!(naga::front::wgsl::parse_str(&browser).is_err(), "naga takes the line: drop Dialect");
+    let error = parse(&naga, &[]).expect_err("subgroups without asking for them");
+    assert!(error.contains("subgroup") || error.contains("Subgroup"), "{error}");
 }

@@ -1,51 +1,15 @@
-//! Opening a GPU, its tier and limits, and plain memory traffic: allocate, write, read, wait.
+//! Opening a GPU with its features and limits, and plain memory traffic: allocate, write, read, wait.
 
 use super::super::buffer::Storage;
 use super::super::error::DeviceError;
+use super::super::host;
 use super::GpuStorage;
 use super::arena::Arena;
+use super::features::Features;
 use super::pipelines::Pipelines;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
-
-/// What kernels may rely on. Each kernel has a baseline variant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Tier {
-    /// Core WebGPU: 8 storage buffers, 16 KiB of workgroup memory, 256 invocations, 128 MiB a binding.
-    Baseline,
-    /// And `shader-f16`.
-    F16,
-    /// And subgroups.
-    Subgroups,
-    /// And cooperative matrices (native only).
-    CooperativeMatrix,
-}
-
-impl Tier {
-    /// The tier of a set of features.
-    pub fn of(features: wgpu::Features) -> Tier {
-        if features.contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX) {
-            Tier::CooperativeMatrix
-        } else if features.contains(wgpu::Features::SUBGROUP) {
-            Tier::Subgroups
-        } else if features.contains(wgpu::Features::SHADER_F16) {
-            Tier::F16
-        } else {
-            Tier::Baseline
-        }
-    }
-
-    /// Its name as users see it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Tier::Baseline => "baseline",
-            Tier::F16 => "f16",
-            Tier::Subgroups => "subgroups",
-            Tier::CooperativeMatrix => "cooperative-matrix",
-        }
-    }
-}
 
 /// A GPU.
 pub struct GpuDevice {
@@ -55,7 +19,7 @@ pub struct GpuDevice {
     pub(super) arena: Arena,
     pub(super) freed: Rc<RefCell<Vec<u64>>>,
     info: wgpu::AdapterInfo,
-    tier: Tier,
+    features: Features,
     limits: wgpu::Limits,
     fault: Fault,
 }
@@ -82,37 +46,40 @@ impl Fault {
 impl GpuDevice {
     /// Opens the best adapter; with `hardware_only`, a software adapter counts as none.
     pub async fn open(hardware_only: bool) -> Result<GpuDevice, DeviceError> {
-        let adapter = best_adapter(hardware_only).await?;
+        let (adapter, features) = best_adapter(hardware_only).await?;
         let limits = adapter.limits();
         // The limits are asked for as the adapter has them, since browsers grant only what is asked.
-        Self::from_adapter(adapter, limits).await
+        Self::from_adapter(adapter, features, limits).await
     }
 
     /// Opens any adapter with WebGPU's default limits, bindings of at most `binding_bytes_max`.
     pub async fn open_clamped(binding_bytes_max: u64) -> Result<GpuDevice, DeviceError> {
-        let adapter = best_adapter(false).await?;
+        let (adapter, features) = best_adapter(false).await?;
         let limits = wgpu::Limits {
             max_storage_buffer_binding_size: binding_bytes_max,
             ..wgpu::Limits::defaults()
         };
-        Self::from_adapter(adapter, limits).await
+        Self::from_adapter(adapter, features, limits).await
     }
 
     async fn from_adapter(
         adapter: wgpu::Adapter,
+        mut features: Features,
         limits: wgpu::Limits,
     ) -> Result<GpuDevice, DeviceError> {
         let info = adapter.get_info();
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("apprentice"),
-            // Today's kernels are all baseline: a feature is asked for when a kernel uses it.
-            required_features: wgpu::Features::empty(),
+            required_features: features.asked(),
             required_limits: limits.clone(),
+            experimental_features: experimental(features),
             ..Default::default()
         };
         let (device, queue) = adapter.request_device(&descriptor).await.map_err(|error| {
             DeviceError::NoDevice { adapter: info.name.clone(), reason: error.to_string() }
         })?;
+        // wgpu cannot ask a browser for subgroups; the page does it on the way, and leaves word.
+        features.subgroups |= host::page_asked_for_subgroups();
         let fault = Fault::default();
         let slot = fault.clone();
         device.on_uncaptured_error(Arc::new(move |error| slot.set(from_wgpu(error))));
@@ -126,7 +93,7 @@ impl GpuDevice {
             pipelines: RefCell::new(Pipelines::default()),
             arena,
             freed: Rc::default(),
-            tier: Tier::of(adapter.features()),
+            features,
             device,
             queue,
             info,
@@ -141,8 +108,15 @@ impl GpuDevice {
         format!("{name} ({driver})")
     }
 
-    pub(in crate::device) fn tier(&self) -> Tier {
-        self.tier
+    pub(in crate::device) fn features(&self) -> Features {
+        self.features
+    }
+
+    /// The adapter, its driver and their versions: what measurements of kernels hold for.
+    pub(in crate::device) fn identity(&self) -> String {
+        let wgpu::AdapterInfo { name, driver, driver_info, backend, .. } = &self.info;
+        let (vendor, device) = (self.info.vendor, self.info.device);
+        format!("{backend} {vendor:04x}:{device:04x} {name} | {driver} {driver_info}")
     }
 
     pub(in crate::device) fn binding_bytes_max(&self) -> u64 {
@@ -227,7 +201,16 @@ impl GpuDevice {
     }
 }
 
-async fn best_adapter(hardware_only: bool) -> Result<wgpu::Adapter, DeviceError> {
+fn experimental(features: Features) -> wgpu::ExperimentalFeatures {
+    if features.matrices.is_none() {
+        return wgpu::ExperimentalFeatures::disabled();
+    }
+    // SAFETY: of experimental features only cooperative matrices are asked for. Their loads and stores are not bounds
+    // checked; the kernels that use them touch whole fragments of their own workgroup memory only.
+    unsafe { wgpu::ExperimentalFeatures::enabled() }
+}
+
+async fn best_adapter(hardware_only: bool) -> Result<(wgpu::Adapter, Features), DeviceError> {
     let wanted = if hardware_only { "hardware GPU" } else { "GPU" };
     let none = || DeviceError::NoAdapter { wanted: wanted.into() };
     let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
@@ -239,7 +222,8 @@ async fn best_adapter(hardware_only: bool) -> Result<wgpu::Adapter, DeviceError>
     if hardware_only && adapter.get_info().device_type == wgpu::DeviceType::Cpu {
         return Err(none());
     }
-    Ok(adapter)
+    let features = Features::of(&adapter, &instance.wgsl_language_features());
+    Ok((adapter, features))
 }
 
 fn from_wgpu(error: wgpu::Error) -> DeviceError {

@@ -5,10 +5,12 @@
 
 mod arena;
 mod context;
+mod features;
 mod pipelines;
 mod submit;
 
-pub use context::{GpuDevice, Tier};
+pub use context::GpuDevice;
+pub use features::{Features, Matrices, Tier};
 
 use std::cell::RefCell;
 use std::rc::Rc;

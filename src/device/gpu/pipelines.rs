@@ -31,7 +31,7 @@ impl Pipelines {
             return Ok(pipeline.clone());
         }
         let kernel = dispatch.kernel;
-        let source = shader::resolve(kernel.wgsl, &dispatch.key)
+        let source = shader::resolve(kernel.wgsl, &dispatch.key, shader::Dialect::HERE)
             .map_err(|reason| DeviceError::Dispatch { kernel: kernel.name, reason })?;
         let label = format!("{:?}", dispatch.key);
         let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {

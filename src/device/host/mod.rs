@@ -6,6 +6,10 @@ mod native;
 mod web;
 
 #[cfg(not(target_arch = "wasm32"))]
+pub(super) use native::page_asked_for_subgroups;
+#[cfg(not(target_arch = "wasm32"))]
 pub use native::{join_pool, now_ms, threads, yield_to_host};
+#[cfg(target_arch = "wasm32")]
+pub(super) use web::page_asked_for_subgroups;
 #[cfg(target_arch = "wasm32")]
 pub use web::{now_ms, threads, yield_to_host};

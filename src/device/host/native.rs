@@ -25,3 +25,8 @@ pub fn join_pool() {
 
 /// Lets the host run what waits; natively nothing does.
 pub async fn yield_to_host() {}
+
+/// Natively wgpu asks for subgroups itself.
+pub fn page_asked_for_subgroups() -> bool {
+    false
+}

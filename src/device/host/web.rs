@@ -80,3 +80,9 @@ pub async fn yield_to_host() {
     // The sender lives in the queue until its message comes.
     receiver.await.ok();
 }
+
+/// Did the worker's wrapper of `requestDevice` (`www/src/worker/subgroups.ts`) add subgroups to the last device?
+pub fn page_asked_for_subgroups() -> bool {
+    let word = js_sys::Reflect::get(&js_sys::global(), &"apprenticeHasSubgroups".into());
+    word.is_ok_and(|word| word.is_truthy())
+}

@@ -5,10 +5,10 @@
 
 use super::harness::{Case, Devices, Fault, check_kernel, check_planted, check_rerun, compare};
 use super::reference::Heads;
-use super::{attention, flat, fused, lora, losses, products, rope, rows, sampling};
+use super::{attention, flat, fused, gemv, lora, losses, products, rope, rows, sampling};
 use crate::gradients;
 use apprentice::device::{KernelDef, shader};
-use apprentice::kernels::{ALL, Nucleus, RopeHeads, RopeShape};
+use apprentice::kernels::{ALL, Gemv, Nucleus, RopeHeads, RopeShape};
 use apprentice::quant::TensorType;
 
 #[test]
@@ -49,13 +49,19 @@ fn planted(name: &'static str, from: &str, to: &str) -> &'static KernelDef {
     with_shader(kernel, format!("{name} with `{to}`"), kernel.wgsl.replacen(from, to, 1))
 }
 
-/// A kernel with one edit of the shared file through which it reads its weights.
-fn planted_weight(name: &str, stem: &str, from: &str, to: &str) -> &'static KernelDef {
+/// A kernel with one edit of the shared file `stem` that it imports as `import`.
+fn planted_shared(
+    name: &str,
+    [import, stem]: [&str; 2],
+    from: &str,
+    to: &str,
+) -> &'static KernelDef {
     let (_, file) = shader::COMMON.iter().find(|(known, _)| *known == stem).expect("a shared file");
     assert!(file.contains(from), "{stem}: the text to edit is gone");
     let kernel = find(name);
-    let wgsl = kernel.wgsl.replacen("#import weight\n", &file.replacen(from, to, 1), 1);
-    assert_ne!(wgsl, kernel.wgsl, "{name} imports no weight");
+    let import_line = format!("#import {import}\n");
+    let wgsl = kernel.wgsl.replacen(&import_line, &file.replacen(from, to, 1), 1);
+    assert_ne!(wgsl, kernel.wgsl, "{name} imports no {import}");
     with_shader(kernel, format!("{stem} with `{to}`"), wgsl)
 }
 
@@ -91,6 +97,8 @@ fn cases() -> Vec<Case> {
         fused::feed_case(ty, 9, 96),
         products::linear_case(ty, [1, 65, 96], false),
         products::linear_case(ty, [65, 65, 96], false),
+        gemv::case(ty, [65, 96], SUBGROUPS, true),
+        gemv::case(ty, [65, 96], INT8, true),
         attention::attention_case("causal", heads, 70, &attention::causal(7, 70)),
         attention::attention_case("branch", heads, 6, &[0, 5, 2, 4]),
         losses::cross_entropy_case(3, 257),
@@ -127,7 +135,7 @@ const FAULTS: &[(&str, &str, &str)] = &[
     ("rope_store", "- b * turn.y", "+ b * turn.y"),
     ("rope_store", "(head - p.heads) % p.kv_heads", "0u"),
     ("embed", "tokens[t] - p.row", "tokens[t] - p.row + 1u"),
-    ("matvec", "unit < p.k / 8u", "unit < p.k / 8u - 1u"),
+    ("matvec", "i < p.k / 8u", "i < p.k / 8u - 1u"),
     ("matvec", "row + lane < p.n", "row + lane < p.n - 1u"),
     ("norm_qkv", "return wv[i / 4u]", "return wk[i / 4u]"),
     ("norm_qkv", "+ p.eps", "+ 0.1"),
@@ -225,8 +233,57 @@ fn planted_faults_in_weights_are_caught() {
     for (ty, stem, from, to) in WEIGHT_FAULTS {
         let case = products::linear_case(*ty, [2, 5, 1024], false);
         check_kernel(&devices, &case).unwrap_or_else(|fault| panic!("{}: {fault}", case.name));
-        let bad = planted_weight("matmul", stem, from, to);
+        let bad = planted_shared("matmul", ["weight", stem], from, to);
         let plant = |kernel: &'static KernelDef| (kernel.name == "matmul").then_some(bad);
+        match check_planted(&devices, &case, &plant) {
+            Ok(()) => missed.push(bad.name),
+            Err(Fault::Wrong(_)) => {}
+            Err(Fault::Device(error)) => panic!("{}: {error}", bad.name),
+        }
+    }
+    assert!(missed.is_empty(), "not caught: {missed:#?}");
+}
+
+/// Way, type, import and shared file of a one-row product, and the fault that takes its place.
+const GEMV_FAULTS: &[(Gemv, TensorType, [&str; 2], &str, &str)] = &[
+    (
+        SUBGROUPS,
+        TensorType::Q4_1,
+        ["sum4", "reduce4_subgroups"],
+        "var i = rank",
+        "var i = rank + 1u",
+    ),
+    (SUBGROUPS, TensorType::Q4_1, ["sum4", "reduce4_subgroups"], "i < WG", "i < WG / 2u"),
+    (
+        SUBGROUPS,
+        TensorType::Q4_1,
+        ["sum4", "reduce4_subgroups"],
+        "return subgroupAdd(sum)",
+        "return sum",
+    ),
+    (INT8, TensorType::Q4_1, ["dot", "dot_int8"], "x.low_sum, high", "x.high_sum, high"),
+    (INT8, TensorType::Q8_0, ["dot", "dot_int8"], "round(high * inverse)", "high * inverse * 0.99"),
+    (INT8, TensorType::Q4_0, ["weight", "weight_q4_0"], "-8.0 * d", "-7.0 * d"),
+    (INT8, TensorType::Q8_0, ["weight", "weight_q8_0"], "8u * b + 4u + s", "8u * b + s"),
+    (INT8, TensorType::Q6K, ["weight", "weight_q6_k"], ".xxyy", ".xxxx"),
+    (INT8, TensorType::Q4K, ["weight", "weight_q4_k"], "(step.x, -step.y)", "(step.x, step.y)"),
+    (INT8, TensorType::Q5_0, ["weight", "weight_q5_0"], "-16.0 * d", "-15.0 * d"),
+    (INT8, TensorType::Q5K, ["weight", "weight_q5_k"], "-step.y).xyxy", "-step.x).xyxy"),
+    (INT8, TensorType::Q5_1, ["weight", "weight_q5_1"], ".xyxy", ".xxxx"),
+];
+
+const SUBGROUPS: Gemv = Gemv { subgroups: true, int8: false };
+const INT8: Gemv = Gemv { subgroups: false, int8: true };
+
+#[test]
+fn planted_faults_in_ways_of_one_row_are_caught() {
+    let devices = Devices::open();
+    let mut missed = Vec::new();
+    for (way, ty, import, from, to) in GEMV_FAULTS {
+        let case = gemv::case(*ty, [7, 544], *way, false);
+        check_kernel(&devices, &case).unwrap_or_else(|fault| panic!("{}: {fault}", case.name));
+        let bad = planted_shared("matvec", *import, from, to);
+        let plant = |kernel: &'static KernelDef| (kernel.name == "matvec").then_some(bad);
         match check_planted(&devices, &case, &plant) {
             Ok(()) => missed.push(bad.name),
             Err(Fault::Wrong(_)) => {}

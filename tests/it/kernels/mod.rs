@@ -8,6 +8,7 @@ mod controls;
 
 mod flat;
 mod fused;
+mod gemv;
 pub mod harness;
 mod lora;
 mod losses;

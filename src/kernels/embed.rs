@@ -5,7 +5,7 @@
 use super::launch::{Checks, groups, params, weight_link, weight_type};
 use super::parallel::for_each_chunk_mut;
 use crate::device::{Access, CpuCall, DeviceError, KernelDef, Recording, Shape, View};
-use crate::quant::pack;
+use crate::quant::pack::{Planes, dequantize_blocks};
 use crate::tensor::{Tensor, Weight};
 
 params! {
@@ -61,16 +61,16 @@ pub fn embed(
 
 fn cpu(call: &CpuCall<'_>) {
     let p: Params = call.params();
-    let (cols, at) = (p.cols as usize, p.scales_at as usize);
+    let cols = p.cols as usize;
     let (words, tokens) = (call.input::<u32>(0), call.input::<u32>(1));
-    let ty = weight_type(p.ty);
+    let planes = Planes { ty: weight_type(p.ty), words, scales_at: p.scales_at as usize };
     let step = (1usize << 14).div_ceil(cols);
     let y = &mut call.output::<f32>(2)[..p.rows as usize * cols];
     for_each_chunk_mut(y, step * cols, |i, y| {
         for (y, &token) in y.chunks_mut(cols).zip(&tokens[i * step..]) {
             let row = token.wrapping_sub(p.row);
             if row < p.n {
-                pack::dequantize_row(ty, words, at, cols, row as usize, y);
+                dequantize_blocks(&planes, row as usize * (cols / 32), y);
             }
         }
     });

@@ -5,10 +5,12 @@
 
 use super::launch::{params, weight_link, weight_type};
 use super::matvec::rows_times;
-use super::panel::{Packed, transpose, with_scratch};
-use super::parallel::{Operand, Tile, for_each_chunk_mut, for_each_tile, matrix_product_here};
+use super::micro;
+use super::panel::{transpose, with_scratch};
+use super::parallel::{Tile, for_each_chunk_mut, for_each_tile};
 use super::product::check;
 use crate::device::{Access, CpuCall, DeviceError, KernelDef, Recording, Shape};
+use crate::quant::pack::{Planes, dequantize_blocks};
 use crate::tensor::{Tensor, Weight};
 use std::cell::RefCell;
 
@@ -66,27 +68,28 @@ pub fn matmul(
     Ok(())
 }
 
-/// Rows of the weight that a task takes: a panel of them stays in a core's second-level cache, and its products with
-/// 24 or 48 rows of x at a time (the crate's register tiles on AVX2 and AVX-512) come out even.
-const PANEL_ROWS: usize = 96;
-
 /// Rows of x up to which reading the packed weights once for each of them is faster than making them f32 once for all
 /// (`bench/LOG.md`).
-const FEW: usize = 6;
+const FEW: usize = 1;
+
+/// Rows of W that a task takes, by their length: f32, a panel of them stays in a core's second-level cache.
+fn panel_rows(k: usize) -> usize {
+    ((1 << 16) / k / 12 * 12).clamp(12, 48)
+}
 
 thread_local! {
-    static X_COLUMNS: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+    static COLUMNS: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
     static PANEL: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
 }
 
-/// yᵀ = W xᵀ, a panel of W's rows a task: with x transposed first the matrix product reads both sides as they lie, and
-/// the weights, which are many, are never copied again once they are f32.
+/// yᵀ = W xᵀ, a panel of W's rows a task: x is brought to columns of one or two vectors once, and the weights, which are
+/// many, are read as they lie.
 fn cpu(call: &CpuCall<'_>) {
     let p: Params = call.params();
     let (rows, k, n, stride) = (p.rows as usize, p.k as usize, p.n as usize, p.y_cols as usize);
     let x = &call.input::<f32>(1)[..rows * k];
     let scales_at = p.scales_at as usize;
-    let w = Packed { ty: weight_type(p.ty), words: call.input(0), scales_at, cols: k };
+    let w = Planes { ty: weight_type(p.ty), words: call.input(0), scales_at };
     let y = &mut call.output::<f32>(2)[p.y_col as usize..];
     if rows <= FEW {
         for (x, y) in x.chunks(k).zip(y.chunks_mut(stride)) {
@@ -94,25 +97,36 @@ fn cpu(call: &CpuCall<'_>) {
         }
         return;
     }
-    let wide = rows.next_multiple_of(8);
-    with_scratch(&X_COLUMNS, k * wide, |columns| {
-        const STEP: usize = 64;
-        for_each_chunk_mut(columns, STEP * wide, |i, columns| {
-            let n = columns.len() / wide;
-            transpose(&x[i * STEP..], k, Tile::of(columns, wide, [n, rows]), false);
+    // Whole columns are two vectors wide; the last one is of one vector where that is enough.
+    let lanes = micro::lanes();
+    let wide = 2 * lanes;
+    with_scratch(&COLUMNS, k * rows.next_multiple_of(lanes), |columns| {
+        for_each_chunk_mut(columns, k * wide, |i, columns| {
+            let (x, width) = (&x[i * wide * k..], columns.len() / k);
+            let n = width.min(x.len() / k);
+            transpose(x, k, Tile::of(columns, width, [k, n]), false);
             // What is behind the last row is computed and dropped, so it must be numbers.
-            columns.chunks_mut(wide).for_each(|column| column[rows..].fill(0.0));
+            columns.chunks_mut(width).for_each(|column| column[n..].fill(0.0));
         });
-        let columns = Operand::rows(columns, wide);
-        for_each_tile(Tile::of(y, stride, [rows, n]), [rows, PANEL_ROWS], |[_, first], y| {
-            let n = y.dims()[1];
-            with_scratch(&PANEL, n * (k + wide), |scratch| {
-                let (panel, out) = scratch.split_at_mut(n * k);
-                w.rows(first, panel);
-                let panel = Operand::rows(panel, k);
-                matrix_product_here([n, wide, k], panel, columns, (out, wide), false, 1.0);
-                transpose(out, wide, y, p.accumulate != 0);
-            });
-        });
+        let columns = &*columns;
+        for_each_tile(
+            Tile::of(y, stride, [rows, n]),
+            [rows, panel_rows(k)],
+            |[_, first], mut y| {
+                let n = y.dims()[1];
+                with_scratch(&PANEL, n * (k + wide), |scratch| {
+                    let (panel, out) = scratch.split_at_mut(n * k);
+                    dequantize_blocks(&w, first * k / 32, panel);
+                    let panel = micro::Rows { data: panel, stride: k };
+                    for (row, columns) in (0..).step_by(wide).zip(columns.chunks(k * wide)) {
+                        let width = columns.len() / k;
+                        let columns = micro::Rows { data: columns, stride: width };
+                        let product = &mut Tile::of(out, width, [n, width]);
+                        micro::product(k, panel, columns, product, false);
+                        transpose(out, width, y.rows(row, width), p.accumulate != 0);
+                    }
+                });
+            },
+        );
     });
 }

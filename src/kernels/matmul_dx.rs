@@ -3,9 +3,12 @@
 //! forward: y = x Wᵀ. The weight itself gets no gradient, and no transposed copy of it exists.
 
 use super::launch::{Checks, params, weight_link, weight_type};
-use super::panel::{Packed, with_scratch};
-use super::parallel::{Operand, Tile, for_each_tile, tile_product};
+use super::micro;
+use super::panel::with_scratch;
+use super::parallel::{Tile, for_each_tile};
 use crate::device::{Access, CpuCall, DeviceError, KernelDef, Recording, Shape};
+use crate::quant::TensorType;
+use crate::quant::pack::{Planes, dequantize_blocks};
 use crate::tensor::{Tensor, Weight};
 use std::cell::RefCell;
 
@@ -67,35 +70,41 @@ pub fn matmul_dx(
     Ok(())
 }
 
-/// Elements of a panel of W's rows: 1 MiB of f32, which two cores' second-level caches hold.
-const PANEL: usize = 1 << 18;
+/// Rows of W that are f32 at once: two vectors of each make a strip that stays in the first-level cache.
+const PANEL_ROWS: usize = 192;
 
-/// What a task writes of dx: rows, and columns that are a multiple of the register tiles (24 and 48).
-const TILE: [usize; 2] = [64, 192];
+/// Most rows of dx that a task writes: more rows make W f32 again.
+const ROWS: usize = 512;
 
 thread_local! {
-    static ROWS: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+    static PANEL: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
 }
 
+/// Columns of dx that a task writes: whole blocks of the type.
+fn tile_cols(ty: TensorType) -> usize {
+    ty.block_len().max(96)
+}
+
+/// Each task makes f32 what its columns need of W, a panel of W's rows at a time.
 fn cpu(call: &CpuCall<'_>) {
     let p: Params = call.params();
     let (rows, k, stride) = (p.rows as usize, p.k as usize, p.dy_cols as usize);
     let dy = &call.input::<f32>(1)[p.dy_col as usize..];
-    let dx = &mut call.output::<f32>(2)[..rows * k];
+    let dx = Tile::of(&mut call.output::<f32>(2)[..rows * k], k, [rows, k]);
     let scales_at = p.scales_at as usize;
-    let w = Packed { ty: weight_type(p.ty), words: call.input(0), scales_at, cols: k };
-    let (n, step) = (p.n as usize, (PANEL / k).max(1));
-    with_scratch(&ROWS, step.min(n) * k, |scratch| {
-        for first in (0..n).step_by(step) {
-            let panel = &mut scratch[..step.min(n - first) * k];
-            w.rows_together(first, panel);
-            let panel = &*panel;
-            let accumulate = p.accumulate != 0 || first > 0;
-            for_each_tile(Tile::of(dx, k, [rows, k]), TILE, |[row, col], dx| {
-                let dy = Operand::rows(&dy[row * stride + first..], stride);
-                let panel = Operand::rows(&panel[col..], k);
-                tile_product(step.min(n - first), dy, panel, dx, accumulate);
-            });
-        }
+    let w = Planes { ty: weight_type(p.ty), words: call.input(0), scales_at };
+    for_each_tile(dx, [ROWS, tile_cols(w.ty)], |[row, col], mut dx| {
+        let width = dx.dims()[1];
+        with_scratch(&PANEL, PANEL_ROWS * width, |panel| {
+            for first in (0..p.n as usize).step_by(PANEL_ROWS) {
+                let n = PANEL_ROWS.min(p.n as usize - first);
+                for (row, values) in (first..first + n).zip(panel.chunks_mut(width)) {
+                    dequantize_blocks(&w, (row * k + col) / 32, values);
+                }
+                let dy = micro::Rows { data: &dy[row * stride + first..], stride };
+                let panel = micro::Rows { data: panel, stride: width };
+                micro::product(n, dy, panel, &mut dx, p.accumulate != 0 || first > 0);
+            }
+        });
     });
 }

@@ -27,6 +27,7 @@ mod lora_grad;
 mod matmul;
 mod matmul_dx;
 mod matvec;
+mod micro;
 mod norm_qkv;
 mod norm_swiglu;
 mod panel;

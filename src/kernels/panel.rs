@@ -1,10 +1,9 @@
-//! What the CPU twins of the products through a frozen weight share: its rows as f32, and transposing.
+//! What the CPU twins of the products share: memory that a thread keeps, and transposing.
 //!
 //! Each thread keeps its scratch memory. Invariant: scratch is written before it is read, and nothing that a scratch is
 //! lent to starts tasks of its own, so that no thread borrows it twice.
 
-use super::parallel::{Tile, for_each_chunk_mut};
-use crate::quant::{TensorType, pack};
+use super::parallel::Tile;
 use multiversion::multiversion;
 use std::cell::RefCell;
 use std::thread::LocalKey;
@@ -20,31 +19,6 @@ pub fn with_scratch<T>(scratch: &'static Scratch, n: usize, f: impl FnOnce(&mut 
         }
         f(&mut memory[..n])
     })
-}
-
-/// A part of a packed weight with `cols` columns.
-#[derive(Clone, Copy)]
-pub struct Packed<'a> {
-    pub ty: TensorType,
-    pub words: &'a [u32],
-    pub scales_at: usize,
-    pub cols: usize,
-}
-
-impl Packed<'_> {
-    /// The rows from `first` on as f32, as many as fill `out`.
-    pub fn rows(&self, first: usize, out: &mut [f32]) {
-        for (row, out) in (first..).zip(out.chunks_mut(self.cols)) {
-            pack::dequantize_row(self.ty, self.words, self.scales_at, self.cols, row, out);
-        }
-    }
-
-    /// The same on all threads.
-    pub fn rows_together(&self, first: usize, out: &mut [f32]) {
-        // A task of some ten microseconds.
-        let rows = (1usize << 15).div_ceil(self.cols);
-        for_each_chunk_mut(out, rows * self.cols, |i, out| self.rows(first + i * rows, out));
-    }
 }
 
 /// Side of the squares that a transposition goes by: 8 rows of 8, a cache line of two rows each.

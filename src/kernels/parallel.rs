@@ -84,6 +84,12 @@ impl<'a> Tile<'a> {
         unsafe { std::slice::from_raw_parts_mut(self.start.add(i * self.stride), self.cols) }
     }
 
+    /// At most `n` rows from row `first` on.
+    pub fn rows(&mut self, first: usize, n: usize) -> Tile<'_> {
+        // SAFETY: this borrow of the tile lasts as long as the part does.
+        unsafe { self.part([first, 0], [n, self.cols]) }
+    }
+
     /// The rectangle `[first row, first column]` of `[rows, cols]`, cut to what there is.
     ///
     /// # Safety
@@ -163,11 +169,6 @@ pub fn matrix_product_here(
 ) {
     let c = Tile::of(c.0, c.1, [dims[0], dims[1]]);
     product(dims[2], a, b, c, accumulate, by);
-}
-
-/// The same into a tile, `a [m, k]` and `b [k, n]` for a tile `[m, n]`.
-pub fn tile_product(k: usize, a: Operand<'_>, b: Operand<'_>, c: Tile<'_>, accumulate: bool) {
-    product(k, a, b, c, accumulate, 1.0);
 }
 
 fn product(k: usize, a: Operand<'_>, b: Operand<'_>, mut c: Tile<'_>, accumulate: bool, by: f32) {

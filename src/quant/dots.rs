@@ -7,7 +7,8 @@
 
 use super::TensorType;
 use super::float16::f16_to_f32;
-use super::rows::dot_row;
+use super::rows;
+use super::stretch::Planes;
 use multiversion::multiversion;
 
 /// Lanes of the loop over nibbles: two blocks of four words.
@@ -106,9 +107,9 @@ pub fn dot_rows(
             add_lanes(&lanes, y);
         }
         _ => {
-            let cols = 32 * n_blocks;
+            let planes = Planes { ty, words, scales_at };
             for (row, y) in (first..).zip(y) {
-                *y = dot_row(ty, words, scales_at, cols, row, x.x.as_flattened());
+                *y = rows::dot(&planes, row * n_blocks, x.x);
             }
         }
     }

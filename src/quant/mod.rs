@@ -20,8 +20,7 @@ pub mod q5_k;
 pub mod q6_k;
 pub mod q8_0;
 pub mod rows;
-pub mod rows_k;
-pub mod rows_q5;
+pub mod stretch;
 pub mod tensor_type;
 
 pub use convert::{dequantize, quantize};

@@ -27,7 +27,8 @@
 use super::TensorType;
 use super::device_order::{BLOCK_BYTES_MAX, from_device, to_device};
 pub use super::dots::{Blocks, dot_rows};
-pub use super::rows::{dequantize_row, dot_row};
+pub use super::rows::dequantize_blocks;
+pub use super::stretch::Planes;
 use std::ops::Range;
 
 /// Elements of a block in the device layout, for every type.

@@ -3,7 +3,9 @@
 
 use crate::common::{Random, whole_cols};
 use apprentice::quant::float16::f16_to_f32;
-use apprentice::quant::pack::{Blocks, dequantize_row, dot_rows, pack, packed_words, unpack};
+use apprentice::quant::pack::{
+    Blocks, Planes, dequantize_blocks, dot_rows, pack, packed_words, unpack,
+};
 use apprentice::quant::{TensorType, dequantize, quantize};
 
 /// Random file bytes of a matrix whose scales are finite.
@@ -181,7 +183,8 @@ fn packed_rows_have_the_files_values_and_products() {
                 let row_bytes = ty.row_bytes(cols);
                 dequantize(ty, &raw[row * row_bytes..][..row_bytes], &mut expected);
                 let mut values = vec![f32::NAN; cols];
-                dequantize_row(ty, &packed.words, at, cols, row, &mut values);
+                let planes = Planes { ty, words: &packed.words, scales_at: at };
+                dequantize_blocks(&planes, row * cols / 32, &mut values);
                 assert_eq!(values, expected, "{what}");
                 let product = products[row];
                 let mut alone = [f32::NAN];

@@ -3,7 +3,7 @@
 //! Random bytes with finite scales go through dequantizing, on the host and as rows of a packed matrix; random values
 //! go through quantizing for the types that the package can write. Invariant: no type is left out.
 
-use apprentice::quant::pack::{cols_step, dequantize_row, pack};
+use apprentice::quant::pack::{Planes, cols_step, dequantize_blocks, pack};
 use apprentice::quant::{TensorType, dequantize, quantize};
 use safetensors::SafeTensors;
 
@@ -44,7 +44,8 @@ fn dequantizing_is_that_of_the_gguf_package() {
         let packed = pack(ty, &raw, rows, cols);
         for (row, theirs) in theirs.chunks(cols).enumerate() {
             let mut ours = vec![f32::NAN; cols];
-            dequantize_row(ty, &packed.words, packed.scales_at as usize, cols, row, &mut ours);
+            let (words, scales_at) = (&packed.words[..], packed.scales_at as usize);
+            dequantize_blocks(&Planes { ty, words, scales_at }, row * cols / 32, &mut ours);
             same_bits(&format!("{name} packed, row {row}"), &ours, theirs);
         }
     }

@@ -1,0 +1,120 @@
+//! The register-tiled product that carries the CPU device: C (+)= A B, all row-major, B's columns in vectors.
+//!
+//! Six rows of A and two vectors of B's columns (or twelve and one) make twelve sums that stay in registers while the
+//! loop runs down k: per step two vectors are loaded and six numbers spread, so the multiply-adds are what limits it
+//! (Goto & van de Geijn 2008, "Anatomy of High-Performance Matrix Multiplication", of which this is the innermost loop;
+//! its callers do the packing). `pulp` gives vectors of the width that the processor has. It knows neither weights nor
+//! threads. Invariant: an element's sum runs over k in order, whatever the tile that it lies in.
+
+use super::parallel::Tile;
+use pulp::{Arch, Simd, WithSimd};
+
+/// f32 lanes of this machine's vectors: 16, 8 or 4.
+pub fn lanes() -> usize {
+    struct Lanes;
+    impl WithSimd for Lanes {
+        type Output = usize;
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, _: S) -> usize {
+            S::F32_LANES
+        }
+    }
+    Arch::new().dispatch(Lanes)
+}
+
+/// A matrix to read, row-major, `stride` elements a row.
+#[derive(Clone, Copy)]
+pub struct Rows<'a> {
+    pub data: &'a [f32],
+    pub stride: usize,
+}
+
+/// c (+)= a b with a `[m, k]`, b `[k, n]` and c `[m, n]`. Panics where n is no multiple of [`lanes`], or an operand is
+/// smaller than that.
+pub fn product(k: usize, a: Rows<'_>, b: Rows<'_>, c: &mut Tile<'_>, accumulate: bool) {
+    Arch::new().dispatch(Product { k, a, b, c, accumulate });
+}
+
+struct Product<'a, 'c, 't> {
+    k: usize,
+    a: Rows<'a>,
+    b: Rows<'a>,
+    c: &'c mut Tile<'t>,
+    accumulate: bool,
+}
+
+impl WithSimd for Product<'_, '_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        let n = self.c.dims()[1];
+        let lanes = S::F32_LANES;
+        assert!(n.is_multiple_of(lanes), "{n} columns in vectors of {lanes}");
+        assert!(self.b.stride.is_multiple_of(lanes), "rows of {} in vectors", self.b.stride);
+        let mut col = 0;
+        while col + 2 * lanes <= n {
+            self.strip::<S, 2, 6>(simd, col);
+            col += 2 * lanes;
+        }
+        if col < n {
+            self.strip::<S, 1, 12>(simd, col);
+        }
+    }
+}
+
+impl Product<'_, '_, '_> {
+    /// All rows of `N` vectors of columns from `col` on, `M` at a time.
+    #[inline(always)]
+    fn strip<S: Simd, const N: usize, const M: usize>(&mut self, simd: S, col: usize) {
+        let rows = self.c.dims()[0];
+        let mut row = 0;
+        while row + M <= rows {
+            self.tile::<S, N, M>(simd, row, col);
+            row += M;
+        }
+        while row < rows {
+            row += match rows - row {
+                6.. => self.tile::<S, N, 6>(simd, row, col),
+                4.. => self.tile::<S, N, 4>(simd, row, col),
+                2.. => self.tile::<S, N, 2>(simd, row, col),
+                _ => self.tile::<S, N, 1>(simd, row, col),
+            };
+        }
+    }
+
+    /// `M` rows of `N` vectors; returns `M`.
+    #[inline(always)]
+    fn tile<S: Simd, const N: usize, const M: usize>(
+        &mut self,
+        simd: S,
+        row: usize,
+        col: usize,
+    ) -> usize {
+        let a: [&[f32]; M] =
+            std::array::from_fn(|i| &self.a.data[(row + i) * self.a.stride..][..self.k]);
+        // Rows of whole vectors.
+        let (b, at) = (S::as_simd_f32s(self.b.data).0, col / S::F32_LANES);
+        let stride = self.b.stride / S::F32_LANES;
+        assert!(self.k == 0 || (self.k - 1) * stride + at + N <= b.len(), "k rows of b");
+        let mut sums = [[simd.splat_f32s(0.0); N]; M];
+        for j in 0..self.k {
+            for i in 0..M {
+                // SAFETY: j < k, the length of each row of a. With a check a row the loop takes a third longer.
+                let spread = simd.splat_f32s(unsafe { *a[i].get_unchecked(j) });
+                for v in 0..N {
+                    // SAFETY: the assertion above bounds the last row, j = k - 1 and v = N - 1.
+                    let b = unsafe { *b.get_unchecked(j * stride + at + v) };
+                    sums[i][v] = simd.mul_add_e_f32s(spread, b, sums[i][v]);
+                }
+            }
+        }
+        for (i, sums) in sums.iter().enumerate() {
+            let c = &mut self.c.row(row + i)[col..][..N * S::F32_LANES];
+            for (c, sum) in S::as_mut_simd_f32s(c).0.iter_mut().zip(sums) {
+                *c = if self.accumulate { simd.add_f32s(*c, *sum) } else { *sum };
+            }
+        }
+        M
+    }
+}

@@ -128,8 +128,9 @@ fn cpu(call: &CpuCall<'_>) {
     let spans = &call.input::<Span>(3)[..rows];
     let o = &mut call.output::<f32>(4)[..rows * heads * hd];
     let stats = &mut call.output::<f32>(5)[..rows * heads * 2];
-    // A few rows (decoding) are many tasks by their heads; many rows are tasks by blocks.
-    if rows < 8 {
+    // A few rows (decoding), or those of texts side by side that see keys of their own, are many tasks by their heads;
+    // many rows are tasks by blocks.
+    if rows < 8 || rows <= BLOCK && see_apart(spans) {
         for_each_chunk_pair_mut((o, hd), (stats, 2), |i, o, stats| {
             let (t, kv_head) = (i / heads, (i % heads) / (heads / kv_heads));
             let keys = Keys { k, v, stride: kv_heads * hd, at: kv_head * hd };
@@ -149,6 +150,20 @@ fn cpu(call: &CpuCall<'_>) {
             attend_block(&block, q, &keys, p.scale, o, stats);
         }
     });
+}
+
+/// Do the rows see so little of what any of them sees that a product with all of it would be wasted?
+fn see_apart(spans: &[Span]) -> bool {
+    let seen: u32 = spans.iter().map(|[lo, hi, ..]| hi.saturating_sub(*lo)).sum();
+    let (lo, hi) = all_keys(spans);
+    3 * (seen as usize) < spans.len() * (hi - lo)
+}
+
+/// The first key that any row sees, and the one after the last.
+fn all_keys<const N: usize>(spans: &[[u32; N]]) -> (usize, usize) {
+    let seen = spans.iter().filter(|span| span[0] < span[1]);
+    let (lo, hi) = seen.fold((u32::MAX, 0), |(lo, hi), span| (lo.min(span[0]), hi.max(span[1])));
+    (lo.min(hi) as usize, hi as usize)
 }
 
 /// The keys of one head.
@@ -209,12 +224,9 @@ pub(super) struct Block<'a, const N: usize> {
 }
 
 impl<const N: usize> Block<'_, N> {
-    /// The first key that a row sees, and the one after the last.
+    /// The first key that any row sees, and the one after the last.
     pub fn keys(&self) -> (usize, usize) {
-        let seen = self.spans.iter().filter(|span| span[0] < span[1]);
-        let (lo, hi) =
-            seen.fold((u32::MAX, 0), |(lo, hi), span| (lo.min(span[0]), hi.max(span[1])));
-        (lo.min(hi) as usize, hi as usize)
+        all_keys(self.spans)
     }
 
     /// This head of a matrix `[rows, heads * hd]`.

@@ -70,7 +70,7 @@ pub fn matmul(
 
 /// Rows of x up to which reading the packed weights once for each of them is faster than making them f32 once for all
 /// (`bench/LOG.md`).
-const FEW: usize = 1;
+const FEW: usize = 3;
 
 /// Rows of W that a task takes, by their length: f32, a panel of them stays in a core's second-level cache.
 fn panel_rows(k: usize) -> usize {

@@ -6,6 +6,7 @@
 
 use super::adapter::Adapter;
 use super::config::Config;
+use super::halves::Halves;
 use crate::device::{Buffer, Device, DeviceError};
 use crate::tensor::Tensor;
 
@@ -171,6 +172,7 @@ pub struct Lora {
     pub flat: Flat,
     /// LoRA's alpha.
     pub alpha: f32,
+    halves: Option<Halves>,
 }
 
 impl Lora {
@@ -190,7 +192,29 @@ impl Lora {
         }
         let flat = Flat::zeros(device, "adapter", &layout)?;
         device.write(&flat.buffer, 0, &adapter.weights)?;
-        Ok(Lora { flat, alpha: adapter.alpha })
+        Ok(Lora { flat, alpha: adapter.alpha, halves: None })
+    }
+
+    /// The adapter as decoding reads it, where it was prepared.
+    pub fn halves(&self) -> Option<&Halves> {
+        self.halves.as_ref()
+    }
+
+    /// Prepares decoding: makes the copy that it reads, where there is none of the numbers of now.
+    pub fn prepare(&mut self, device: &Device, config: &Config) -> Result<(), DeviceError> {
+        let scale = self.scale();
+        let halves = match &mut self.halves {
+            Some(halves) => halves,
+            none => none.insert(Halves::new(device, config, self.flat.layout.rank)?),
+        };
+        halves.refresh(device, &self.flat, scale)
+    }
+
+    /// The numbers changed: the copy is prepared anew before it is read.
+    pub fn changed(&mut self) {
+        if let Some(halves) = &mut self.halves {
+            halves.outdate();
+        }
     }
 
     /// The factor on B A x: alpha / r.

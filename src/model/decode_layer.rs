@@ -7,7 +7,7 @@
 use super::config::Config;
 use super::forward::{Keys, Net, Rows};
 use super::halves::LayerHalves;
-use super::lora::Module::{self, Down, Gate, K, O, Q, Up, V};
+use super::module::Module::{self, Down, Gate, K, O, Q, Up, V};
 use super::weights::Layer;
 use super::workspace::RANK_MAX;
 use crate::device::{Device, DeviceError, Recording, View};

@@ -5,9 +5,10 @@
 //! of now.
 
 use super::config::Config;
-use super::lora::{Flat, Module};
+use super::module::Module;
 use crate::device::{Buffer, Device, DeviceError, Recording, View};
 use crate::kernels::{self, Factors, packed_rank};
+use crate::tensor::Tensor;
 
 /// Fours of half floats between places that can be bound: 256 bytes.
 const STEP: usize = 32;
@@ -60,19 +61,24 @@ impl Halves {
         self.packed = false;
     }
 
-    /// Makes the copy where it is not that of `flat` already.
-    pub fn refresh(&mut self, device: &Device, flat: &Flat, scale: f32) -> Result<(), DeviceError> {
+    /// Makes the copy of the pairs A, B of each layer and module, where it is outdated.
+    pub fn refresh(
+        &mut self,
+        device: &Device,
+        pair: impl Fn(usize, Module) -> [Tensor; 2],
+        scale: f32,
+    ) -> Result<(), DeviceError> {
         if self.packed {
             return Ok(());
         }
         let mut rec = Recording::new();
         for layer in 0..self.layers {
             for module in Module::ALL {
-                let (a, b) = (flat.a(layer, module), flat.b(layer, module));
+                let [a, b] = pair(layer, module);
                 let Place { a: start, end, .. } = self.places[module as usize];
                 let at = layer as u64 * self.layer + 8 * start as u64;
-                let pair = self.buffer.slice(at, 8 * (end - start) as u64);
-                kernels::lora_pack(&mut rec, &a, &b, scale, &pair)?;
+                let halves = self.buffer.slice(at, 8 * (end - start) as u64);
+                kernels::lora_pack(&mut rec, &a, &b, scale, &halves)?;
             }
         }
         device.submit(rec)?;

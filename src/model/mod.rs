@@ -13,6 +13,7 @@ pub mod forward;
 pub mod generate;
 pub mod halves;
 pub mod lora;
+pub mod module;
 pub mod pass;
 pub mod peft;
 pub mod random;

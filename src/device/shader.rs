@@ -20,6 +20,7 @@ pub const COMMON: &[(&str, &str)] = &[
     ("weight_bf16", include_str!("../../shaders/common/weight_bf16.wgsl")),
     ("weight_f16", include_str!("../../shaders/common/weight_f16.wgsl")),
     ("weight_f32", include_str!("../../shaders/common/weight_f32.wgsl")),
+    ("weight_k_step", include_str!("../../shaders/common/weight_k_step.wgsl")),
     ("weight_q4_0", include_str!("../../shaders/common/weight_q4_0.wgsl")),
     ("weight_q4_1", include_str!("../../shaders/common/weight_q4_1.wgsl")),
     ("weight_q4_k", include_str!("../../shaders/common/weight_q4_k.wgsl")),

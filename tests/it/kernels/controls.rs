@@ -49,6 +49,16 @@ fn planted(name: &'static str, from: &str, to: &str) -> &'static KernelDef {
     with_shader(kernel, format!("{name} with `{to}`"), kernel.wgsl.replacen(from, to, 1))
 }
 
+/// A shared file, and in it what it imports.
+fn shared(stem: &str) -> String {
+    let (_, file) = shader::COMMON.iter().find(|(known, _)| *known == stem).expect("a shared file");
+    let line = |line: &str| match line.strip_prefix("#import common/") {
+        Some(imported) => shared(imported),
+        None => format!("{line}\n"),
+    };
+    file.lines().map(line).collect()
+}
+
 /// A kernel with one edit of the shared file `stem` that it imports as `import`.
 fn planted_shared(
     name: &str,
@@ -56,7 +66,7 @@ fn planted_shared(
     from: &str,
     to: &str,
 ) -> &'static KernelDef {
-    let (_, file) = shader::COMMON.iter().find(|(known, _)| *known == stem).expect("a shared file");
+    let file = shared(stem);
     assert!(file.contains(from), "{stem}: the text to edit is gone");
     let kernel = find(name);
     let import_line = format!("#import {import}\n");
@@ -338,16 +348,10 @@ fn planted_faults_in_shared_files_are_caught() {
     let devices = Devices::open();
     let cases = cases();
     for (name, stem, from, to) in SHARED_FAULTS {
-        let (_, file) = shader::COMMON.iter().find(|(known, _)| known == stem).expect("a file");
-        assert!(file.contains(from), "{stem}: the text to edit is gone");
-        let kernel = find(name);
-        let import = format!("#import common/{stem}\n");
-        let wgsl = kernel.wgsl.replacen(&import, &file.replacen(from, to, 1), 1);
-        assert_ne!(wgsl, kernel.wgsl, "{name} does not import {stem}");
-        let bad = with_shader(kernel, format!("{stem} with `{to}` in {name}"), wgsl);
+        let bad = planted_shared(name, [&format!("common/{stem}"), stem], from, to);
         let plant = |kernel: &'static KernelDef| (kernel.name == *name).then_some(bad);
         let verdicts = cases.iter().map(|case| check_planted(&devices, case, &plant));
         let caught = verdicts.filter(|verdict| matches!(verdict, Err(Fault::Wrong(_)))).count();
-        assert!(caught > 0, "not caught: {}", bad.name);
+        assert!(caught > 0, "not caught: {} in {name}", bad.name);
     }
 }

@@ -7,6 +7,11 @@ struct Params {
     kv_heads: u32,
     // 1 / sqrt(head_dim).
     scale: f32,
+    // An adapter's A for the product behind, of one row alone: its ranks or none, and the four at which it starts.
+    rank: u32,
+    a_at: u32,
+    pad0: u32,
+    pad1: u32,
 }
 
 override WG: u32;
@@ -20,14 +25,24 @@ override HEAD_DIM: u32;
 @group(0) @binding(3) var<storage, read> v: array<f32>;
 // [rows]: first key and the one after the last; the same for the hole between them.
 @group(0) @binding(4) var<storage, read> spans: array<vec4<u32>>;
-@group(0) @binding(5) var<storage, read_write> o: array<f32>;
+@group(0) @binding(5) var<storage, read> lora: array<vec2<u32>>;
+// [rows, heads, head_dim], then the heads' shares of u [heads, rank].
+@group(0) @binding(6) var<storage, read_write> o: array<f32>;
 // [rows, heads]: log-sum-exp of the scores, and room for the backward pass.
-@group(0) @binding(6) var<storage, read_write> stats: array<vec2<f32>>;
-
-#import common/reduce
+@group(0) @binding(7) var<storage, read_write> stats: array<vec2<f32>>;
 
 var<workgroup> sh_q: array<vec4<f32>, HEAD_DIM / 4>;
+var<workgroup> sh_x: array<f32, HEAD_DIM>;
 var<workgroup> sh_weights: array<f32, WG>;
+// Where in o the workgroup's share of u begins.
+var<private> shares_at: u32;
+
+fn store_share(j: u32, value: f32) {
+    o[shares_at + j] = value;
+}
+
+#import common/lora_shares
+#import common/reduce
 
 @compute @workgroup_size(WG)
 fn main(
@@ -82,11 +97,16 @@ fn main(
     let share = select(0.0, 1.0 / total, total > 0.0);
     if live && lane < HEAD_DIM {
         o[at * HEAD_DIM + lane] = sum0 * share;
+        sh_x[lane] = sum0 * share;
     }
     if live && lane + WG < HEAD_DIM {
         o[at * HEAD_DIM + lane + WG] = sum1 * share;
+        sh_x[lane + WG] = sum1 * share;
     }
     if live && lane == 0u {
         stats[at] = vec2<f32>(select(-1.0e30, peak + log(total), total > 0.0), 0.0);
     }
+    shares_at = p.rows * p.heads * HEAD_DIM + at * p.rank;
+    let fours = HEAD_DIM / 4u;
+    lora_shares(lane, p.a_at + at * fours, p.heads * fours, HEAD_DIM);
 }

@@ -1,4 +1,4 @@
-// y[n] (+)= sum_k x[k] w[n, k] for one row x: four rows of w a workgroup.
+// y[n] (+)= sum_k x[k] w[n, k] for one row x, and B u beside it where there is an adapter: four rows of w a workgroup.
 // Lanes are split over (block, s) units of 8 elements, so that x is loaded once for the four rows.
 
 struct Params {
@@ -11,8 +11,13 @@ struct Params {
     accumulate: u32,
     // The weights' type, for the CPU twin.
     ty: u32,
+    // The adapter: its ranks or none, the four at which B starts, and how many shares of u are behind x.
+    rank: u32,
+    b_at: u32,
+    shares: u32,
     pad0: u32,
     pad1: u32,
+    pad2: u32,
 }
 
 override WG: u32;
@@ -20,7 +25,8 @@ override WG: u32;
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> w: array<vec4<u32>>;
 @group(0) @binding(2) var<storage, read> x: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read_write> y: array<f32>;
+@group(0) @binding(3) var<storage, read> lora: array<vec2<u32>>;
+@group(0) @binding(4) var<storage, read_write> y: array<f32>;
 
 fn load(i: u32) -> vec4<u32> {
     return w[i];
@@ -30,6 +36,7 @@ fn load_word(i: u32) -> u32 {
     return w[i / 4u][i % 4u];
 }
 
+#import common/lora
 #import sum4
 #import weight
 #import dot
@@ -39,6 +46,20 @@ fn row_dot(row: u32, block: u32, s: u32, unit: Unit) -> f32 {
     return unit_dot(min(row, p.n - 1u) * (p.k / 32u) + block, s, p.scales_at, unit);
 }
 
+// What this lane adds for the adapter to the four rows from `row` on: some ranks of B u.
+fn lora_sums(lane: u32, row: u32) -> vec4<f32> {
+    var sums = vec4<f32>();
+    for (var j = lane; j < p.rank; j += WG) {
+        var u = 0.0;
+        for (var i = 0u; i < p.shares; i++) {
+            let at = p.k + i * p.rank + j;
+            u += x[at / 4u][at % 4u];
+        }
+        sums += u * lora_four(p.b_at + min(row, p.n - 1u) / 4u * p.rank + j);
+    }
+    return sums;
+}
+
 @compute @workgroup_size(WG)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -46,7 +67,7 @@ fn main(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let row = 4u * (group.x + group.y * groups.x);
-    var sums = vec4<f32>();
+    var sums = lora_sums(lane, row);
     for (var i = lane; i < p.k / 8u; i += WG) {
         let block = i / 4u;
         let s = i % 4u;

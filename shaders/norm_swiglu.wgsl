@@ -1,5 +1,4 @@
 // h = silu(G norm(x)) * (U norm(x)) for one row x: two rows of each matrix a workgroup (Shazeer 2020).
-// The norm's scale is a factor of both sums, so the squares are added up in the same sweep as the products.
 
 struct Params {
     n: u32,
@@ -23,6 +22,8 @@ override WG: u32;
 @group(0) @binding(4) var<storage, read> g: array<vec4<f32>>;
 @group(0) @binding(5) var<storage, read_write> h: array<f32>;
 
+// The first of this workgroup's rows.
+var<private> row: u32;
 // Which of the matrices is read next.
 var<private> reads_up: bool;
 
@@ -34,19 +35,29 @@ fn load(i: u32) -> vec4<u32> {
 }
 
 fn load_word(i: u32) -> u32 {
-    if reads_up {
-        return up[i / 4u][i % 4u];
-    }
-    return gate[i / 4u][i % 4u];
+    return load(i / 4u)[i % 4u];
 }
 
-#import common/reduce
-#import common/reduce4
+#import common/normed
 #import weight
 
-fn unit_dot(b: u32, s: u32, scales: u32, low: vec4<f32>, high: vec4<f32>) -> f32 {
+fn weight_dot(b: u32, s: u32, scales: u32, low: vec4<f32>, high: vec4<f32>) -> f32 {
     let pair = weight_pair(b, s, scales);
     return dot(pair[0], low) + dot(pair[1], high);
+}
+
+// Gate and up of the first row, then of the second.
+fn four_dots(block: u32, s: u32, low: vec4<f32>, high: vec4<f32>) -> vec4<f32> {
+    // A row past the end repeats the last one; its sum is not stored.
+    let b0 = min(row, p.n - 1u) * (p.k / 32u) + block;
+    let b1 = min(row + 1u, p.n - 1u) * (p.k / 32u) + block;
+    reads_up = false;
+    let gate0 = weight_dot(b0, s, p.gate_scales, low, high);
+    let gate1 = weight_dot(b1, s, p.gate_scales, low, high);
+    reads_up = true;
+    let up0 = weight_dot(b0, s, p.up_scales, low, high);
+    let up1 = weight_dot(b1, s, p.up_scales, low, high);
+    return vec4<f32>(gate0, up0, gate1, up1);
 }
 
 @compute @workgroup_size(WG)
@@ -55,35 +66,11 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let row = 2u * (group.x + group.y * groups.x);
-    let blocks = p.k / 32u;
-    // Gate and up of the first row, then of the second.
-    var sums = vec4<f32>();
-    var squares = 0.0;
-    for (var unit = lane; unit < p.k / 8u; unit += WG) {
-        let block = unit / 4u;
-        let s = unit % 4u;
-        let low = x[8u * block + s];
-        let high = x[8u * block + 4u + s];
-        squares += dot(low, low) + dot(high, high);
-        let low_g = low * g[8u * block + s];
-        let high_g = high * g[8u * block + 4u + s];
-        // A row past the end repeats the last one; its sum is not stored.
-        let b0 = min(row, p.n - 1u) * blocks + block;
-        let b1 = min(row + 1u, p.n - 1u) * blocks + block;
-        reads_up = false;
-        let gate0 = unit_dot(b0, s, p.gate_scales, low_g, high_g);
-        let gate1 = unit_dot(b1, s, p.gate_scales, low_g, high_g);
-        reads_up = true;
-        let up0 = unit_dot(b0, s, p.up_scales, low_g, high_g);
-        let up1 = unit_dot(b1, s, p.up_scales, low_g, high_g);
-        sums += vec4<f32>(gate0, up0, gate1, up1);
-    }
-    let totals = reduce_sum4(lane, sums);
-    let scale = inverseSqrt(reduce_sum(lane, squares) / f32(p.k) + p.eps);
+    row = 2u * (group.x + group.y * groups.x);
+    let totals = normed_dots(lane, p.k);
     if lane < 2u && row + lane < p.n {
-        let a = totals[2u * lane] * scale;
-        let b = totals[2u * lane + 1u] * scale;
+        let a = totals[2u * lane];
+        let b = totals[2u * lane + 1u];
         // exp overflows past 88; the sigmoid is zero long before.
         h[row + lane] = a / (1.0 + exp(min(-a, 80.0))) * b;
     }

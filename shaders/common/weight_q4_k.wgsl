@@ -2,17 +2,7 @@
 // (high), then 12 bytes of 6-bit scales and minima. Value: q * d * scale - dmin * minimum.
 // Needs the kernel's `load` (the matrix's vec4s) and `load_word` (its words).
 
-// Step and minimum of block `b`, from its head.
-fn weight_step(head: vec4<u32>, b: u32) -> vec2<f32> {
-    let shift = 8u * (b % 4u);
-    let scale = head.y >> shift;
-    let minimum = head.z >> shift;
-    let both = head.w >> shift;
-    let first = vec2<u32>(scale & 63u, minimum & 63u);
-    let upper = vec2<u32>((scale >> 2u) & 48u, (minimum >> 2u) & 48u);
-    let second = vec2<u32>(both & 15u, (both >> 4u) & 15u) | upper;
-    return unpack2x16float(head.x) * vec2<f32>(select(first, second, (b & 4u) != 0u));
-}
+#import common/weight_k_step
 
 // The quants of elements 4s..4s+3 and 16+4s..16+4s+3 of block `b`, a byte each.
 fn weight_quants(b: u32, s: u32, scales_at: u32) -> vec2<u32> {

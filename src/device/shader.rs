@@ -1,9 +1,9 @@
 //! Resolves a kernel's `#import` lines into one WGSL text.
 //!
 //! `#import common/name` takes a shared file; `#import name` takes the file that the dispatch linked to `name`
-//! (a variant by linking, so that no kernel body has an `#ifdef`). Each file is taken once; an unknown name is an
-//! error. A file says in `enable` lines what it needs beyond core WGSL; they are put first, as WGSL wants them. The same
-//! bytes are used natively, in the browser and in tests, but for one line: see [`Dialect`].
+//! (a variant by linking, so that no kernel body has an `#ifdef`). A shared file may import others. Each file is taken
+//! once; an unknown name is an error. A file says in `enable` lines what it needs beyond core WGSL; they are put first,
+//! as WGSL wants them. The same bytes are used natively, in the browser and in tests, but for one line: see [`Dialect`].
 
 use super::kernel::PipelineKey;
 
@@ -11,12 +11,16 @@ use super::kernel::PipelineKey;
 pub const COMMON: &[(&str, &str)] = &[
     ("dot_float", include_str!("../../shaders/common/dot_float.wgsl")),
     ("dot_int8", include_str!("../../shaders/common/dot_int8.wgsl")),
+    ("lora", include_str!("../../shaders/common/lora.wgsl")),
+    ("lora_shares", include_str!("../../shaders/common/lora_shares.wgsl")),
+    ("normed", include_str!("../../shaders/common/normed.wgsl")),
     ("reduce", include_str!("../../shaders/common/reduce.wgsl")),
     ("reduce4", include_str!("../../shaders/common/reduce4.wgsl")),
     ("reduce4_subgroups", include_str!("../../shaders/common/reduce4_subgroups.wgsl")),
     ("weight_bf16", include_str!("../../shaders/common/weight_bf16.wgsl")),
     ("weight_f16", include_str!("../../shaders/common/weight_f16.wgsl")),
     ("weight_f32", include_str!("../../shaders/common/weight_f32.wgsl")),
+    ("weight_k_step", include_str!("../../shaders/common/weight_k_step.wgsl")),
     ("weight_q4_0", include_str!("../../shaders/common/weight_q4_0.wgsl")),
     ("weight_q4_1", include_str!("../../shaders/common/weight_q4_1.wgsl")),
     ("weight_q4_k", include_str!("../../shaders/common/weight_q4_k.wgsl")),
@@ -44,15 +48,41 @@ impl Dialect {
 
 /// The text of `wgsl` with its imports put in place, or the name that is unknown.
 pub fn resolve(wgsl: &str, key: &PipelineKey, dialect: Dialect) -> Result<String, String> {
-    let mut text = String::with_capacity(wgsl.len() * 2);
-    let mut taken: Vec<&str> = Vec::new();
-    let mut enables: Vec<&str> = Vec::new();
-    for line in wgsl.lines() {
-        let Some(name) = line.strip_prefix("#import ") else {
-            add(&mut text, &mut enables, line);
-            continue;
-        };
-        let name = name.trim();
+    let mut parts = Parts::default();
+    parts.append(wgsl, key)?;
+    if dialect == Dialect::Naga {
+        parts.enables.retain(|line| line != "enable subgroups;");
+    }
+    let head: String = parts.enables.iter().map(|line| format!("{line}\n")).collect();
+    Ok(head + &parts.text)
+}
+
+/// What a text is put together from.
+#[derive(Default)]
+struct Parts {
+    /// Lines that come before the others.
+    enables: Vec<String>,
+    text: String,
+    /// Shared files that are in it.
+    taken: Vec<&'static str>,
+}
+
+impl Parts {
+    fn append(&mut self, wgsl: &str, key: &PipelineKey) -> Result<(), String> {
+        for line in wgsl.lines() {
+            if let Some(name) = line.strip_prefix("#import ") {
+                self.import(name.trim(), key)?;
+            } else if !line.starts_with("enable ") {
+                self.text.push_str(line);
+                self.text.push('\n');
+            } else if !self.enables.iter().any(|known| known == line) {
+                self.enables.push(line.to_string());
+            }
+        }
+        Ok(())
+    }
+
+    fn import(&mut self, name: &str, key: &PipelineKey) -> Result<(), String> {
         let stem = match name.strip_prefix("common/") {
             Some(stem) => stem,
             None => {
@@ -60,27 +90,12 @@ pub fn resolve(wgsl: &str, key: &PipelineKey, dialect: Dialect) -> Result<String
                 link.ok_or_else(|| format!("import `{name}` is not linked"))?.1
             }
         };
-        if taken.contains(&stem) {
-            continue;
-        }
-        taken.push(stem);
         let file = COMMON.iter().find(|(candidate, _)| *candidate == stem);
-        let (_, file) = file.ok_or_else(|| format!("no shared shader `{stem}`"))?;
-        file.lines().for_each(|line| add(&mut text, &mut enables, line));
-    }
-    if dialect == Dialect::Naga {
-        enables.retain(|line| *line != "enable subgroups;");
-    }
-    let head: String = enables.iter().map(|line| format!("{line}\n")).collect();
-    Ok(head + &text)
-}
-
-/// Adds a line to the text, or to the lines that come before it.
-fn add<'a>(text: &mut String, enables: &mut Vec<&'a str>, line: &'a str) {
-    if !line.starts_with("enable ") {
-        text.push_str(line);
-        text.push('\n');
-    } else if !enables.contains(&line) {
-        enables.push(line);
+        let (stem, file) = file.ok_or_else(|| format!("no shared shader `{stem}`"))?;
+        if self.taken.contains(stem) {
+            return Ok(());
+        }
+        self.taken.push(stem);
+        self.append(file, key)
     }
 }

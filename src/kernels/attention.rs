@@ -3,6 +3,7 @@
 //! A span makes causal masks, packed sequences and a cache that is longer than its use all the same thing. Beside o it
 //! writes each row's log-sum-exp, which is all that the backward pass needs to have the probabilities again.
 
+use super::factors::{self, Factors, times_a};
 use super::lanes;
 use super::launch::{Checks, groups, params};
 use super::parallel::{Operand, for_each_chunk_pair_mut, matrix_product_here};
@@ -15,6 +16,9 @@ params! {
     heads: u32,
     kv_heads: u32,
     scale: f32,
+    rank: u32,
+    a_at: u32,
+    pad: [u32; 2],
 }
 
 /// The kernel of [`attention`].
@@ -22,6 +26,7 @@ pub static ATTENTION: KernelDef = KernelDef {
     name: "attention",
     wgsl: include_str!("../../shaders/attention.wgsl"),
     bindings: &[
+        Access::Read,
         Access::Read,
         Access::Read,
         Access::Read,
@@ -77,6 +82,9 @@ impl AttentionShape {
 ///
 /// stats `[rows, H 2]` gets the log-sum-exp of each row and head, and a zero beside it. A row with an empty span gets
 /// zeros. Spans must lie within the keys.
+///
+/// With an adapter's factor `a` (the first of its places) for the product behind, of one row alone, each head's share of
+/// u = A o `[H, rank]` comes behind o.
 #[expect(clippy::too_many_arguments, reason = "the kernel's bindings in order")]
 pub fn attention(
     rec: &mut Recording,
@@ -84,6 +92,7 @@ pub fn attention(
     k: &Tensor,
     v: &Tensor,
     spans: &View,
+    a: Option<Factors<'_>>,
     o: &Tensor,
     stats: &Tensor,
     shape: AttentionShape,
@@ -93,13 +102,19 @@ pub fn attention(
         .shape("o", o, q.rows, q.cols)
         .shape("stats", stats, q.rows, 2 * shape.heads)
         .words("spans", spans, 4 * q.rows)
+        .that(a.is_none() || q.rows == 1, "an adapter beside several rows")
+        .words("o", &o.view, o.rows * o.cols + shape.heads * factors::rank(a))
         .done()?;
-    let views = [&q.view, &k.view, &v.view, spans, &o.view, &stats.view].map(View::clone);
+    let lora = factors::view(a, spans);
+    let views = [&q.view, &k.view, &v.view, spans, lora, &o.view, &stats.view].map(View::clone);
     let params = Params {
         rows: q.rows as u32,
         heads: shape.heads as u32,
         kv_heads: shape.kv_heads as u32,
         scale: shape.scale(),
+        rank: factors::rank(a) as u32,
+        a_at: factors::starts(a)[0],
+        pad: [0; 2],
     };
     let dispatch = Shape {
         overrides: &[("WG", AttentionShape::WG), ("HEAD_DIM", shape.head_dim as u32)],
@@ -126,17 +141,24 @@ fn cpu(call: &CpuCall<'_>) {
     let hd = AttentionShape::head_dim_of(p.scale);
     let (q, k, v) = (call.input::<f32>(0), call.input::<f32>(1), call.input::<f32>(2));
     let spans = &call.input::<Span>(3)[..rows];
-    let o = &mut call.output::<f32>(4)[..rows * heads * hd];
-    let stats = &mut call.output::<f32>(5)[..rows * heads * 2];
+    let (o, behind) = call.output::<f32>(5).split_at_mut(rows * heads * hd);
+    let stats = &mut call.output::<f32>(6)[..rows * heads * 2];
     // A few rows (decoding), or those of texts side by side that see keys of their own, are many tasks by their heads;
     // many rows are tasks by blocks.
     if rows < 8 || rows <= BLOCK && see_apart(spans) {
-        for_each_chunk_pair_mut((o, hd), (stats, 2), |i, o, stats| {
+        for_each_chunk_pair_mut((&mut *o, hd), (stats, 2), |i, o, stats| {
             let (t, kv_head) = (i / heads, (i % heads) / (heads / kv_heads));
             let keys = Keys { k, v, stride: kv_heads * hd, at: kv_head * hd };
             stats[0] = attend(&q[i * hd..][..hd], &keys, spans[t], p.scale, o);
             stats[1] = 0.0;
         });
+        if p.rank > 0 {
+            let a = &call.input::<u16>(4)[4 * p.a_at as usize..];
+            let shares = behind.chunks_mut(p.rank as usize);
+            for (head, (o, share)) in o.chunks(hd).zip(shares).enumerate() {
+                times_a(&a[head * hd..], heads * hd, o, share);
+            }
+        }
         return;
     }
     let (o, stats) = ((o, BLOCK * heads * hd), (stats, BLOCK * heads * 2));

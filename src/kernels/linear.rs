@@ -18,7 +18,7 @@ pub fn linear(
     accumulate: bool,
 ) -> Result<(), DeviceError> {
     if x.rows == 1 {
-        matvec(rec, w, x, y, accumulate, Gemv::PLAIN)
+        matvec(rec, w, x, y, accumulate, Gemv::PLAIN, None)
     } else {
         matmul(rec, w, x, y, accumulate)
     }

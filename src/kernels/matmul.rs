@@ -93,7 +93,7 @@ fn cpu(call: &CpuCall<'_>) {
     let y = &mut call.output::<f32>(2)[p.y_col as usize..];
     if rows <= FEW {
         for (x, y) in x.chunks(k).zip(y.chunks_mut(stride)) {
-            rows_times((w.ty, w.words, scales_at), x, &mut y[..n], p.accumulate != 0);
+            rows_times((w.ty, w.words, scales_at), x, &mut y[..n], p.accumulate != 0, None);
         }
         return;
     }

@@ -1,7 +1,9 @@
-//! y = x Wᵀ for one row x: the product of decoding, bound by the reading of the weights.
+//! y = x Wᵀ for one row x: the product of decoding, bound by the reading of the weights; and B u with it, where an adapter
+//! is beside W and its u = A x behind x.
 //!
 //! The CPU twin is the program's hottest loop there: a token reads every weight once, as packed blocks.
 
+use super::factors::{self, Factors, add_b, spread_shares};
 use super::gemv::Gemv;
 use super::launch::{Checks, groups, params, weight_type};
 use super::parallel::for_each_chunk_mut;
@@ -17,21 +19,26 @@ params! {
     y_at: u32,
     accumulate: u32,
     ty: u32,
-    pad: [u32; 2],
+    rank: u32,
+    b_at: u32,
+    shares: u32,
+    pad: [u32; 3],
 }
 
 /// The kernel of [`matvec`].
 pub static MATVEC: KernelDef = KernelDef {
     name: "matvec",
     wgsl: include_str!("../../shaders/matvec.wgsl"),
-    bindings: &[Access::Read, Access::Read, Access::Write],
+    bindings: &[Access::Read, Access::Read, Access::Read, Access::Write],
     params_bytes: size_of::<Params>(),
     overrides: &["WG"],
     links: Gemv::LINKS,
     cpu,
 };
 
-/// y[0, n] (+)= Σ_k x[0, k] w[n, k], computed in the way `gemv`; x is `[1, in]`, w `[out, in]`, y `[1, out]`.
+/// y[0, n] (+)= Σ_k x[0, k] w[n, k], computed in the way `gemv`; x is `[1, in]`, w `[out, in]`, y `[1, out]`. With an
+/// adapter's factor `b` (the first of its places) += B u too, where u is the sum of so many shares `[rank]` behind x; w is
+/// in one part then.
 pub fn matvec(
     rec: &mut Recording,
     w: &Weight,
@@ -39,9 +46,18 @@ pub fn matvec(
     y: &Tensor,
     accumulate: bool,
     gemv: Gemv,
+    b: Option<(Factors<'_>, usize)>,
 ) -> Result<(), DeviceError> {
     check(&MATVEC, w, x, y)?;
-    Checks::new(&MATVEC).that(x.rows == 1, "x has more than one row").done()?;
+    let (b, shares) = b.map_or((None, 0), |(b, shares)| (Some(b), shares));
+    let rank = factors::rank(b);
+    Checks::new(&MATVEC)
+        .that(x.rows == 1, "x has more than one row")
+        .that(rank == 0 || w.parts.len() == 1, "an adapter beside a weight in parts")
+        .that(rank == 0 || w.rows.is_multiple_of(4), "rows are no multiple of 4")
+        .that(rank.is_multiple_of(4), "a rank that is no multiple of 4")
+        .words("x", &x.view, x.cols + shares * rank)
+        .done()?;
     for part in &w.parts {
         let params = Params {
             n: part.rows as u32,
@@ -50,7 +66,10 @@ pub fn matvec(
             y_at: part.row as u32,
             accumulate: u32::from(accumulate),
             ty: w.ty.gguf_id(),
-            pad: [0; 2],
+            rank: rank as u32,
+            b_at: factors::starts(b)[0],
+            shares: shares as u32,
+            pad: [0; 3],
         };
         let shape = Shape {
             links: &gemv.links(w.ty),
@@ -59,7 +78,8 @@ pub fn matvec(
             groups: groups(part.rows.div_ceil(4)),
             flops: 2 * (part.rows * w.cols) as u64,
         };
-        let views = [part.buffer.view(), x.view.clone(), y.view.clone()];
+        let lora = factors::view(b, &x.view).clone();
+        let views = [part.buffer.view(), x.view.clone(), lora, y.view.clone()];
         rec.dispatch(&MATVEC, &params, &views, &shape)?;
     }
     Ok(())
@@ -67,29 +87,40 @@ pub fn matvec(
 
 fn cpu(call: &CpuCall<'_>) {
     let p: Params = call.params();
-    let x = &call.input::<f32>(1)[..p.k as usize];
-    let y = &mut call.output::<f32>(2)[p.y_at as usize..][..p.n as usize];
+    let (k, rank) = (p.k as usize, p.rank as usize);
+    let (x, behind) = call.input::<f32>(1).split_at(k);
+    let y = &mut call.output::<f32>(3)[p.y_at as usize..][..p.n as usize];
     let matrix = (weight_type(p.ty), call.input::<u32>(0), p.scales_at as usize);
-    rows_times(matrix, x, y, p.accumulate != 0);
+    if rank == 0 {
+        rows_times(matrix, x, y, p.accumulate != 0, None);
+        return;
+    }
+    let u = spread_shares(&behind[..p.shares as usize * rank], rank);
+    let b = &call.input::<u16>(2)[4 * p.b_at as usize..];
+    rows_times(matrix, x, y, p.accumulate != 0, Some((b, &u)));
 }
 
-/// y (+)= the first rows of a packed matrix (its type, words and scales' place) times x.
+/// y (+)= the first rows of a packed matrix (its type, words and scales' place) times x, plus B u (`factors::add_b`).
 pub(super) fn rows_times(
     (ty, words, scales_at): (TensorType, &[u32], usize),
     x: &[f32],
     y: &mut [f32],
     accumulate: bool,
+    lora: Option<(&[u16], &[f32])>,
 ) {
     // A task of about 64 thousand multiplications: some microseconds, and many tasks for a large matrix.
-    let step = (1usize << 16).div_ceil(x.len());
+    let step = (1usize << 16).div_ceil(x.len()).next_multiple_of(4);
     let x = pack::Blocks::of(x, ty);
     for_each_chunk_mut(y, step, |i, y| {
-        if !accumulate {
+        if accumulate {
+            let mut dots = vec![0.0; y.len()];
+            pack::dot_rows(ty, (words, scales_at), i * step, &x, &mut dots);
+            y.iter_mut().zip(dots).for_each(|(y, dot)| *y += dot);
+        } else {
             pack::dot_rows(ty, (words, scales_at), i * step, &x, y);
-            return;
         }
-        let mut dots = vec![0.0; y.len()];
-        pack::dot_rows(ty, (words, scales_at), i * step, &x, &mut dots);
-        y.iter_mut().zip(dots).for_each(|(y, dot)| *y += dot);
+        if let Some((b, u)) = lora {
+            add_b(&b[i * step * u.len() / 4..], u, y);
+        }
     });
 }

@@ -14,6 +14,7 @@ mod cross_entropy;
 mod dot;
 mod draw;
 mod embed;
+mod factors;
 mod gemv;
 mod kl_divergence;
 mod lanes;
@@ -24,11 +25,13 @@ mod lora_b;
 mod lora_du;
 mod lora_dx;
 mod lora_grad;
+mod lora_pack;
+mod lora_swiglu;
 mod matmul;
 mod matmul_dx;
 mod matvec;
 mod micro;
-mod norm_qkv;
+mod norm_linears;
 mod norm_swiglu;
 mod panel;
 mod parallel;
@@ -38,9 +41,11 @@ mod rms_norm;
 mod rms_norm_dx;
 mod rope;
 mod rope_store;
+mod row_tasks;
 mod scatter_rows;
 mod skinny;
 mod softmax;
+mod store_qkv;
 mod sum;
 mod swiglu;
 mod swiglu_grad;
@@ -57,6 +62,7 @@ pub use cross_entropy::{CROSS_ENTROPY, cross_entropy};
 pub use dot::{DOT, DOT_PARTIALS, dot};
 pub use draw::{DRAW, Nucleus, draw, drawn};
 pub use embed::{EMBED, embed};
+pub use factors::Factors;
 pub use gemv::Gemv;
 pub use kl_divergence::{KL_DIVERGENCE, kl_divergence};
 pub use linear::linear;
@@ -65,10 +71,12 @@ pub use lora_b::{LORA_B, lora_b};
 pub use lora_du::{LORA_DU, lora_du};
 pub use lora_dx::{LORA_DX, lora_dx};
 pub use lora_grad::{LORA_GRAD, lora_grad};
+pub use lora_pack::{LORA_PACK, lora_pack, packed_rank};
+pub use lora_swiglu::{LORA_SWIGLU, lora_swiglu, swiglu_shares};
 pub use matmul::{MATMUL, matmul};
 pub use matmul_dx::{MATMUL_DX, matmul_dx};
 pub use matvec::{MATVEC, matvec};
-pub use norm_qkv::{NORM_QKV, are_alike, norm_qkv};
+pub use norm_linears::{NORM_LINEARS, are_alike, norm_linears};
 pub use norm_swiglu::{NORM_SWIGLU, norm_swiglu};
 pub use penalize::{PENALIZE, penalize};
 pub use rms_norm::{RMS_NORM, rms_norm};
@@ -76,6 +84,7 @@ pub use rms_norm_dx::{RMS_NORM_DX, rms_norm_dx};
 pub use rope::{ROPE, RopeShape, rope};
 pub use rope_store::{ROPE_STORE, RopeHeads, rope_store};
 pub use scatter_rows::{SCATTER_ROWS, scatter_rows};
+pub use store_qkv::{Extras, STORE_QKV, store_qkv};
 pub use sum::{SUM, sum};
 pub use swiglu::{SWIGLU, swiglu};
 pub use swiglu_grad::{SWIGLU_GRAD, swiglu_grad};
@@ -114,10 +123,12 @@ table! {
     lora_du LORA_DU,
     lora_dx LORA_DX,
     lora_grad LORA_GRAD,
+    lora_pack LORA_PACK,
+    lora_swiglu LORA_SWIGLU,
     matmul MATMUL,
     matmul_dx MATMUL_DX,
     matvec MATVEC,
-    norm_qkv NORM_QKV,
+    norm_linears NORM_LINEARS,
     norm_swiglu NORM_SWIGLU,
     penalize PENALIZE,
     rms_norm RMS_NORM,
@@ -125,6 +136,7 @@ table! {
     rope ROPE,
     rope_store ROPE_STORE,
     scatter_rows SCATTER_ROWS,
+    store_qkv STORE_QKV,
     sum SUM,
     swiglu SWIGLU,
     swiglu_grad SWIGLU_GRAD,

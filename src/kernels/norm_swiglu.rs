@@ -5,9 +5,9 @@
 //! [`super::rms_norm`].
 
 use super::launch::{Checks, groups, params, weight_link, weight_type};
-use super::matvec::rows_times;
-use super::norm_qkv::are_alike;
+use super::norm_linears::are_alike;
 use super::rms_norm::norm_row;
+use super::row_tasks::{Rows, rows_times};
 use super::swiglu::gate;
 use crate::device::{Access, CpuCall, DeviceError, KernelDef, Recording, Shape, View};
 use crate::tensor::{Tensor, Weight};
@@ -74,9 +74,9 @@ fn cpu(call: &CpuCall<'_>) {
     let (n, k) = (p.n as usize, p.k as usize);
     let mut normed = vec![0.0; k];
     norm_row(&call.input::<f32>(2)[..k], &call.input::<f32>(3)[..k], p.eps, &mut normed);
-    let ty = weight_type(p.ty);
-    let [mut gates, mut ups] = [vec![0.0; n], vec![0.0; n]];
-    rows_times((ty, call.input::<u32>(0), p.gate_scales as usize), &normed, &mut gates, false);
-    rows_times((ty, call.input::<u32>(1), p.up_scales as usize), &normed, &mut ups, false);
-    gate(&gates, &ups, &mut call.output::<f32>(4)[..n]);
+    let matrix = |i: usize, scales: u32| (Rows::Packed(call.input(i), scales as usize), n);
+    let of = [matrix(0, p.gate_scales), matrix(1, p.up_scales)];
+    let mut both = vec![0.0; 2 * n];
+    rows_times(weight_type(p.ty), &normed, &of, &mut both);
+    gate(&both[..n], &both[n..], &mut call.output::<f32>(4)[..n]);
 }

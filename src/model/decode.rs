@@ -82,6 +82,9 @@ impl Model {
             return Err(ModelError::Context { wanted: capacity + 1, capacity });
         }
         let n = if single { 1 } else { self.burst.len.min(most.max(1)).min(room) };
+        if let Some(lora) = &mut self.lora {
+            lora.prepare(&self.device, &self.config)?;
+        }
         let began = now_ms();
         self.device.write(&self.burst.slots, 0, &self.messages(last, n))?;
         let mut rec = Recording::new();
@@ -127,7 +130,7 @@ impl Model {
         for (layer, (k, v)) in self.cache.layers.iter().enumerate() {
             let keys = Keys { k, v };
             if net.decodes(layer) {
-                net.decode_layer(rec, layer, rows, keys, &h_in, &a)?;
+                net.decode_layer(rec, layer, rows, keys, &h_in, &self.one)?;
             } else {
                 net.layer(rec, layer, rows, keys, [&h_in, &h_mid, &h_out], &a)?;
                 std::mem::swap(&mut h_in, &mut h_out);

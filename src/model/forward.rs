@@ -112,7 +112,7 @@ impl Net<'_> {
         let weights: &Layer = &self.weights.layers[layer];
         kernels::linear(rec, weights.linear(module), x, y, false)?;
         if let Some(bias) = weights.bias(module) {
-            kernels::add_bias(rec, &bias.view(), y)?;
+            kernels::add_bias(rec, &bias, y)?;
         }
         let Some(lora) = self.lora else { return Ok(()) };
         let u = u.reshape(x.rows, lora.flat.layout.rank);
@@ -175,11 +175,11 @@ impl Net<'_> {
         layer: usize,
         a: &Activations,
     ) -> Result<(), DeviceError> {
-        let gains = self.weights.layers[layer].head_norms.as_ref();
+        let gains = self.weights.layers[layer].head_norms();
         let (Some(from), Some(gains)) = (&a.unnormed, gains) else { return Ok(()) };
         for ((from, gain), to) in from.iter().zip(gains).zip([&a.q, &a.k]) {
             let (from, to) = (self.heads(from), self.heads(to));
-            kernels::rms_norm(rec, &from, &gain.view(), self.config.rms_eps, &to)?;
+            kernels::rms_norm(rec, &from, &gain, self.config.rms_eps, &to)?;
         }
         Ok(())
     }
@@ -204,7 +204,8 @@ impl Net<'_> {
         let (new, cache) = ((&a.k, &a.v), (keys.k, keys.v));
         kernels::rope_store(rec, self.rope, rows.places, new, &a.q, cache, shape)?;
         let shape = self.attention_shape();
-        kernels::attention(rec, &a.q, keys.k, keys.v, rows.spans, &a.attn, &a.stats, shape)
+        let (k, v, spans) = (keys.k, keys.v, rows.spans);
+        kernels::attention(rec, &a.q, k, v, spans, None, &a.attn, &a.stats, shape)
     }
 
     /// Norm, gate, up and SwiGLU: `h_mid` to `a.act`.
@@ -239,45 +240,6 @@ impl Net<'_> {
         self.feed(rec, layer, h_mid, a)?;
         self.linear(rec, layer, Module::Down, &a.act, &a.out, &a.u)?;
         kernels::add(rec, h_mid, &a.out, h_out)
-    }
-
-    /// A layer for one row in six dispatches, and one for each bias or norm of heads: `h` is changed in place.
-    pub fn decode_layer(
-        &self,
-        rec: &mut Recording,
-        layer: usize,
-        rows: Rows<'_>,
-        keys: Keys<'_>,
-        h: &Tensor,
-        a: &Activations,
-    ) -> Result<(), DeviceError> {
-        let weights: &Layer = &self.weights.layers[layer];
-        let [q, k, v, o, gate, up, down] = Module::ALL.map(|module| weights.linear(module));
-        let (gain, eps) = (weights.attn_norm.view(), self.config.rms_eps);
-        let [to_q, to_k] = a.linear_outputs();
-        kernels::norm_qkv(rec, [q, k, v], h, &gain, eps, [to_q, to_k, &a.v])?;
-        for (module, y) in [(Module::Q, to_q), (Module::K, to_k), (Module::V, &a.v)] {
-            if let Some(bias) = weights.bias(module) {
-                kernels::add_bias(rec, &bias.view(), y)?;
-            }
-        }
-        self.norm_heads(rec, layer, a)?;
-        self.look(rec, rows, keys, a)?;
-        kernels::linear(rec, o, &a.attn, h, true)?;
-        kernels::norm_swiglu(rec, [gate, up], h, &weights.ffn_norm.view(), eps, &a.act)?;
-        kernels::linear(rec, down, &a.act, h, true)
-    }
-
-    /// Can [`Net::decode_layer`] run a layer? There is no adapter beside it, and the matrices that it reads side by side
-    /// are alike.
-    pub fn decodes(&self, layer: usize) -> bool {
-        let weights: &Layer = &self.weights.layers[layer];
-        let alike = |modules: &[Module]| {
-            kernels::are_alike(&modules.iter().map(|m| weights.linear(*m)).collect::<Vec<_>>())
-        };
-        self.lora.is_none()
-            && alike(&[Module::Q, Module::K, Module::V])
-            && alike(&[Module::Gate, Module::Up])
     }
 
     /// The last norm: `h` to `norm`.

@@ -6,63 +6,11 @@
 
 use super::adapter::Adapter;
 use super::config::Config;
+use super::halves::Halves;
 use crate::device::{Buffer, Device, DeviceError};
 use crate::tensor::Tensor;
 
-/// The seven linears of a layer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Module {
-    /// Queries.
-    Q,
-    /// Keys.
-    K,
-    /// Values.
-    V,
-    /// Attention's output.
-    O,
-    /// SwiGLU's gate.
-    Gate,
-    /// SwiGLU's other factor.
-    Up,
-    /// Back to the model's width.
-    Down,
-}
-
-impl Module {
-    /// All of them, in the flat order.
-    pub const ALL: [Module; 7] =
-        [Module::Q, Module::K, Module::V, Module::O, Module::Gate, Module::Up, Module::Down];
-
-    /// Hugging Face's name: `q_proj` and so on.
-    pub fn name(self) -> &'static str {
-        match self {
-            Module::Q => "q_proj",
-            Module::K => "k_proj",
-            Module::V => "v_proj",
-            Module::O => "o_proj",
-            Module::Gate => "gate_proj",
-            Module::Up => "up_proj",
-            Module::Down => "down_proj",
-        }
-    }
-
-    /// The module that Hugging Face calls `name`.
-    pub fn from_name(name: &str) -> Option<Module> {
-        Module::ALL.into_iter().find(|module| module.name() == name)
-    }
-
-    /// `(out, in)` features.
-    pub fn shape(self, config: &Config) -> (usize, usize) {
-        let (q, kv) = (config.heads * config.head_dim, config.kv_heads * config.head_dim);
-        match self {
-            Module::Q => (q, config.dim),
-            Module::K | Module::V => (kv, config.dim),
-            Module::O => (config.dim, q),
-            Module::Gate | Module::Up => (config.ff, config.dim),
-            Module::Down => (config.dim, config.ff),
-        }
-    }
-}
+pub use super::module::Module;
 
 /// Where a pair lies, in values from the start of the flat buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -171,6 +119,7 @@ pub struct Lora {
     pub flat: Flat,
     /// LoRA's alpha.
     pub alpha: f32,
+    halves: Option<Halves>,
 }
 
 impl Lora {
@@ -190,7 +139,31 @@ impl Lora {
         }
         let flat = Flat::zeros(device, "adapter", &layout)?;
         device.write(&flat.buffer, 0, &adapter.weights)?;
-        Ok(Lora { flat, alpha: adapter.alpha })
+        Ok(Lora { flat, alpha: adapter.alpha, halves: None })
+    }
+
+    /// The adapter as decoding reads it, where it was prepared.
+    pub fn halves(&self) -> Option<&Halves> {
+        self.halves.as_ref()
+    }
+
+    /// Prepares decoding: makes the copy that it reads, where there is none of the numbers of now.
+    pub fn prepare(&mut self, device: &Device, config: &Config) -> Result<(), DeviceError> {
+        let scale = self.scale();
+        let halves = match &mut self.halves {
+            Some(halves) => halves,
+            none => none.insert(Halves::new(device, config, self.flat.layout.rank)?),
+        };
+        let flat = &self.flat;
+        let pair = |layer, module| [flat.a(layer, module), flat.b(layer, module)];
+        halves.refresh(device, pair, scale)
+    }
+
+    /// The numbers changed: the copy is prepared anew before it is read.
+    pub fn changed(&mut self) {
+        if let Some(halves) = &mut self.halves {
+            halves.outdate();
+        }
     }
 
     /// The factor on B A x: alpha / r.

@@ -8,9 +8,12 @@ pub mod batch;
 pub mod cache;
 pub mod config;
 pub mod decode;
+pub mod decode_layer;
 pub mod forward;
 pub mod generate;
+pub mod halves;
 pub mod lora;
+pub mod module;
 pub mod pass;
 pub mod peft;
 pub mod random;
@@ -30,6 +33,7 @@ use adapter::Adapter;
 use cache::Cache;
 use config::Config;
 use decode::Burst;
+use decode_layer::OneRow;
 use forward::Net;
 use lora::Lora;
 use sha2::{Digest, Sha256};
@@ -156,6 +160,7 @@ pub struct Model {
     losses: Buffer,
     picked: Buffer,
     burst: Burst,
+    one: OneRow,
 }
 
 impl Model {
@@ -193,6 +198,7 @@ impl Model {
             losses: words("losses")?,
             picked: device.alloc("picked", 4 * sampler::picked_words(batch::STREAMS_MAX) as u64)?,
             burst: Burst::new(device)?,
+            one: OneRow::new(device, &config)?,
             device: device.clone(),
             config,
             weights,
@@ -229,7 +235,15 @@ impl Model {
         std::mem::replace(&mut self.lora, lora)
     }
 
-    /// Forgets the conversation's keys, because the adapter's numbers changed.
+    /// The numbers of the adapter in place changed: what was made of the old ones is forgotten.
+    pub fn adapter_changed(&mut self) {
+        self.cache.clear();
+        if let Some(lora) = &mut self.lora {
+            lora.changed();
+        }
+    }
+
+    /// Forgets the conversation's keys.
     pub fn clear_cache(&mut self) {
         self.cache.clear();
     }

@@ -5,9 +5,10 @@
 use super::ModelError;
 use super::config::Config;
 use super::lora::Module;
-use crate::device::{Buffer, Device};
+use crate::device::{Buffer, Device, View};
 use crate::format::gguf::{Gguf, TensorInfo};
 use crate::format::source::Source;
+use crate::kernels::Extras;
 use crate::quant::dequantize;
 use crate::tensor::Weight;
 
@@ -36,10 +37,32 @@ pub struct Layer {
     pub ffn_norm: Buffer,
     /// The seven linears `[out, in]`, in `Module::ALL`'s order.
     linears: [Weight; 7],
-    /// Biases of q, k and v, f32 `[out]`, where the family has them.
-    biases: Option<[Buffer; 3]>,
-    /// Gains of the norms of q's and k's heads, f32 `[head_dim]`, where the family has them.
-    pub head_norms: Option<[Buffer; 2]>,
+    /// What the family's attention has beside them.
+    pub extras: Option<LayerExtras>,
+}
+
+/// Biases and gains that some families have, f32, in one buffer; each starts where it can be bound.
+pub struct LayerExtras {
+    view: View,
+    /// Where the biases of q, k and v start, and their lengths.
+    biases: Option<[(usize, usize); 3]>,
+    /// Where the gains of the norms of q's and k's heads start, and their lengths.
+    gains: Option<[(usize, usize); 2]>,
+}
+
+impl LayerExtras {
+    /// As a kernel takes them; `eps` is the norms'.
+    pub fn bound(&self, eps: f32) -> Extras<'_> {
+        Extras {
+            values: &self.view,
+            biases: self.biases.map(|all| all.map(|(at, _)| at)),
+            gains: self.gains.map(|both| (both.map(|(at, _)| at), eps)),
+        }
+    }
+
+    fn slice(&self, (at, len): (usize, usize)) -> View {
+        self.view.buffer.slice(4 * at as u64, 4 * len as u64)
+    }
 }
 
 impl Layer {
@@ -49,9 +72,16 @@ impl Layer {
     }
 
     /// A linear's bias, if it has one.
-    pub fn bias(&self, module: Module) -> Option<&Buffer> {
+    pub fn bias(&self, module: Module) -> Option<View> {
+        let extras = self.extras.as_ref()?;
         // q, k and v come first in the order of the linears.
-        self.biases.as_ref()?.get(module as usize)
+        extras.biases.as_ref()?.get(module as usize).map(|place| extras.slice(*place))
+    }
+
+    /// Gains of the norms of q's and k's heads, f32 `[head_dim]`, where the family has them.
+    pub fn head_norms(&self) -> Option<[View; 2]> {
+        let extras = self.extras.as_ref()?;
+        extras.gains.map(|both| both.map(|place| extras.slice(place)))
     }
 }
 
@@ -131,41 +161,51 @@ impl Loader<'_> {
             attn_norm: self.vector(&name("attn_norm"), config.dim).await?,
             ffn_norm: self.vector(&name("ffn_norm"), config.dim).await?,
             linears,
-            biases: self.biases(config, layer).await?,
-            head_norms: self.head_norms(config, layer).await?,
+            extras: self.extras(config, layer).await?,
         })
     }
 
-    async fn biases(
+    async fn extras(
         &mut self,
         config: &Config,
         layer: usize,
-    ) -> Result<Option<[Buffer; 3]>, ModelError> {
-        if !config.arch.has_biases() {
+    ) -> Result<Option<LayerExtras>, ModelError> {
+        let arch = config.arch;
+        if !arch.has_biases() && !arch.norms_heads() {
             return Ok(None);
         }
-        let name = |part: &str| format!("blk.{layer}.attn_{part}.bias");
-        let rows = |module: Module| module.shape(config).0;
-        Ok(Some([
-            self.vector(&name("q"), rows(Module::Q)).await?,
-            self.vector(&name("k"), rows(Module::K)).await?,
-            self.vector(&name("v"), rows(Module::V)).await?,
-        ]))
+        let mut all = Vec::new();
+        let (mut biases, mut gains) = (None, None);
+        if arch.has_biases() {
+            let places = biases.insert([(0, 0); 3]);
+            let modules = [("q", Module::Q), ("k", Module::K), ("v", Module::V)];
+            for (place, (part, module)) in places.iter_mut().zip(modules) {
+                let name = format!("blk.{layer}.attn_{part}.bias");
+                *place = self.extra(&name, module.shape(config).0, &mut all).await?;
+            }
+        }
+        if arch.norms_heads() {
+            let places = gains.insert([(0, 0); 2]);
+            for (place, part) in places.iter_mut().zip(["q", "k"]) {
+                let name = format!("blk.{layer}.attn_{part}_norm.weight");
+                *place = self.extra(&name, config.head_dim, &mut all).await?;
+            }
+        }
+        let view = self.device.upload("biases and norms of attention", &all)?.view();
+        Ok(Some(LayerExtras { view, biases, gains }))
     }
 
-    async fn head_norms(
+    /// Appends a small tensor's numbers to `all`; returns where they start and their number.
+    async fn extra(
         &mut self,
-        config: &Config,
-        layer: usize,
-    ) -> Result<Option<[Buffer; 2]>, ModelError> {
-        if !config.arch.norms_heads() {
-            return Ok(None);
-        }
-        let name = |part: &str| format!("blk.{layer}.attn_{part}_norm.weight");
-        Ok(Some([
-            self.vector(&name("q"), config.head_dim).await?,
-            self.vector(&name("k"), config.head_dim).await?,
-        ]))
+        name: &str,
+        len: usize,
+        all: &mut Vec<f32>,
+    ) -> Result<(usize, usize), ModelError> {
+        let at = all.len().next_multiple_of(64);
+        all.resize(at, 0.0);
+        all.extend(self.values(name, len).await?);
+        Ok((at, len))
     }
 
     async fn divisors(&mut self, config: &Config) -> Result<Vec<f32>, ModelError> {

@@ -4,6 +4,14 @@
 //! The `half` crate asks for F16C at every call, which keeps the caller from being vectorized.
 //! Invariant: agrees with `half` on every one of the 65536 patterns (NaN payloads included).
 
+/// The value of the half float with these bits, which is neither infinite nor NaN (exact).
+#[inline(always)]
+pub fn finite_f16(bits: u16) -> f32 {
+    // The sign is carried into the exponent's upper bits on the way, and taken off there.
+    let moved = (i32::from(bits as i16) << 13) as u32 & 0x8fff_e000;
+    f32::from_bits(moved) * f32::from_bits(0x7780_0000)
+}
+
 /// The value of the half float with these bits (exact).
 ///
 /// The exponent field is moved to its place and rebased by a multiplication with 2^112, which is

@@ -164,7 +164,7 @@ impl Backward<'_> {
     /// forward: q = norm(W_q n) a head, k likewise, where the family norms them: the gradients of what the linears gave.
     fn head_norms(&self, rec: &mut Recording, layer: usize) -> Result<[&Tensor; 2], DeviceError> {
         let Backward { net, d, memory: LayerMemory { a, .. }, .. } = *self;
-        let gains = net.weights.layers[layer].head_norms.as_ref();
+        let gains = net.weights.layers[layer].head_norms();
         let (Some(x), Some(dx), Some(gains)) = (&a.unnormed, &d.unnormed, gains) else {
             return Ok([&d.q, &d.k]);
         };
@@ -172,7 +172,7 @@ impl Backward<'_> {
             let [x, dx_heads, dy] = [x, dx, dy].map(|tensor| net.heads(tensor));
             // The kernel adds to what is there.
             rec.clear(&dx.view);
-            kernels::rms_norm_dx(rec, &x, &gain.view(), &dy, net.config.rms_eps, &dx_heads)?;
+            kernels::rms_norm_dx(rec, &x, &gain, &dy, net.config.rms_eps, &dx_heads)?;
         }
         Ok(dx.each_ref())
     }

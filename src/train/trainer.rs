@@ -210,7 +210,7 @@ impl Trainer {
         kernels::adamw(&mut rec, &g, &self.norm.view(), &p, &m, &v, options)?;
         self.device.submit(rec)?;
         let squares: f32 = self.device.read::<f32>(&self.norm.slice(0, 4)).await?[0];
-        model.clear_cache();
+        model.adapter_changed();
         if !squares.is_finite() {
             return Err(TrainError::Diverged { loss: squares, step: self.step });
         }

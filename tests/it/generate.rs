@@ -46,6 +46,24 @@ fn the_cache_says_what_a_whole_pass_says() {
     }
 }
 
+/// What decoding keeps of an adapter must not outlive its numbers.
+#[test]
+fn an_adapter_that_changes_in_place_is_seen() {
+    for device in tiny::devices() {
+        let mut model = model(&device);
+        let [old, new] = [1, 2].map(|seed| tiny::adapter(&model.config, 6, seed));
+        let said = |model: &mut Model| generate(model, &PROMPT, 20, &Sampling::default()).tokens;
+        model.set_adapter(Some(&new)).unwrap();
+        let of_new = said(&mut model);
+        model.set_adapter(Some(&old)).unwrap();
+        assert_ne!(said(&mut model), of_new);
+        let flat = model.lora().unwrap().flat.buffer.clone();
+        device.write(&flat, 0, &new.weights).unwrap();
+        model.adapter_changed();
+        assert_eq!(said(&mut model), of_new, "{}", device.kind());
+    }
+}
+
 #[test]
 fn a_kept_prefix_changes_nothing() {
     for device in tiny::devices() {
@@ -214,18 +232,39 @@ fn a_cancelled_batch_says_so_of_every_text() {
 #[test]
 fn a_decoded_token_costs_six_dispatches_a_layer_and_at_most_one_submit() {
     for device in tiny::devices() {
-        let mut model = model(&device);
-        let mut cost = |n: usize| {
-            let before = device.stats();
-            assert_eq!(generate(&mut model, &PROMPT, n, &Sampling::default()).tokens.len(), n);
-            model.clear_cache();
-            let after = device.stats();
-            (after.dispatches - before.dispatches, after.submits - before.submits)
-        };
-        let (few, many) = (cost(5), cost(25));
-        let layers = model.config.layers as u64;
-        // Outside the layers: embedding, last norm, head, argmax.
-        assert_eq!(many.0 - few.0, 20 * (6 * layers + 4), "{}", device.kind());
-        assert!(many.1 - few.1 <= 20, "{}: {} submits", device.kind(), many.1 - few.1);
+        check_cost(&device, &mut model(&device), 6);
+        for family in ["llama3", "qwen2", "qwen3"] {
+            check_cost(&device, &mut tiny::family(&device, family), 6);
+        }
     }
+}
+
+#[test]
+fn beside_an_adapter_it_costs_seven() {
+    for device in tiny::devices() {
+        for mut model in [model(&device), tiny::family(&device, "qwen2")] {
+            model.set_adapter(Some(&tiny::adapter(&model.config, 6, 1))).unwrap();
+            // The first token pays for the adapter's copy.
+            generate(&mut model, &PROMPT, 2, &Sampling::default());
+            check_cost(&device, &mut model, 7);
+        }
+    }
+}
+
+#[track_caller]
+fn check_cost(device: &Device, model: &mut Model, layer: u64) {
+    model.clear_cache();
+    let mut cost = |n: usize| {
+        let before = device.stats();
+        assert_eq!(generate(model, &PROMPT, n, &Sampling::default()).tokens.len(), n);
+        model.clear_cache();
+        let after = device.stats();
+        (after.dispatches - before.dispatches, after.submits - before.submits)
+    };
+    // The families' models end their texts after 16 tokens.
+    let (few, many) = (cost(5), cost(15));
+    let layers = model.config.layers as u64;
+    // Outside the layers: embedding, last norm, head, argmax.
+    assert_eq!(many.0 - few.0, 10 * (layer * layers + 4), "{}", device.kind());
+    assert!(many.1 - few.1 <= 10, "{}: {} submits", device.kind(), many.1 - few.1);
 }

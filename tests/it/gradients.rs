@@ -104,7 +104,7 @@ pub fn attention_case(name: &str, s: Heads, keys: usize, spans: &[u32], small: b
         let [q, k, v, spans, key_spans, d_o] = [0, 1, 2, 3, 4, 5].map(|i| &b.t[i]);
         let [o, stats, dq, dk, dv] = [6, 7, 8, 9, 10].map(|i| &b.t[i]);
         let (spans, key_spans) = (&spans.view, &key_spans.view);
-        kernels::attention(rec, q, k, v, spans, o, stats, shape)?;
+        kernels::attention(rec, q, k, v, spans, None, o, stats, shape)?;
         kernels::attention_dq(rec, q, k, v, o, d_o, spans, stats, dq, shape)?;
         kernels::attention_dkv(rec, q, k, v, d_o, stats, key_spans, dk, dv, shape)
     })

@@ -9,6 +9,7 @@ mod chat;
 mod chat_constructs;
 mod common;
 mod crash;
+mod decoding;
 mod format;
 mod fuzz;
 mod generate;

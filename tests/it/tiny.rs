@@ -2,11 +2,14 @@
 //!
 //! It takes the same way through a GGUF file as a real one. Invariant: the same seed gives the same model.
 
+use crate::common::Random;
 use apprentice::cli::synth::{blank, bpe};
 use apprentice::device::{Device, DeviceChoice};
-use apprentice::format::source::BytesSource;
+use apprentice::format::source::{BytesSource, FileSource};
 use apprentice::model::Model;
+use apprentice::model::adapter::Adapter;
 use apprentice::model::config::{Arch, Config};
+use apprentice::model::lora::LoraLayout;
 use apprentice::quant::TensorType;
 use pollster::block_on;
 
@@ -37,6 +40,21 @@ pub fn file(ty: TensorType, seed: u64) -> Vec<u8> {
 pub fn model(device: &Device, ty: TensorType, seed: u64) -> Model {
     let mut source = BytesSource::new("tiny.gguf", file(ty, seed));
     block_on(Model::load(device, &mut source, &mut |_, _, _| {})).expect("the tiny model loads")
+}
+
+/// The tiny model of another family, from `tests/arch`.
+pub fn family(device: &Device, family: &str) -> Model {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/arch").join(family);
+    let mut source = FileSource::open(&folder.join("model.gguf")).expect("the family's model");
+    block_on(Model::load(device, &mut source, &mut |_, _, _| {})).expect("it loads")
+}
+
+/// An adapter that changes what a model says: no number of it is zero.
+pub fn adapter(config: &Config, rank: usize, seed: u64) -> Adapter {
+    let mut random = Random(seed);
+    let mut weights = vec![0.0; LoraLayout::new(config, rank).len];
+    weights.fill_with(|| 0.2 * random.float());
+    Adapter { rank, alpha: rank as f32, weights }
 }
 
 /// The CPU device, and the GPU.

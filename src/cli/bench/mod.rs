@@ -3,6 +3,7 @@
 //! Medians of several runs; the counts come from the recorder and do not depend on the machine.
 
 mod batches;
+mod beside;
 mod generation;
 mod training;
 
@@ -23,6 +24,9 @@ pub struct BenchArgs {
     /// Runs, of which the median counts
     #[arg(long, default_value_t = 5)]
     runs: usize,
+    /// Rank of the adapter that decoding is timed beside
+    #[arg(long, default_value_t = 16)]
+    adapter_rank: usize,
 }
 
 pub async fn bench(common: &Common, args: BenchArgs) -> Result<(), Error> {
@@ -37,13 +41,14 @@ pub async fn bench(common: &Common, args: BenchArgs) -> Result<(), Error> {
     let vocab = engine.model.config.vocab;
     let prompt: Vec<u32> = (0..args.prompt).map(|i| ((i * 7919) % vocab) as u32).collect();
     let generation = generation::generation(&mut engine, &prompt, &args).await?;
+    let beside = beside::beside(&mut engine, &args).await?;
     let batches = batches::batches(&mut engine, &args).await?;
     let training = training::training(&mut engine, &prompt, &args).await?;
     let device = &engine.model.device;
     let result = json!({
         "model": engine.model.config.name, "device": device.kind(),
         "adapter": device.adapter_name(), "runs": args.runs,
-        "generation": generation, "batches": batches, "training": training,
+        "generation": generation, "beside_adapter": beside, "batches": batches, "training": training,
         "weight_bytes": engine.model.weights.bytes(), "peak_device_bytes": device.stats().bytes_peak,
     });
     if common.json {
@@ -63,6 +68,12 @@ pub async fn bench(common: &Common, args: BenchArgs) -> Result<(), Error> {
     output::line(&format!(
         "decode   {} tokens/s",
         number(&result["generation"]["decode_tokens_per_s"])
+    ))?;
+    output::line(&format!(
+        "decode   {} tokens/s beside an adapter of rank {}: {:.3} times the time",
+        number(&result["beside_adapter"]["tokens_per_s"]),
+        args.adapter_rank,
+        result["beside_adapter"]["time_ratio"].as_f64().unwrap_or(f64::NAN)
     ))?;
     for batch in result["batches"].as_array().into_iter().flatten() {
         let speed = number(&batch["tokens_per_s"]);

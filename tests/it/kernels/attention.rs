@@ -40,7 +40,7 @@ pub fn attention_case(name: &str, s: Heads, keys: usize, spans: &[u32]) -> Case 
     let name = format!("attention {name} {shape:?} {rows} x {keys}");
     Case::new(name, slots, move |rec, b| {
         let t = &b.t;
-        kernels::attention(rec, &t[0], &t[1], &t[2], &t[3].view, &t[4], &t[5], shape)
+        kernels::attention(rec, &t[0], &t[1], &t[2], &t[3].view, None, &t[4], &t[5], shape)
     })
     .tolerance(3e-6, 1e-5)
 }

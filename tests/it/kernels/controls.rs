@@ -5,7 +5,7 @@
 
 use super::harness::{Case, Devices, Fault, check_kernel, check_planted, check_rerun, compare};
 use super::reference::Heads;
-use super::{attention, flat, fused, gemv, lora, losses, products, rope, rows, sampling};
+use super::{attention, beside, flat, fused, gemv, lora, losses, products, rope, rows, sampling};
 use crate::gradients;
 use apprentice::device::{KernelDef, shader};
 use apprentice::kernels::{ALL, Gemv, Nucleus, RopeHeads, RopeShape};
@@ -49,6 +49,16 @@ fn planted(name: &'static str, from: &str, to: &str) -> &'static KernelDef {
     with_shader(kernel, format!("{name} with `{to}`"), kernel.wgsl.replacen(from, to, 1))
 }
 
+/// A shared file, and in it what it imports.
+fn shared(stem: &str) -> String {
+    let (_, file) = shader::COMMON.iter().find(|(known, _)| *known == stem).expect("a shared file");
+    let line = |line: &str| match line.strip_prefix("#import common/") {
+        Some(imported) => shared(imported),
+        None => format!("{line}\n"),
+    };
+    file.lines().map(line).collect()
+}
+
 /// A kernel with one edit of the shared file `stem` that it imports as `import`.
 fn planted_shared(
     name: &str,
@@ -56,7 +66,7 @@ fn planted_shared(
     from: &str,
     to: &str,
 ) -> &'static KernelDef {
-    let (_, file) = shader::COMMON.iter().find(|(known, _)| *known == stem).expect("a shared file");
+    let file = shared(stem);
     assert!(file.contains(from), "{stem}: the text to edit is gone");
     let kernel = find(name);
     let import_line = format!("#import {import}\n");
@@ -93,7 +103,12 @@ fn cases() -> Vec<Case> {
         rope::rope_store_case(5, stored),
         rows::scatter_case(5, 12),
         products::embed_case(ty, 70, 64),
-        fused::qkv_case(ty, [9, 6, 96]),
+        beside::pack_case([6, 36, 12]),
+        beside::linears_case(ty, &[9, 6, 6], 96, 8),
+        beside::matvec_case([12, 96, 20, 3], true),
+        beside::swiglu_case(96, 8),
+        beside::attention_case(heads, 70, 24),
+        beside::store_case(stored, beside::Family { biases: true, norms: true, rank: 8 }),
         fused::feed_case(ty, 9, 96),
         products::linear_case(ty, [1, 65, 96], false),
         products::linear_case(ty, [65, 65, 96], false),
@@ -137,18 +152,30 @@ const FAULTS: &[(&str, &str, &str)] = &[
     ("embed", "tokens[t] - p.row", "tokens[t] - p.row + 1u"),
     ("matvec", "i < p.k / 8u", "i < p.k / 8u - 1u"),
     ("matvec", "row + lane < p.n", "row + lane < p.n - 1u"),
-    ("norm_qkv", "return wv[i / 4u]", "return wk[i / 4u]"),
-    ("norm_qkv", "+ p.eps", "+ 0.1"),
-    ("norm_qkv", "row + lane < n &&", "row + lane + 1u < n &&"),
+    ("matvec", "u += x[at / 4u][at % 4u]", "u = x[at / 4u][at % 4u]"),
+    ("matvec", "j < p.rank; j += WG", "j + 1u < p.rank; j += WG"),
+    ("norm_linears", "return w2[i]", "return w1[i]"),
+    ("norm_linears", "row + lane < n", "row + lane + 1u < n"),
+    ("norm_linears", "start += n", "start += n + 1u"),
+    ("norm_linears", "p.a_at[matrix - 3u]", "p.a_at[0]"),
+    ("lora_pack", "clamp(four, -most, most)", "four"),
+    ("lora_pack", "j < p.rank", "true"),
+    ("lora_pack", "p.scale * four", "four"),
+    ("lora_swiglu", "2u * p.n + p.rank, p.up_at", "2u * p.n, p.up_at"),
+    ("lora_swiglu", "min(WG, p.n - first)", "min(WG, p.n - first) - 4u"),
+    ("store_qkv", "+ m * p.rank", ""),
+    ("store_qkv", "p.gain_at[m] + second", "p.gain_at[m] + first"),
+    ("store_qkv", "extras[p.bias_at[m] + at]", "extras[p.bias_at[0] + at]"),
+    ("store_qkv", "a * turn.y + b * turn.x);", "a * turn.y - b * turn.x);"),
     ("norm_swiglu", "reads_up = true", "reads_up = false"),
     ("norm_swiglu", "row + lane < p.n", "row + lane <= p.n"),
-    ("norm_swiglu", "/ f32(p.k)", ""),
     ("matmul", "block < p.k / 32u", "block < p.k / 32u - 1u"),
     ("matmul", "t < p.rows && n < p.n", "t < p.rows && n + 1u < p.n"),
     ("matmul", "t * p.y_cols", "p.rows * p.y_cols"),
     ("attention", "key < span.y &&", "key + 1u < span.y &&"),
     ("attention", "total = total * shrink", "total = total"),
     ("attention", "key < span.z ||", "true ||"),
+    ("attention", "+ at * p.rank;", "+ at;"),
     ("scatter_rows", "rows[row] *", "row *"),
     ("attention", "(p.heads / p.kv_heads)", "p.heads"),
     ("cross_entropy", "(probability - select(0.0, 1.0, i == label))", "probability"),
@@ -305,5 +332,26 @@ fn reruns_are_bit_identical() {
     let devices = Devices::open();
     for case in cases() {
         check_rerun(&devices, &case).unwrap_or_else(|fault| panic!("{}: {fault}", case.name));
+    }
+}
+
+/// Kernel, shared file that it imports, text of that, and the fault that takes its place.
+const SHARED_FAULTS: &[(&str, &str, &str, &str)] = &[
+    ("norm_linears", "normed", "/ f32(cols)", ""),
+    ("norm_swiglu", "normed", "+ p.eps", "+ 0.1"),
+    ("lora_swiglu", "lora_shares", "j * stride", "j"),
+    ("attention", "lora_shares", "c < n / 4u", "c + 1u < n / 4u"),
+];
+
+#[test]
+fn planted_faults_in_shared_files_are_caught() {
+    let devices = Devices::open();
+    let cases = cases();
+    for (name, stem, from, to) in SHARED_FAULTS {
+        let bad = planted_shared(name, [&format!("common/{stem}"), stem], from, to);
+        let plant = |kernel: &'static KernelDef| (kernel.name == *name).then_some(bad);
+        let verdicts = cases.iter().map(|case| check_planted(&devices, case, &plant));
+        let caught = verdicts.filter(|verdict| matches!(verdict, Err(Fault::Wrong(_)))).count();
+        assert!(caught > 0, "not caught: {} in {name}", bad.name);
     }
 }

@@ -1,4 +1,4 @@
-//! What decoding does in one dispatch: a norm with the products behind it, and with SwiGLU behind those.
+//! What decoding does in one dispatch without an adapter: a norm, the two products behind it, and SwiGLU.
 
 use super::harness::{Case, Devices, Expect, Slot, TestWeight, check_all, floats, wide};
 use super::reference;
@@ -9,34 +9,10 @@ use apprentice::quant::TensorType;
 const EPS: f32 = 1e-5;
 
 /// A row, its norm's gain, and the normed row.
-fn normed(random: &mut Random, cols: usize) -> (Vec<f32>, Vec<f32>, Vec<f64>) {
+pub fn normed(random: &mut Random, cols: usize) -> (Vec<f32>, Vec<f32>, Vec<f64>) {
     let (x, g) = (floats(random, cols), floats(random, cols));
     let normed = reference::rms_norm(&wide(&x), &wide(&g), f64::from(EPS));
     (x, g, normed)
-}
-
-pub fn qkv_case(ty: TensorType, [q_rows, kv_rows, cols]: [usize; 3]) -> Case {
-    let cols = cols.next_multiple_of(ty.block_len());
-    let mut random = Random((q_rows + 10 * kv_rows + cols) as u64);
-    let (x, g, normed) = normed(&mut random, cols);
-    let weights = [q_rows, kv_rows, kv_rows].map(|n| TestWeight::random(ty, n, cols, &mut random));
-    let expect =
-        |w: &TestWeight| Expect::Floats(reference::linear(&normed, &wide(&w.values), cols));
-    let [wq, wk, wv] = &weights;
-    let slots = vec![
-        Slot::input("x", 1, cols, &x),
-        Slot::input("g", 1, cols, &g),
-        Slot::output("q", 1, q_rows, expect(wq)),
-        Slot::output("k", 1, kv_rows, expect(wk)),
-        Slot::output("v", 1, kv_rows, expect(wv)),
-    ];
-    let name = format!("norm_qkv {} {q_rows}, {kv_rows} x {cols}", ty.name());
-    let case = Case::new(name, slots, |rec, b| {
-        let ([x, g, q, k, v], [wq, wk, wv]) = (&b.t[..], &b.w[..]) else { panic!("as above") };
-        kernels::norm_qkv(rec, [wq, wk, wv], x, &g.view, EPS, [q, k, v])
-    });
-    // The norm makes numbers of size 1 out of numbers that are smaller on average.
-    weights.into_iter().fold(case, Case::weight).tolerance(6e-6 * (cols as f64).sqrt(), 1e-5)
 }
 
 pub fn feed_case(ty: TensorType, ff: usize, cols: usize) -> Case {
@@ -56,19 +32,6 @@ pub fn feed_case(ty: TensorType, ff: usize, cols: usize) -> Case {
     });
     // Products of two sums: errors of either times the other.
     weights.into_iter().fold(case, Case::weight).tolerance(5e-5 * (cols as f64).sqrt(), 5e-5)
-}
-
-#[test]
-fn queries_keys_and_values_agree() {
-    let mut cases = Vec::new();
-    for ty in TensorType::ALL {
-        cases.push(qkv_case(ty, [1, 1, 32]));
-        cases.push(qkv_case(ty, [5, 3, 96]));
-        cases.push(qkv_case(ty, [576, 192, 576]));
-    }
-    cases.push(qkv_case(TensorType::Q4_1, [4, 4, 512]));
-    cases.push(qkv_case(TensorType::Q4_1, [33, 8, 2080]));
-    check_all(&Devices::open(), cases);
 }
 
 #[test]

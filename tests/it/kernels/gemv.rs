@@ -51,7 +51,7 @@ pub fn case(ty: TensorType, [n, k]: [usize; 2], gemv: Gemv, accumulate: bool) ->
         vec![Slot::input("x", 1, k, &x), Slot::inout("y", 1, n, &y, Expect::Floats(expected))];
     let name = format!("matvec {} {} {n} x {k} {accumulate}", gemv.name(), ty.name());
     Case::new(name, slots, move |rec, b| {
-        kernels::matvec(rec, &b.w[0], &b.t[0], &b.t[1], accumulate, gemv)
+        kernels::matvec(rec, &b.w[0], &b.t[0], &b.t[1], accumulate, gemv, None)
     })
     .weight(w)
     // Numbers up to 4, and the sums of 8 bits' products lose no more than others.
@@ -121,7 +121,7 @@ fn product(device: &Device, w: &TestWeight, x: &[f32], gemv: Gemv) -> Vec<f32> {
     };
     let (x, y) = (tensor(x), tensor(&vec![0.0; w.rows]));
     let mut rec = apprentice::device::Recording::new();
-    kernels::matvec(&mut rec, &weight, &x, &y, false, gemv).expect("a product");
+    kernels::matvec(&mut rec, &weight, &x, &y, false, gemv, None).expect("a product");
     device.submit(rec).expect("a submit");
     pollster::block_on(y.read(device)).expect("the product")
 }

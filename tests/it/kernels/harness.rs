@@ -307,6 +307,8 @@ fn replace(
             16 => replaced.dispatch(kernel, &params::<16>(bytes), views, &shape)?,
             32 => replaced.dispatch(kernel, &params::<32>(bytes), views, &shape)?,
             48 => replaced.dispatch(kernel, &params::<48>(bytes), views, &shape)?,
+            64 => replaced.dispatch(kernel, &params::<64>(bytes), views, &shape)?,
+            80 => replaced.dispatch(kernel, &params::<80>(bytes), views, &shape)?,
             other => panic!("params of {other} bytes"),
         }
     }

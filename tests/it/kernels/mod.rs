@@ -4,6 +4,7 @@
 //! model's own where those are small; software adapters are slow.
 
 pub mod attention;
+mod beside;
 mod controls;
 
 mod flat;

@@ -12,7 +12,7 @@ fn angle(position: usize, i: usize, half: usize) -> f64 {
 }
 
 /// cos and sin, `[CONTEXT, half, 2]`.
-fn table(half: usize) -> Vec<f32> {
+pub fn table(half: usize) -> Vec<f32> {
     let turns = (0..CONTEXT * half).flat_map(|at| {
         let angle = angle(at / half, at % half, half);
         [angle.cos() as f32, angle.sin() as f32]
@@ -21,7 +21,7 @@ fn table(half: usize) -> Vec<f32> {
 }
 
 /// Turns the heads of one row by the definition.
-fn turn(row: &mut [f64], position: usize, head_dim: usize, interleaved: bool, sign: f64) {
+pub fn turn(row: &mut [f64], position: usize, head_dim: usize, interleaved: bool, sign: f64) {
     let half = head_dim / 2;
     for head in row.chunks_mut(head_dim) {
         for i in 0..half {

@@ -1,0 +1,59 @@
+//! Decoding beside an adapter and without it, turn by turn: what the adapter costs a token.
+//!
+//! The adapter's B is zero, so that both write the same text. Invariant: what comes once an adapter (its copy for decoding)
+//! is not counted, and neither is the first pair of runs.
+
+use super::{BenchArgs, median};
+use crate::error::Error;
+use crate::learn::engine::Engine;
+use crate::model::generate::Progress;
+use crate::model::lora::LoraLayout;
+use crate::model::sampler::Sampling;
+use serde_json::{Value, json};
+use std::time::Instant;
+
+/// Tokens a second beside an adapter of rank `args.adapter_rank`; and the median of each pair's time a token beside the
+/// adapter over that without, and the same of the two shortest times.
+pub async fn beside(engine: &mut Engine, args: &BenchArgs) -> Result<Value, Error> {
+    let rank = args.adapter_rank;
+    let adapter = LoraLayout::new(&engine.model.config, rank).fresh(rank as f32, 1);
+    let (mut without, mut with) = (Vec::new(), Vec::new());
+    for run in 0..=args.runs {
+        engine.model.set_adapter(None)?;
+        let alone = decode(engine, args.decode).await?;
+        engine.model.set_adapter(Some(&adapter))?;
+        decode(engine, 2).await?;
+        let beside = decode(engine, args.decode).await?;
+        if run > 0 {
+            without.push(alone);
+            with.push(beside);
+        }
+    }
+    engine.model.set_adapter(None)?;
+    let least = |seconds: &[f64]| seconds.iter().copied().fold(f64::INFINITY, f64::min);
+    let shortest = least(&with) / least(&without);
+    let ratios = with.iter().zip(&without).map(|(with, without)| with / without);
+    Ok(json!({
+        "rank": rank, "tokens_per_s": 1.0 / median(with.clone()),
+        "time_ratio": median(ratios.collect()), "shortest_time_ratio": shortest,
+    }))
+}
+
+/// Seconds a token of `n` tokens after a prompt of one.
+async fn decode(engine: &mut Engine, n: usize) -> Result<f64, Error> {
+    engine.model.clear_cache();
+    let prompt = [(7919 % engine.model.config.vocab) as u32];
+    let mut prefilled = Instant::now();
+    let mut on_progress = |progress: Progress<'_>| {
+        if matches!(progress, Progress::Prefilled) {
+            prefilled = Instant::now();
+        }
+        true
+    };
+    let cancel = engine.cancel.clone();
+    let sampling = Sampling::default();
+    let text = engine.model.generate(&prompt, n + 1, &sampling, &cancel, &mut on_progress).await?;
+    engine.model.device.finish().await?;
+    let decoded = text.tokens.len().saturating_sub(1).max(1);
+    Ok(prefilled.elapsed().as_secs_f64() / decoded as f64)
+}

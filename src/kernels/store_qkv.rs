@@ -146,7 +146,8 @@ fn cpu(call: &CpuCall<'_>) {
         for head in goal.chunks_mut(width) {
             if p.gain_at[3] != 0 {
                 let gain = &extras[p.gain_at[m] as usize..][..width];
-                norm_row(&head.to_vec(), gain, p.eps, head);
+                let before = head.to_vec();
+                norm_row(&before, gain, p.eps, head);
             }
             turn_head(turns, 1.0, p.interleaved != 0, head);
         }

@@ -7,8 +7,7 @@
 // contender:
 //   ours-cpu     the page's engine in a worker, CPU device, one thread
 //   wllama       llama.cpp as WebAssembly, one thread, WebGPU off (it needs shader-f16, which SwiftShader lacks)
-//   onnx-cpu     onnxruntime-web as WebAssembly, one thread, f32 (its 4-bit product is dequantized anew each token there:
-//                25 times slower decoding)
+//   onnx-cpu     onnxruntime-web as WebAssembly, one thread, f32 (with 4 bits it decodes ten times slower there)
 //   ours-gpu     the page's engine on WebGPU: the software adapter where there is no other
 //   onnx-gpu     onnxruntime-web on the same adapter, 4-bit blocks of 32 (MatMulNBits)
 // What is printed and written to bench/results/ are medians, and medians of each round's ratios. Each engine times its own

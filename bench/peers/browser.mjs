@@ -212,7 +212,7 @@ function report(runs) {
     const of = (key) => median(all.map((run) => run[key]));
     const row = { prompt_tokens: of("prompt_tokens"), prefill: of("prefill"), decode: of("decode") };
     summary[name] = row;
-    const numbers = `${row.prefill.toFixed(1).padStart(10)}${row.decode.toFixed(1).padStart(10)}`;
+    const numbers = `${row.prefill.toPrecision(3).padStart(10)}${row.decode.toPrecision(3).padStart(10)}`;
     console.log(`${name.padEnd(12)}${String(row.prompt_tokens).padStart(8)}${numbers}`);
   }
   for (const name of Object.keys(runs)) {

@@ -154,8 +154,9 @@ class Peer:
 
 def ours(args):
     """One run of `apprentice bench`: it warms up once by itself."""
+    lengths = [f"--{what}={args.prompt}" for what in ("prefill", "contexts", "train")]
     command = [str(args.binary), "bench", "--json", "--device", "cpu", "--model", str(args.model), "--runs", str(args.runs),
-               "--prompt", str(args.prompt), "--decode", str(DECODE)]
+               "--only", "prefill,decode,training", "--decode", str(DECODE), *lengths]
     env = dict(os.environ, RAYON_NUM_THREADS=str(args.threads))
     process = subprocess.Popen(command, stdout=subprocess.PIPE, env=env)
     output = process.stdout.read()
@@ -164,8 +165,8 @@ def ours(args):
         sys.exit(f"{' '.join(command)} failed")
     result = json.loads(output)
     return {
-        "prefill": result["generation"]["prefill_tokens_per_s"], "decode": result["generation"]["decode_tokens_per_s"],
-        "train": result["training"]["tokens_per_s"], "peak_rss_mb": usage.ru_maxrss / 1000,
+        "prefill": result["prefill"][0]["tokens_per_s"], "decode": result["decode"][0]["tokens_per_s"],
+        "train": result["training"][0]["tokens_per_s"], "peak_rss_mb": usage.ru_maxrss / 1000,
     }
 
 

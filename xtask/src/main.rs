@@ -3,6 +3,7 @@
 //! It knows nothing of the engine's inside: it calls cargo, npm, pip and node as a person would, and serves files.
 //! Invariant: whatever stops it is told in one line that says what to do, and the exit code is then not 0.
 
+mod bench;
 mod model;
 mod needs;
 mod page;
@@ -22,7 +23,8 @@ cargo xtask COMMAND
   serve [MODEL.gguf] [--port N] build the page and serve it, with the model, on 127.0.0.1
   test [STAGE...] [--keep-going] run every test, or the stages named
   check                        the stages that need no GPU and no model: fmt, clippy, shaders, tidy
-  bench [ARGS...]              the engine's benches, in release mode
+  page                         build the page and its engine, into www/dist
+  bench [ARGS...]              `apprentice bench` in release mode; the result goes to bench/results/
 
 Stages, in order: fmt clippy shaders tidy unit kernels gradients golden learning crash page
 Environment: APPRENTICE_MODEL (a GGUF instead of the default one), APPRENTICE_GPU=hardware (test on the GPU
@@ -51,7 +53,8 @@ fn run(args: &[String]) -> Outcome {
         "check" if rest.is_empty() => {
             stages::test(&["fmt", "clippy", "shaders", "tidy"].map(String::from))
         }
-        "bench" => shell::cargo(&["run", "--release", "--", "bench"]).args(rest).run(),
+        "page" if rest.is_empty() => page::build(),
+        "bench" => bench::run(rest),
         "help" | "--help" | "-h" => {
             println!("{HELP}");
             Ok(())

@@ -3,7 +3,8 @@
 //! The adapter's B is zero, so that both write the same text. Invariant: what comes once an adapter (its copy for decoding)
 //! is not counted, and neither is the first pair of runs.
 
-use super::{BenchArgs, median};
+use super::plan::Plan;
+use super::stats::median;
 use crate::error::Error;
 use crate::learn::engine::Engine;
 use crate::model::generate::Progress;
@@ -12,18 +13,18 @@ use crate::model::sampler::Sampling;
 use serde_json::{Value, json};
 use std::time::Instant;
 
-/// Tokens a second beside an adapter of rank `args.adapter_rank`; and the median of each pair's time a token beside the
+/// Tokens a second beside an adapter of rank `plan.adapter_rank`; and the median of each pair's time a token beside the
 /// adapter over that without, and the same of the two shortest times.
-pub async fn beside(engine: &mut Engine, args: &BenchArgs) -> Result<Value, Error> {
-    let rank = args.adapter_rank;
+pub async fn beside(engine: &mut Engine, plan: &Plan) -> Result<Value, Error> {
+    let rank = plan.adapter_rank;
     let adapter = LoraLayout::new(&engine.model.config, rank).fresh(rank as f32, 1);
     let (mut without, mut with) = (Vec::new(), Vec::new());
-    for run in 0..=args.runs {
+    for run in 0..=plan.runs {
         engine.model.set_adapter(None)?;
-        let alone = decode(engine, args.decode).await?;
+        let alone = decode(engine, plan.decode).await?;
         engine.model.set_adapter(Some(&adapter))?;
         decode(engine, 2).await?;
-        let beside = decode(engine, args.decode).await?;
+        let beside = decode(engine, plan.decode).await?;
         if run > 0 {
             without.push(alone);
             with.push(beside);

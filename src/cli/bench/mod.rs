@@ -1,95 +1,180 @@
-//! `apprentice bench`: decode, prefill and training tokens a second, and dispatches and bytes a token.
+//! `apprentice bench`: how fast a model decodes, reads and learns on a device, and how near its kernels come to what the
+//! device can do.
 //!
-//! Medians of several runs; the counts come from the recorder and do not depend on the machine.
+//! Numbers of the model are medians of several runs, of the kernels the best of several samples; counts come from the
+//! recorder and do not depend on the machine. Kinds of measurements have a file each, and give JSON.
 
 mod batches;
 mod beside;
 mod generation;
+mod kernels;
+mod limits;
+mod many_rows;
+mod one_row;
+mod operands;
+mod plan;
+mod report;
+mod stats;
+mod table;
+mod timing;
 mod training;
 
+use super::quantize::parse_type;
+use super::synth::shapes;
 use super::{Common, context, output};
+use crate::device::{Device, DeviceChoice};
 use crate::error::Error;
+use crate::model::lora::Module;
+use crate::model::{CONTEXT, Model};
+use crate::quant::TensorType;
 use clap::Args;
+use plan::{Part, Plan};
 use serde_json::{Value, json};
+use std::fs;
+use std::path::PathBuf;
+use std::time::Instant;
+use table::Shapes;
 
 /// Arguments of `bench`.
 #[derive(Args)]
 pub struct BenchArgs {
-    /// Prompt tokens of the prefill, and tokens of a training step
-    #[arg(long, default_value_t = 128)]
-    prompt: usize,
-    /// Tokens to decode
-    #[arg(long, default_value_t = 64)]
-    decode: usize,
-    /// Runs, of which the median counts
-    #[arg(long, default_value_t = 5)]
-    runs: usize,
-    /// Rank of the adapter that decoding is timed beside
-    #[arg(long, default_value_t = 16)]
-    adapter_rank: usize,
+    /// What to measure [default: all]
+    #[arg(long, value_enum, value_delimiter = ',')]
+    only: Vec<Part>,
+    /// Tokens of each prefill [default: 128,512,2048, as far as the context goes]
+    #[arg(long, value_delimiter = ',', value_name = "N,…")]
+    prefill: Vec<usize>,
+    /// Tokens before the decoded ones [default: 16,512,1536]
+    #[arg(long, value_delimiter = ',', value_name = "N,…")]
+    contexts: Vec<usize>,
+    /// Tokens of each training step [default: 64,256,512]
+    #[arg(long, value_delimiter = ',', value_name = "N,…")]
+    train: Vec<usize>,
+    /// Tokens to decode [default: 32]
+    #[arg(long)]
+    decode: Option<usize>,
+    /// Runs, of which the median counts [default: 5]
+    #[arg(long)]
+    runs: Option<usize>,
+    /// Rank of the adapter that decoding is timed beside [default: 16]
+    #[arg(long)]
+    adapter_rank: Option<usize>,
+    /// Measure kernels over the shapes of a model by name (see `synth --arch`), without its file
+    #[arg(long, value_name = "NAME")]
+    arch: Option<String>,
+    /// Tensor type of that model's matrices
+    #[arg(long = "type", value_name = "TYPE", default_value = "q4_k", value_parser = parse_type)]
+    ty: TensorType,
+    /// A smoke test in some seconds; its numbers mean nothing
+    #[arg(long)]
+    quick: bool,
+    /// Write the JSON to FILE as well
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
 }
 
+/// Runs the command.
 pub async fn bench(common: &Common, args: BenchArgs) -> Result<(), Error> {
-    let mut engine = context::engine(common).await?;
-    let most = engine.model.pass_rows().min(engine.model.context() / 2);
-    if args.prompt < 2 || args.prompt > most || args.decode < 2 || args.runs == 0 {
-        return Err(Error::Misuse(format!(
-            "--prompt must be 2 to {most}, --decode 2 or more, --runs 1 or more"
-        )));
+    let result = match &args.arch {
+        Some(name) => shape(common.device, name, &args).await?,
+        None => model(common, &args).await?,
+    };
+    if let Some(path) = &args.out {
+        fs::write(path, result.to_string()).map_err(|error| Error::file(path, &error))?;
     }
-    // Any tokens do: speed does not depend on which. A fixed stride keeps them apart.
-    let vocab = engine.model.config.vocab;
-    let prompt: Vec<u32> = (0..args.prompt).map(|i| ((i * 7919) % vocab) as u32).collect();
-    let generation = generation::generation(&mut engine, &prompt, &args).await?;
-    let beside = beside::beside(&mut engine, &args).await?;
-    let batches = batches::batches(&mut engine, &args).await?;
-    let training = training::training(&mut engine, &prompt, &args).await?;
-    let device = &engine.model.device;
-    let result = json!({
-        "model": engine.model.config.name, "device": device.kind(),
-        "adapter": device.adapter_name(), "runs": args.runs,
-        "generation": generation, "beside_adapter": beside, "batches": batches, "training": training,
-        "weight_bytes": engine.model.weights.bytes(), "peak_device_bytes": device.stats().bytes_peak,
-    });
     if common.json {
         return output::json(&result);
     }
-    let number = |value: &Value| format!("{:9.1}", value.as_f64().unwrap_or(f64::NAN));
-    output::line(&format!(
-        "{} on {} ({})",
-        engine.model.config.name,
-        device.kind(),
-        device.adapter_name()
-    ))?;
-    output::line(&format!(
-        "prefill  {} tokens/s",
-        number(&result["generation"]["prefill_tokens_per_s"])
-    ))?;
-    output::line(&format!(
-        "decode   {} tokens/s",
-        number(&result["generation"]["decode_tokens_per_s"])
-    ))?;
-    output::line(&format!(
-        "decode   {} tokens/s beside an adapter of rank {}: {:.3} times the time",
-        number(&result["beside_adapter"]["tokens_per_s"]),
-        args.adapter_rank,
-        result["beside_adapter"]["time_ratio"].as_f64().unwrap_or(f64::NAN)
-    ))?;
-    for batch in result["batches"].as_array().into_iter().flatten() {
-        let speed = number(&batch["tokens_per_s"]);
-        output::line(&format!("decode   {speed} tokens/s, {:2} texts at once", batch["streams"]))?;
-    }
-    output::line(&format!("training {} tokens/s", number(&result["training"]["tokens_per_s"])))?;
-    output::line(&format!(
-        "a decoded token: {} dispatches, {} submits, {:.1} MB bound; peak {} MiB",
-        result["generation"]["dispatches_per_token"],
-        result["generation"]["submits_per_token"],
-        engine.model.weights.bytes() as f64 / 1e6,
-        device.stats().bytes_peak >> 20
-    ))
+    report::lines(&result).iter().try_for_each(|line| output::line(line))
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
+/// Kernels over the shapes that `name` stands for.
+async fn shape(device: DeviceChoice, name: &str, args: &BenchArgs) -> Result<Value, Error> {
+    let shape = shapes::find(name).ok_or_else(|| Error::Misuse(shapes::unknown(name)))?;
+    let device = Device::open(device).await?;
+    let plan = Plan::new(args, &device, CONTEXT.min(shape.config.context))?;
+    if plan.needs_model() {
+        let text = format!(
+            "--arch measures kernels alone; `apprentice synth --arch {name} FILE` writes a model to measure"
+        );
+        return Err(Error::Misuse(text));
+    }
+    let shapes = Shapes { config: shape.config, linears: [args.ty; 7], head: args.ty };
+    let mut result = head(&device, &plan);
+    result["model"] = json!(name);
+    result["type"] = json!(args.ty.name());
+    result["kernels"] = kernels::kernels(&device, &shapes, &plan).await?;
+    Ok(result)
+}
+
+/// Everything that was asked for, of the model in its file.
+async fn model(common: &Common, args: &BenchArgs) -> Result<Value, Error> {
+    let start = Instant::now();
+    let mut engine = context::engine(common).await?;
+    let loaded = start.elapsed().as_secs_f64();
+    let device = engine.model.device.clone();
+    let plan = Plan::new(args, &device, engine.model.context())?;
+    let mut result = head(&device, &plan);
+    result["model"] = json!(engine.model.config.name);
+    if plan.has(Part::Load) {
+        generation::first_token(&mut engine).await?;
+        let first = start.elapsed().as_secs_f64();
+        result["load"] = json!({ "load_s": loaded, "first_token_s": first });
+    }
+    if plan.has(Part::Prefill) {
+        result["prefill"] =
+            each(&plan.prefill, async |n| generation::prefill(&mut engine, n, &plan).await).await?;
+    }
+    if plan.has(Part::Decode) {
+        result["decode"] =
+            each(&plan.contexts, async |n| generation::decode(&mut engine, n, &plan).await).await?;
+    }
+    if plan.has(Part::Adapter) {
+        result["beside_adapter"] = beside::beside(&mut engine, &plan).await?;
+    }
+    if plan.has(Part::Batches) {
+        result["batches"] =
+            each(&plan.streams, async |n| batches::batch(&mut engine, n, &plan).await).await?;
+    }
+    if plan.has(Part::Training) {
+        result["training"] =
+            each(&plan.train, async |n| training::training(&mut engine, n, &plan).await).await?;
+    }
+    result["weight_bytes"] = json!(engine.model.weights.bytes());
+    result["peak_device_bytes"] = json!(device.stats().bytes_peak);
+    if plan.has(Part::Kernels) {
+        let shapes = shapes_of(&engine.model);
+        result["kernels"] = kernels::kernels(&device, &shapes, &plan).await?;
+    }
+    Ok(result)
+}
+
+/// A measurement at each size, as an array.
+async fn each(
+    sizes: &[usize],
+    mut measure: impl AsyncFnMut(usize) -> Result<Value, Error>,
+) -> Result<Value, Error> {
+    let mut results = Vec::new();
+    for size in sizes {
+        results.push(measure(*size).await?);
+    }
+    Ok(Value::Array(results))
+}
+
+/// What runs, and how much of it.
+fn head(device: &Device, plan: &Plan) -> Value {
+    json!({
+        "device": device.kind(), "adapter": device.adapter_name(), "software": device.features().software,
+        "tier": device.tier().map(|tier| tier.name()), "runs": plan.runs,
+        "decoded_tokens": plan.decode, "note": plan.note,
+    })
+}
+
+fn shapes_of(model: &Model) -> Shapes {
+    let weights = &model.weights;
+    Shapes {
+        config: model.config.clone(),
+        linears: Module::ALL.map(|module| weights.layers[0].linear(module).ty),
+        head: weights.head.as_ref().unwrap_or(&weights.embedding).ty,
+    }
 }

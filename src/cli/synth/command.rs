@@ -65,10 +65,7 @@ fn small(common: &Common, folder: &Path) -> Result<(), Error> {
 }
 
 fn random(common: &Common, arch: &str, ty: TensorType, out: &Path) -> Result<(), Error> {
-    let shape = shapes::find(arch).ok_or_else(|| {
-        let names: Vec<_> = shapes::all().iter().map(|shape| shape.key).collect();
-        Error::Misuse(format!("no shape `{arch}`; choose one of {}", names.join(" ")))
-    })?;
+    let shape = shapes::find(arch).ok_or_else(|| Error::Misuse(shapes::unknown(arch)))?;
     let began = Instant::now();
     let bar = output::byte_bar("writing");
     let mut on_bytes = |done: u64, total: u64| {

@@ -84,7 +84,7 @@ impl Planned {
             }
             Content::Normal(scale) => {
                 let pool = pools.entry((self.head.ty, scale.to_bits()));
-                let pool = pool.or_insert_with(|| pool_of(self.head.ty, *scale, random));
+                let pool = pool.or_insert_with(|| blocks(self.head.ty, *scale, random));
                 let block = self.head.ty.block_bytes();
                 let mut left = self.head.bytes() as usize;
                 while left > 0 {
@@ -99,7 +99,8 @@ impl Planned {
     }
 }
 
-fn pool_of(ty: TensorType, scale: f32, random: &mut Random) -> Vec<u8> {
+/// Blocks of `ty` from normal numbers of this standard deviation: what random weights are drawn from.
+pub fn blocks(ty: TensorType, scale: f32, random: &mut Random) -> Vec<u8> {
     let values: Vec<f32> = (0..UNIT * POOL_UNITS).map(|_| random.normal() * scale).collect();
     let mut pool = Vec::new();
     quantize(ty, &values, &mut pool);

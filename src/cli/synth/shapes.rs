@@ -39,6 +39,12 @@ pub fn find(key: &str) -> Option<Shape> {
     all().into_iter().find(|shape| shape.key == key)
 }
 
+/// What to say of a name that no shape has.
+pub fn unknown(name: &str) -> String {
+    let names: Vec<_> = all().iter().map(|shape| shape.key).collect();
+    format!("no shape `{name}`; choose one of {}", names.join(" "))
+}
+
 impl Shape {
     /// Divisors of RoPE's frequencies: 1 for waves of up to a quarter of the trained context, the stretch for those longer
     /// than it, and between them a blend of the frequencies (Llama 3.1's `rope_scaling`).

@@ -7,6 +7,7 @@
 
 mod chat;
 mod chat_constructs;
+mod clamped;
 mod common;
 mod crash;
 mod decoding;
@@ -26,6 +27,7 @@ mod learn_screen;
 mod learn_small;
 mod learning;
 mod lessons;
+mod memory;
 mod peft;
 mod quant;
 mod quant_k;

@@ -107,7 +107,7 @@ impl ChatTemplate {
         let mut others: BTreeMap<&str, Value> =
             tokens.map(|(name, text)| (name, Value::from(text.as_str()))).into();
         others.extend(self.arguments.iter().map(|(name, value)| (name.as_str(), value.clone())));
-        let others: Value = others.into_iter().collect();
+        let others = Value::from_pairs(others);
         let context = context! { messages, add_generation_prompt, ..others };
         let template = self.environment.get_template(NAME).map_err(failed)?;
         template.render(context).map_err(failed)

@@ -75,6 +75,7 @@ impl Gguf {
                 let what = "the header".to_string();
                 return Err(FormatError::Invalid { name, what, offset: fetched, reason });
             }
+            head.reserve_exact((end - fetched) as usize);
             head.resize(end as usize, 0);
             source.read_at(fetched, &mut head[fetched as usize..]).await?;
             match parse(&mut Cursor::new(&name, &head, file_len), file_len) {

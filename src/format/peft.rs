@@ -25,9 +25,9 @@ pub const MODULES: [(&str, &str); 7] = [
 /// Most layers that a tensor's name may speak of; the largest models have under 200.
 const LAYERS_MAX: usize = 1024;
 
-/// Most bytes of an `adapter_config.json`: one that names each of a thousand modules has 50 thousand. In memory each number
+/// Most bytes of an `adapter_config.json`: one that names each of a thousand modules has 40 thousand. In memory each number
 /// of a list takes 16 times its bytes.
-const CONFIG_BYTES_MAX: usize = 128 << 10;
+const CONFIG_BYTES_MAX: usize = 64 << 10;
 
 /// A LoRA adapter in PEFT's layout.
 #[derive(Debug, Clone, PartialEq)]

@@ -80,7 +80,8 @@ impl ChatTemplate {
     }
 
     /// Tells the template `value` under `name` from now on, such as `enable_thinking`; what is not told is not defined, and
-    /// the template does what it does by default. As in transformers, it may replace the special tokens' texts.
+    /// the template does what it does by default. As in transformers, it may replace the special tokens' texts. A map's keys
+    /// come in alphabetical order.
     pub fn set_argument(
         &mut self,
         name: &str,

@@ -42,7 +42,7 @@ CASES = [
     (DATED, [{}, {"date_string": "1 Jan 2025"}, {"tools": []}, {"tools": [{"name": "find", "most": 3}, {"name": "do", "most": 0.5}]},
              {"bos_token": "<other>"}]),
     (MODES, [{}, {"reasoning_mode": "/no_think"}, {"depth": 41}, {"depth": -1}, {"words": ["a", "\u00e9", ""]}, {"words": []},
-             {"limits": {"z": 1, "a": "x"}}, {"reasoning_mode": ""}]),
+             {"limits": {"a": "x", "z": 1}}, {"reasoning_mode": ""}]),
 ]
 
 

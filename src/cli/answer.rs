@@ -7,6 +7,7 @@ use crate::error::Error;
 use crate::format::message::Message;
 use crate::learn::engine::Engine;
 use crate::learn::learner::{LearnError, Learner};
+use crate::model::CONTEXT;
 use crate::model::generate::{Generation, Progress, StopReason};
 use crate::model::sampler::Sampling;
 use clap::Args;
@@ -33,6 +34,9 @@ pub struct SamplingArgs {
     /// Most tokens to generate
     #[arg(short = 'n', long = "tokens", default_value_t = 256)]
     tokens_max: usize,
+    /// Most tokens of the conversation; fewer need less memory
+    #[arg(long, default_value_t = CONTEXT)]
+    context: usize,
     /// A PEFT adapter's folder; without it HEAD of --home answers
     #[arg(long, value_name = "DIR")]
     adapter: Option<PathBuf>,
@@ -82,7 +86,7 @@ impl SamplingArgs {
     }
 
     async fn engine(&self, common: &Common) -> Result<Engine, Error> {
-        let mut engine = context::engine(common).await?;
+        let mut engine = context::engine_for(common, self.context).await?;
         if let Some(folder) = &self.adapter {
             let adapter = context::read_adapter(&engine.model, folder)?;
             engine.model.set_adapter(Some(&adapter))?;

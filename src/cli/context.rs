@@ -9,9 +9,8 @@ use crate::format::peft::PeftAdapter;
 use crate::format::source::FileSource;
 use crate::learn::engine::Engine;
 use crate::learn::learner::Clock;
-use crate::model::Model;
 use crate::model::adapter::Adapter;
-use crate::model::peft;
+use crate::model::{CONTEXT, Model, peft};
 use crate::store::native::NativeStore;
 use directories::ProjectDirs;
 use std::fs;
@@ -65,11 +64,50 @@ pub fn clock() -> Clock {
     })
 }
 
+/// Bytes as people write them: `800M`, `1.5G`, `123456`.
+pub fn parse_bytes(text: &str) -> Result<u64, String> {
+    let wrong = || format!("`{text}` is no number of bytes; write for example 800M or 6G");
+    let (number, unit) = match text.char_indices().last() {
+        Some((at, 'k' | 'K')) => (&text[..at], 1u64 << 10),
+        Some((at, 'm' | 'M')) => (&text[..at], 1 << 20),
+        Some((at, 'g' | 'G')) => (&text[..at], 1 << 30),
+        _ => (text, 1),
+    };
+    let bytes = number.parse::<f64>().map_err(|_| wrong())? * unit as f64;
+    if bytes.is_finite() && bytes >= 1.0 { Ok(bytes as u64) } else { Err(wrong()) }
+}
+
+/// A template's argument as people write it: `enable_thinking=false`.
+pub fn parse_argument(text: &str) -> Result<(String, serde_json::Value), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => {
+            // What is no JSON is a text: nobody quotes a word twice.
+            let value = serde_json::from_str(value).unwrap_or_else(|_| value.into());
+            Ok((name.to_string(), value))
+        }
+        _ => Err(format!("`{text}` is not NAME=VALUE")),
+    }
+}
+
+/// The chosen device, with the limit that the user set.
+pub async fn device(common: &Common) -> Result<Device, Error> {
+    let device = Device::open(common.device).await?;
+    if let Some(bytes) = common.memory_limit {
+        device.limit_memory(bytes);
+    }
+    Ok(device)
+}
+
 /// Loads the model on the chosen device.
 pub async fn engine(common: &Common) -> Result<Engine, Error> {
+    engine_for(common, CONTEXT).await
+}
+
+/// The same for conversations of at most `context` tokens.
+pub async fn engine_for(common: &Common, context: usize) -> Result<Engine, Error> {
     let path = model_path(common)?;
     let mut source = FileSource::open(&path)?;
-    let device = Device::open(common.device).await?;
+    let device = device(common).await?;
     if common.device == crate::device::DeviceChoice::Gpu {
         eprintln!("device: {} ({})", device.kind(), device.adapter_name());
     }
@@ -79,7 +117,10 @@ pub async fn engine(common: &Common) -> Result<Engine, Error> {
         bar.set_message(phase);
         bar.set_position(done);
     };
-    let model = Model::load(&device, &mut source, &mut on_progress).await?;
+    let mut model = Model::load_for(&device, &mut source, context, &mut on_progress).await?;
+    for (name, value) in &common.template_args {
+        model.template.set_argument(name, value)?;
+    }
     bar.finish_and_clear();
     Ok(Engine::new(model))
 }

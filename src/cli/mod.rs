@@ -10,6 +10,7 @@ mod devices;
 mod learning;
 mod output;
 mod perplexity;
+mod plan;
 pub mod quantize;
 pub mod synth;
 mod train;
@@ -43,6 +44,12 @@ pub struct Common {
     /// auto takes a hardware GPU, else the CPU
     #[arg(long, global = true, value_name = "auto|gpu|cpu", default_value = "auto")]
     device: DeviceChoice,
+    /// Refuse what would take more of the device's memory: bytes, or a number with K, M or G (of 1024)
+    #[arg(long, global = true, value_name = "BYTES", value_parser = context::parse_bytes)]
+    memory_limit: Option<u64>,
+    /// Tell the chat template a value, such as enable_thinking=false; JSON, or a text
+    #[arg(long = "template-arg", global = true, value_name = "NAME=VALUE", value_parser = context::parse_argument)]
+    template_args: Vec<(String, serde_json::Value)>,
     /// Seed of sampling and training
     #[arg(long, global = true, default_value_t = 0)]
     seed: u64,
@@ -79,6 +86,8 @@ enum Command {
     Quantize(quantize::QuantizeArgs),
     /// Measure decode, prefill and training
     Bench(bench::BenchArgs),
+    /// Say what a model and a training run will take of the device's memory
+    Plan(plan::PlanArgs),
     /// List the devices, and which one `auto` takes
     Devices,
     /// Make the small model that tests use
@@ -116,6 +125,7 @@ async fn run(common: &Common, command: Command) -> Result<ExitCode, Error> {
         Command::Perplexity(args) => perplexity::perplexity(common, args).await?,
         Command::Quantize(args) => quantize::quantize_command(common, args).await?,
         Command::Bench(args) => bench::bench(common, args).await?,
+        Command::Plan(args) => plan::plan(common, args).await?,
         Command::Devices => devices::devices(common).await?,
         Command::Synth(args) => synth::command::synth(common, &args)?,
     }

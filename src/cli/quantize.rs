@@ -140,6 +140,7 @@ pub async fn quantize_file(
     let written = written.and_then(|(types, squares)| {
         refuse_existing(output)?;
         fs::rename(&part, output).map_err(|error| Error::file(output, &error))?;
+        sync_folder_of(output)?;
         Ok((types, squares))
     });
     let (types, squares) = written.inspect_err(|_| {
@@ -161,6 +162,18 @@ fn refuse_existing(output: &Path) -> Result<(), Error> {
         true => Err(Error::Misuse(format!("{} exists; choose another name", output.display()))),
         false => Ok(()),
     }
+}
+
+/// Makes a file's new name durable: the name belongs to its folder.
+fn sync_folder_of(output: &Path) -> Result<(), Error> {
+    // Only Unix opens folders; elsewhere the rename itself is as durable as it gets.
+    if cfg!(unix) {
+        let folder = output.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = folder.unwrap_or(Path::new("."));
+        let synced = File::open(folder).and_then(|folder| folder.sync_all());
+        synced.map_err(|error| Error::file(folder, &error))?;
+    }
+    Ok(())
 }
 
 /// `OUT.gguf.part` beside the output, so that the rename stays within a file system.

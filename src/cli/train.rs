@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::format::chat::LearnedTurns;
 use crate::format::lessons::{self, Lessons};
 use crate::learn::engine::Engine;
+use crate::model::PASS_ROWS;
 use crate::model::lora::LoraLayout;
 use crate::model::random::Random;
 use crate::model::score::Scored;
@@ -49,6 +50,9 @@ pub struct TrainArgs {
     /// Most tokens of an example; longer ones lose their beginning
     #[arg(long, default_value_t = 256)]
     context: usize,
+    /// Most tokens of a pass, which examples share; fewer need less memory [default: 512]
+    #[arg(long)]
+    tokens: Option<usize>,
 }
 
 impl TrainArgs {
@@ -121,8 +125,10 @@ impl Epochs {
 }
 
 pub async fn train(common: &Common, args: TrainArgs) -> Result<(), Error> {
-    let mut engine = context::engine(common).await?;
-    args.check(engine.model.pass_rows())?;
+    // Nothing is answered here: there need be no room for a conversation longer than a pass.
+    let mut engine = context::engine_for(common, PASS_ROWS).await?;
+    let rows = args.tokens.unwrap_or(PASS_ROWS).min(engine.model.pass_rows());
+    args.check(rows)?;
     let examples = args.load(&engine)?;
     let start = match &args.adapter {
         Some(folder) => context::read_adapter(&engine.model, folder)?,
@@ -130,7 +136,7 @@ pub async fn train(common: &Common, args: TrainArgs) -> Result<(), Error> {
     };
     engine.model.set_adapter(Some(&start))?;
     let layout = LoraLayout::new(&engine.model.config, start.rank);
-    let mut trainer = Trainer::new(&engine.model, &layout, engine.model.pass_rows())?;
+    let mut trainer = Trainer::new(&engine.model, &layout, rows)?;
     let warmup = (args.steps / 10).clamp(1, 10);
     let schedule = Schedule { peak: args.lr, warmup, steps: args.steps };
     let order = (0..examples.len()).collect();

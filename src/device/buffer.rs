@@ -27,6 +27,8 @@ pub enum Storage {
     Cpu(CpuMemory),
     /// A wgpu buffer.
     Gpu(GpuStorage),
+    /// None: the buffer was only counted.
+    Counted,
 }
 
 impl Storage {

@@ -6,6 +6,7 @@
 use super::buffer::{Storage, View};
 use super::call::{CpuCall, Slot};
 use super::error::DeviceError;
+use super::limits::Limits;
 use super::recording::{Command, Dispatch, Recording};
 
 /// The CPU device.
@@ -14,6 +15,16 @@ pub struct CpuDevice;
 impl CpuDevice {
     pub(super) fn new() -> CpuDevice {
         CpuDevice
+    }
+
+    /// Host memory has no small pieces.
+    pub(super) fn limits() -> Limits {
+        Limits {
+            binding_bytes_max: u64::from(u32::MAX),
+            buffer_bytes_max: isize::MAX as u64,
+            memory_bytes_max: None,
+            own_bytes: 0,
+        }
     }
 
     pub(super) fn name(&self) -> String {
@@ -42,7 +53,7 @@ impl CpuDevice {
 fn memory(view: &View) -> Result<&super::buffer::CpuMemory, DeviceError> {
     match view.buffer.storage() {
         Storage::Cpu(memory) => Ok(memory),
-        Storage::Gpu(_) => {
+        Storage::Gpu(_) | Storage::Counted => {
             Err(DeviceError::ForeignBuffer { buffer: view.buffer.label().to_string() })
         }
     }

@@ -28,6 +28,37 @@ pub enum DeviceError {
         /// Bytes asked for.
         bytes: u64,
     },
+    /// What is asked for is known not to fit, before any of it is allocated.
+    #[error(
+        "{what} needs {} MiB of the device's memory, {} MiB are allowed; {advice}",
+        needed.div_ceil(1 << 20), allowed >> 20
+    )]
+    NoRoom {
+        /// What was asked for.
+        what: &'static str,
+        /// Bytes that it needs, with what is there already.
+        needed: u64,
+        /// Bytes that are allowed.
+        allowed: u64,
+        /// What to lower.
+        advice: &'static str,
+    },
+    /// A buffer is larger than any that this device gives.
+    #[error(
+        "`{buffer}` takes {} MiB in one piece, this device gives {} MiB at most; lower the context, the rank or the tokens of a pass",
+        bytes.div_ceil(1 << 20), max >> 20
+    )]
+    BufferSize {
+        /// The buffer.
+        buffer: String,
+        /// Its bytes.
+        bytes: u64,
+        /// Most bytes of a buffer.
+        max: u64,
+    },
+    /// A device that only counts memory was asked to run something.
+    #[error("this device only counts memory and runs nothing")]
+    CountsOnly,
     /// The device is gone (driver reset, sleep, or `destroy()`).
     #[error("the GPU was lost ({reason}); load the model again")]
     Lost {

@@ -4,6 +4,7 @@
 //! tensors or models. A [`Recording`] is written once and runs on either device; the only asynchronous calls are
 //! the ones that wait for a device: [`Device::open`], [`Device::read`] and [`Device::finish`].
 
+mod account;
 mod buffer;
 mod call;
 mod cpu;
@@ -11,10 +12,12 @@ mod error;
 mod gpu;
 mod host;
 mod kernel;
+mod limits;
 mod recording;
 mod select;
 pub mod shader;
 
+pub use account::{Account, Item};
 pub use buffer::{Buffer, Storage, View};
 pub use call::{Access, CpuCall};
 pub use cpu::CpuDevice;
@@ -24,11 +27,12 @@ pub use gpu::{Features, GpuDevice, Matrices, Tier};
 pub use host::join_pool;
 pub use host::{now_ms, threads, yield_to_host};
 pub use kernel::{KernelDef, PipelineKey};
+pub use limits::Limits;
 pub use recording::{Command, Dispatch, GROUPS_MAX, Recording, Shape};
 pub use select::{AdapterSummary, DeviceChoice, adapters, auto_reason};
 
 use bytemuck::Pod;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 /// What a device did so far: counts that do not depend on the machine's speed.
@@ -51,11 +55,14 @@ pub struct Device(Rc<Inner>);
 struct Inner {
     backend: Backend,
     stats: Rc<RefCell<Stats>>,
+    limits: Cell<Limits>,
 }
 
 enum Backend {
     Cpu(CpuDevice),
     Gpu(Box<GpuDevice>),
+    /// Counts what is allocated, and has no memory.
+    Counting,
 }
 
 impl Device {
@@ -84,8 +91,34 @@ impl Device {
         Ok(Self::from_backend(Backend::Gpu(Box::new(gpu))))
     }
 
+    /// A device that counts what is allocated and allocates nothing: writes are dropped, and nothing runs.
+    pub fn counting(limits: Limits) -> Device {
+        Self::with_limits(Backend::Counting, limits)
+    }
+
     fn from_backend(backend: Backend) -> Device {
-        Device(Rc::new(Inner { backend, stats: Rc::default() }))
+        let limits = match &backend {
+            Backend::Gpu(gpu) => gpu.limits(),
+            Backend::Cpu(_) | Backend::Counting => CpuDevice::limits(),
+        };
+        Self::with_limits(backend, limits)
+    }
+
+    fn with_limits(backend: Backend, limits: Limits) -> Device {
+        let bytes = limits.own_bytes;
+        let stats = Stats { bytes, bytes_peak: bytes, ..Stats::default() };
+        let stats = Rc::new(RefCell::new(stats));
+        Device(Rc::new(Inner { backend, stats, limits: Cell::new(limits) }))
+    }
+
+    /// What the device allows.
+    pub fn limits(&self) -> Limits {
+        self.0.limits.get()
+    }
+
+    /// Lets all buffers together take at most `bytes`.
+    pub fn limit_memory(&self, bytes: u64) {
+        self.0.limits.set(Limits { memory_bytes_max: Some(bytes), ..self.limits() });
     }
 
     /// Is this the CPU device?
@@ -95,7 +128,11 @@ impl Device {
 
     /// `cpu` or `gpu`.
     pub fn kind(&self) -> &'static str {
-        if self.is_cpu() { "cpu" } else { "gpu" }
+        match self.0.backend {
+            Backend::Cpu(_) => "cpu",
+            Backend::Gpu(_) => "gpu",
+            Backend::Counting => "counting",
+        }
     }
 
     /// The adapter's name, or what the CPU device runs on.
@@ -103,20 +140,21 @@ impl Device {
         match &self.0.backend {
             Backend::Cpu(cpu) => cpu.name(),
             Backend::Gpu(gpu) => gpu.name(),
+            Backend::Counting => "no memory".into(),
         }
     }
 
     /// What it has beyond core WebGPU.
     pub fn features(&self) -> Features {
         match &self.0.backend {
-            Backend::Cpu(_) => Features::default(),
+            Backend::Cpu(_) | Backend::Counting => Features::default(),
             Backend::Gpu(gpu) => gpu.features(),
         }
     }
 
     /// The tier of kernels that run: the CPU device has none.
     pub fn tier(&self) -> Option<Tier> {
-        (!self.is_cpu()).then(|| self.features().tier())
+        matches!(self.0.backend, Backend::Gpu(_)).then(|| self.features().tier())
     }
 
     /// The device and its driver, with their versions: what measurements of kernels hold for.
@@ -124,23 +162,30 @@ impl Device {
         match &self.0.backend {
             Backend::Cpu(cpu) => cpu.name(),
             Backend::Gpu(gpu) => gpu.identity(),
+            Backend::Counting => "no memory".into(),
         }
     }
 
     /// Most bytes of one binding; larger matrices are split by rows.
     pub fn binding_bytes_max(&self) -> u64 {
-        match &self.0.backend {
-            Backend::Cpu(_) => u64::from(u32::MAX),
-            Backend::Gpu(gpu) => gpu.binding_bytes_max(),
-        }
+        self.limits().binding_bytes_max
     }
 
     /// A zeroed buffer of `bytes` (rounded up to 16).
     pub fn alloc(&self, label: &str, bytes: u64) -> Result<Buffer, DeviceError> {
         let bytes = bytes.max(16).next_multiple_of(16);
+        let limits = self.limits();
+        if bytes > limits.buffer_bytes_max {
+            let buffer = label.to_string();
+            return Err(DeviceError::BufferSize { buffer, bytes, max: limits.buffer_bytes_max });
+        }
+        if limits.memory_bytes_max.is_some_and(|max| self.stats().bytes + bytes > max) {
+            return Err(DeviceError::OutOfMemory { bytes });
+        }
         let storage = match &self.0.backend {
             Backend::Cpu(_) => Storage::cpu(bytes)?,
             Backend::Gpu(gpu) => gpu.alloc(label, bytes)?,
+            Backend::Counting => Storage::Counted,
         };
         Ok(Buffer::new(storage, label, bytes, Rc::clone(&self.0.stats)))
     }
@@ -172,6 +217,7 @@ impl Device {
         match (&self.0.backend, buffer.storage()) {
             (Backend::Cpu(_), Storage::Cpu(memory)) => memory.write(offset, bytes),
             (Backend::Gpu(gpu), Storage::Gpu(target)) => gpu.write(target, offset, bytes),
+            (Backend::Counting, Storage::Counted) => {}
             _ => return Err(DeviceError::ForeignBuffer { buffer: buffer.label().to_string() }),
         }
         Ok(())
@@ -191,6 +237,7 @@ impl Device {
                 stats.submits += gpu.submit(&recording)?;
                 Ok(())
             }
+            Backend::Counting => Err(DeviceError::CountsOnly),
         }
     }
 
@@ -220,6 +267,7 @@ impl Device {
                 };
                 gpu.submit_and_read(&recording, view, count).await?
             }
+            (Backend::Counting, _) => return Err(DeviceError::CountsOnly),
             _ => {
                 return Err(DeviceError::ForeignBuffer { buffer: view.buffer.label().to_string() });
             }
@@ -230,7 +278,7 @@ impl Device {
     /// Waits until all that was submitted is done, and reports errors that came late.
     pub async fn finish(&self) -> Result<(), DeviceError> {
         match &self.0.backend {
-            Backend::Cpu(_) => Ok(()),
+            Backend::Cpu(_) | Backend::Counting => Ok(()),
             Backend::Gpu(gpu) => gpu.finish().await,
         }
     }

@@ -11,7 +11,9 @@ use super::gguf::Gguf;
 use super::message::Message;
 use super::tokenizer::Tokenizer;
 use minijinja::syntax::SyntaxConfig;
+use minijinja::value::Serde;
 use minijinja::{Environment, Error, Value, context};
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// ChatML, for files without a template.
@@ -37,7 +39,12 @@ pub struct ChatTemplate {
     environment: Environment<'static>,
     bos: String,
     eos: String,
+    /// What a template is told beside the conversation, by name.
+    arguments: BTreeMap<String, Value>,
 }
+
+/// Names that the conversation itself takes.
+const RESERVED: [&str; 2] = ["messages", "add_generation_prompt"];
 
 impl ChatTemplate {
     /// The template in a GGUF's metadata; ChatML where there is none.
@@ -63,13 +70,29 @@ impl ChatTemplate {
             .set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
         chat_functions::add(&mut environment, Day::DEFAULT);
         environment.add_template_owned(NAME, source.to_string()).map_err(failed)?;
-        Ok(ChatTemplate { environment, bos, eos })
+        Ok(ChatTemplate { environment, bos, eos, arguments: BTreeMap::new() })
     }
 
     /// Sets the day that a template is told when it asks; the default is a fixed one, so that a conversation has the
     /// same tokens whenever it is learned or examined.
     pub fn set_today(&mut self, today: Day) {
         chat_functions::add(&mut self.environment, today);
+    }
+
+    /// Tells the template `value` under `name` from now on, such as `enable_thinking`; what is not told is not defined, and
+    /// the template does what it does by default. As in transformers, it may replace the special tokens' texts. A map's keys
+    /// come in alphabetical order.
+    pub fn set_argument(
+        &mut self,
+        name: &str,
+        value: &serde_json::Value,
+    ) -> Result<(), FormatError> {
+        if RESERVED.contains(&name) {
+            let reason = format!("`{name}` is the conversation's own and no argument");
+            return Err(FormatError::Template { reason });
+        }
+        self.arguments.insert(name.to_string(), Value::from(Serde(value)));
+        Ok(())
     }
 
     /// The text of a conversation; with `add_generation_prompt`, the assistant's next turn is
@@ -81,8 +104,12 @@ impl ChatTemplate {
     ) -> Result<String, FormatError> {
         let messages: Vec<Value> =
             messages.iter().map(|Message { role, content }| context! { role, content }).collect();
-        let (bos_token, eos_token) = (&self.bos, &self.eos);
-        let context = context! { messages, add_generation_prompt, bos_token, eos_token };
+        let tokens = [("bos_token", &self.bos), ("eos_token", &self.eos)];
+        let mut others: BTreeMap<&str, Value> =
+            tokens.map(|(name, text)| (name, Value::from(text.as_str()))).into();
+        others.extend(self.arguments.iter().map(|(name, value)| (name.as_str(), value.clone())));
+        let others = Value::from_pairs(others);
+        let context = context! { messages, add_generation_prompt, ..others };
         let template = self.environment.get_template(NAME).map_err(failed)?;
         template.render(context).map_err(failed)
     }

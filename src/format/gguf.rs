@@ -10,10 +10,9 @@ use super::gguf_cursor::{Cursor, Stop};
 use super::gguf_value::{Metadata, read_value};
 use super::source::Source;
 use crate::quant::TensorType;
-use std::collections::HashMap;
 
-/// Most metadata keys and most tensors; real files have under 100 and under 2000.
-const ENTRIES_MAX: u64 = 65_536;
+/// Most tensors and most metadata keys; real files have under 2000 and under 100.
+const ENTRIES_MAX: [u64; 2] = [16_384, 4096];
 /// Most bytes of a header; a vocabulary of 256 thousand tokens takes about 16 MiB.
 const HEADER_BYTES_MAX: u64 = 256 << 20;
 /// Bytes of a header that are fetched at first.
@@ -30,7 +29,8 @@ pub struct Gguf {
     pub metadata: Metadata,
     /// The tensors in the file's order.
     pub tensors: Vec<TensorInfo>,
-    by_name: HashMap<String, usize>,
+    /// The tensors' indices in the order of their names.
+    by_name: Vec<u32>,
 }
 
 /// Where a tensor lies and what it is made of.
@@ -75,6 +75,7 @@ impl Gguf {
                 let what = "the header".to_string();
                 return Err(FormatError::Invalid { name, what, offset: fetched, reason });
             }
+            head.reserve_exact((end - fetched) as usize);
             head.resize(end as usize, 0);
             source.read_at(fetched, &mut head[fetched as usize..]).await?;
             match parse(&mut Cursor::new(&name, &head, file_len), file_len) {
@@ -92,7 +93,9 @@ impl Gguf {
 
     /// The tensor called `name`, if there is one.
     pub fn opt_tensor(&self, name: &str) -> Option<&TensorInfo> {
-        self.by_name.get(name).map(|&index| &self.tensors[index])
+        let name_at = |index: &u32| self.tensors[*index as usize].name.as_str();
+        let at = self.by_name.binary_search_by_key(&name, name_at).ok()?;
+        Some(&self.tensors[self.by_name[at] as usize])
     }
 }
 
@@ -110,16 +113,12 @@ fn parse(cursor: &mut Cursor, file_len: u64) -> Result<Gguf, Stop> {
         }
     }
     let mut tensors: Vec<(TensorInfo, u64)> = Vec::new();
-    let mut by_name = HashMap::new();
     for index in 0..n_tensors as usize {
         cursor.what = format!("tensor {index}");
         let start = cursor.offset();
-        let tensor = parse_tensor(cursor)?;
-        if by_name.insert(tensor.name.clone(), index).is_some() {
-            return Err(cursor.bad(start, "it is there twice"));
-        }
-        tensors.push((tensor, start));
+        tensors.push((parse_tensor(cursor)?, start));
     }
+    let by_name = by_name(cursor, &tensors)?;
     cursor.what = "metadata key `general.alignment`".into();
     let alignment =
         metadata.opt_usize("general.alignment").map_err(Stop::Bad)?.unwrap_or(32) as u64;
@@ -136,6 +135,19 @@ fn parse(cursor: &mut Cursor, file_len: u64) -> Result<Gguf, Stop> {
     Ok(Gguf { name: cursor.name().to_string(), metadata, tensors, by_name })
 }
 
+/// The indices of tensors in the order of their names, none of which is there twice.
+fn by_name(cursor: &mut Cursor, tensors: &[(TensorInfo, u64)]) -> Result<Vec<u32>, Stop> {
+    let name = |index: u32| tensors[index as usize].0.name.as_str();
+    let mut order: Vec<u32> = (0..tensors.len() as u32).collect();
+    order.sort_unstable_by(|a, b| name(*a).cmp(name(*b)).then(a.cmp(b)));
+    let twice = order.windows(2).filter(|pair| name(pair[0]) == name(pair[1]));
+    if let Some(second) = twice.map(|pair| pair[1] as usize).min() {
+        cursor.what = format!("tensor `{}`", short(&tensors[second].0.name));
+        return Err(cursor.bad(tensors[second].1, "it is there twice"));
+    }
+    Ok(order)
+}
+
 /// Magic and version; gives the numbers of tensors and of keys.
 fn parse_start(cursor: &mut Cursor) -> Result<[u64; 2], Stop> {
     let magic: [u8; 4] = cursor.array()?;
@@ -148,12 +160,13 @@ fn parse_start(cursor: &mut Cursor) -> Result<[u64; 2], Stop> {
         return Err(cursor.bad(4, format!("GGUF version {version}{hint} is not 2 or 3")));
     }
     let mut counts = [0; 2];
-    for (count, what) in counts.iter_mut().zip(["tensors", "metadata keys"]) {
+    let kinds = ["tensors", "metadata keys"].into_iter().zip(ENTRIES_MAX);
+    for (count, (what, most)) in counts.iter_mut().zip(kinds) {
         cursor.what = format!("the number of {what}");
         let start = cursor.offset();
         *count = cursor.u64()?;
-        if *count > ENTRIES_MAX {
-            return Err(cursor.bad(start, format!("{count} is more than {ENTRIES_MAX}")));
+        if *count > most {
+            return Err(cursor.bad(start, format!("{count} is more than {most}")));
         }
     }
     Ok(counts)

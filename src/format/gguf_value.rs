@@ -70,6 +70,10 @@ impl Strings {
         (0..self.len()).map(|index| self.get(index).expect("the index is under the length"))
     }
 
+    fn with_capacity(n: usize) -> Strings {
+        Strings { text: String::new(), ends: Vec::with_capacity(n) }
+    }
+
     fn push(&mut self, text: &str) {
         self.text.push_str(text);
         self.ends.push(u32::try_from(self.text.len()).expect("a header is under 4 GiB"));
@@ -314,10 +318,11 @@ fn read_array(cursor: &mut Cursor) -> Result<Value, Stop> {
         // A string has at least its length's 8 bytes, which bounds the count by the file's own
         // size.
         cursor.expect_room(count, 8)?;
-        let mut strings = Strings::default();
+        let mut strings = Strings::with_capacity(count as usize);
         for _ in 0..count {
             strings.push(cursor.string()?);
         }
+        strings.text.shrink_to_fit();
         return Ok(Value::Strings(strings));
     }
     let Some(width) = scalar_bytes(type_id) else {

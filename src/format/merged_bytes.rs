@@ -1,17 +1,18 @@
 //! Byte-level BPE: text is cut into words, and each word's bytes are merged pair by pair (Radford et al. 2019).
 //!
-//! The merging is the `tokenizers` crate's; where to cut is a family's own pattern, which the GGUF names. It knows no
-//! special tokens and no bytes of tokens. Invariant: every text has tokens, since every byte is one.
+//! Where to cut is a family's own pattern, which the GGUF names, run by the `tokenizers` crate; the merging is
+//! `pair_merges`'. It knows no special tokens and no bytes of tokens. Invariant: every text has tokens, since every byte is
+//! one.
 
 use super::error::FormatError;
 use super::gguf_value::{Metadata, Strings};
-use tokenizers::models::bpe::{BPE, Vocab};
+use super::pair_merges::PairMerges;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::pre_tokenizers::digits::Digits;
 use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
 use tokenizers::{
-    Model, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer, PreTokenizerWrapper,
-    SplitDelimiterBehavior,
+    NormalizedString, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer,
+    PreTokenizerWrapper, SplitDelimiterBehavior,
 };
 
 /// Where Llama 3 cuts a text before merging: contractions, words, up to three digits, punctuation, line ends, spaces.
@@ -25,10 +26,23 @@ const QWEN2_WORDS: &str = concat!(
     r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 );
 
+/// llama.cpp's default: punctuation first, then words as GPT-2's but for the spaces at a text's end, then numbers, then
+/// three digits at a time; each cuts what the ones before it left.
+const DEFAULT_WORDS: [&str; 4] = [
+    r"[\p{P}\$\+<=>\^~\|]+",
+    r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)",
+    r"\p{N}+",
+    r"[0-9][0-9][0-9]",
+];
+
 /// The cuts and the merges of one vocabulary.
 pub struct MergedBytes {
-    bpe: BPE,
+    merges: PairMerges,
     cuts: Vec<PreTokenizerWrapper>,
+    /// Llama 3 takes a word that is a token whole, whatever its merges say.
+    whole_words: bool,
+    /// Qwen's own tokenizer composes characters first (NFC), which GGUF does not say.
+    composes: bool,
 }
 
 impl MergedBytes {
@@ -36,28 +50,25 @@ impl MergedBytes {
     pub fn new(metadata: &Metadata, tokens: &Strings) -> Result<MergedBytes, FormatError> {
         let pre = pre_name(metadata)?;
         let cuts = cuts(pre)?;
-        // From the last to the first, so that of two equal tokens the first gets the text.
-        let ids = (0..tokens.len()).rev();
-        let entry = |id: usize| Some((tokens.get(id)?.to_string(), id as u32));
-        let vocab: Vocab = ids.filter_map(entry).collect();
-        let merges = metadata.strings("tokenizer.ggml.merges")?.iter().map(parse_merge);
-        let merges = merges.collect::<Result<Vec<_>, _>>()?;
-        // Llama 3 takes a word that is a token whole, whatever its merges say.
-        let whole_words = is_llama3(pre);
-        let builder = BPE::builder().vocab_and_merges(vocab, merges).ignore_merges(whole_words);
-        Ok(MergedBytes { bpe: builder.build().map_err(broken)?, cuts })
+        let merges = PairMerges::new(tokens, metadata.strings("tokenizer.ggml.merges")?)?;
+        Ok(MergedBytes { merges, cuts, whole_words: is_llama3(pre), composes: is_qwen(pre) })
     }
 
     /// Appends the ids of a text.
     pub fn encode(&self, text: &str, ids: &mut Vec<u32>) {
+        let mut text = NormalizedString::from(text);
+        if self.composes {
+            text.nfc();
+        }
         let mut pieces = PreTokenizedString::from(text);
         for cut in &self.cuts {
             cut.pre_tokenize(&mut pieces).expect("the cuts' patterns match any text");
         }
         for (piece, _, _) in pieces.get_splits(OffsetReferential::Normalized, OffsetType::None) {
-            let tokens =
-                self.bpe.tokenize(piece).expect("BPE without dropout or unknowns is total");
-            ids.extend(tokens.iter().map(|token| token.id));
+            match self.merges.whole(piece).filter(|_| self.whole_words) {
+                Some(id) => ids.push(id),
+                None => self.merges.encode(piece, ids),
+            }
         }
     }
 }
@@ -76,31 +87,33 @@ fn is_llama3(pre: &str) -> bool {
     matches!(pre, "llama-bpe" | "llama3" | "llama-v3")
 }
 
+fn is_qwen(pre: &str) -> bool {
+    matches!(pre, "qwen2" | "deepseek-r1-qwen")
+}
+
 /// How a text is cut before merging; `pre` is the GGUF's name for it.
 fn cuts(pre: &str) -> Result<Vec<PreTokenizerWrapper>, FormatError> {
-    let words = |pattern: &str| -> Result<Vec<PreTokenizerWrapper>, FormatError> {
-        let pattern = SplitPattern::Regex(pattern.into());
-        let split = Split::new(pattern, SplitDelimiterBehavior::Isolated, false).map_err(broken)?;
-        Ok(vec![split.into(), ByteLevel::new(false, false, false).into()])
+    let words = |patterns: &[&str]| -> Result<Vec<PreTokenizerWrapper>, FormatError> {
+        let mut cuts = Vec::new();
+        for pattern in patterns {
+            let pattern = SplitPattern::Regex((*pattern).into());
+            let split = Split::new(pattern, SplitDelimiterBehavior::Isolated, false);
+            cuts.push(split.map_err(broken)?.into());
+        }
+        cuts.push(ByteLevel::new(false, false, false).into());
+        Ok(cuts)
     };
     match pre {
         "gpt-2" => Ok(vec![ByteLevel::new(false, false, true).into()]),
         "smollm" => Ok(vec![Digits::new(true).into(), ByteLevel::new(false, false, true).into()]),
-        "llama-bpe" | "llama3" | "llama-v3" => words(LLAMA3_WORDS),
-        "qwen2" | "deepseek-r1-qwen" => words(QWEN2_WORDS),
+        "llama-bpe" | "llama3" | "llama-v3" => words(&[LLAMA3_WORDS]),
+        _ if is_qwen(pre) => words(&[QWEN2_WORDS]),
+        "default" => words(&DEFAULT_WORDS),
         _ => {
-            let (found, supported) = (pre.to_string(), "smollm, llama-bpe, qwen2, gpt-2");
+            let (found, supported) = (pre.to_string(), "smollm, llama-bpe, qwen2, gpt-2, default");
             Err(FormatError::Unsupported { what: "the pre-tokenizer", found, supported })
         }
     }
-}
-
-/// The two halves of a merge, which a space parts.
-fn parse_merge(merge: &str) -> Result<(String, String), FormatError> {
-    let halves =
-        merge.split_once(' ').filter(|(left, right)| !left.is_empty() && !right.is_empty());
-    let halves = halves.map(|(left, right)| (left.to_string(), right.to_string()));
-    halves.ok_or_else(|| broken(format!("the merge {merge:?} is not two tokens")))
 }
 
 fn broken(reason: impl ToString) -> FormatError {

@@ -25,6 +25,10 @@ pub const MODULES: [(&str, &str); 7] = [
 /// Most layers that a tensor's name may speak of; the largest models have under 200.
 const LAYERS_MAX: usize = 1024;
 
+/// Most bytes of an `adapter_config.json`: one that names each of a thousand modules has 40 thousand. In memory each number
+/// of a list takes 16 times its bytes.
+const CONFIG_BYTES_MAX: usize = 64 << 10;
+
 /// A LoRA adapter in PEFT's layout.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PeftAdapter {
@@ -142,6 +146,12 @@ fn permutation(n_rows: usize, n_heads: usize) -> Vec<usize> {
 }
 
 fn read_config(config_json: &[u8]) -> Result<PeftAdapter, FormatError> {
+    if config_json.len() > CONFIG_BYTES_MAX {
+        let bytes = config_json.len();
+        return Err(refuse(format!(
+            "adapter_config.json has {bytes} bytes; real ones have a few thousand"
+        )));
+    }
     let config: Value = serde_json::from_slice(config_json)
         .map_err(|error| refuse(format!("adapter_config.json is no JSON: {error}")))?;
     let peft_type = config["peft_type"].as_str().unwrap_or("missing");

@@ -7,32 +7,29 @@
 
 use super::error::FormatError;
 use super::gguf_value::{Metadata, Strings};
+use super::token_table::TokenTable;
 use std::cmp::Ordering;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::BinaryHeap;
 
 /// The character that stands for a space.
 const SPACE: char = '\u{2581}';
 
 /// GGUF's types of tokens that pieces of text may become.
-const TYPE_NORMAL: i64 = 1;
-const TYPE_USER_DEFINED: i64 = 4;
-const TYPE_UNUSED: i64 = 5;
+const TYPE_NORMAL: u8 = 1;
+const TYPE_USER_DEFINED: u8 = 4;
+const TYPE_UNUSED: u8 = 5;
 /// GGUF's type of a token that is one byte.
-const TYPE_BYTE: i64 = 6;
+const TYPE_BYTE: u8 = 6;
 
 /// A vocabulary of pieces with scores.
 pub struct SentencePiece {
-    pieces: HashMap<String, Piece>,
+    pieces: TokenTable,
+    /// By token.
+    scores: Vec<f32>,
     /// The token of each byte.
     bytes: Vec<Option<u32>>,
     unknown: Option<u32>,
     adds_space: bool,
-}
-
-#[derive(Clone, Copy)]
-struct Piece {
-    id: u32,
-    score: f32,
 }
 
 /// A run of characters that has become one piece; merged into its left neighbour, it is empty.
@@ -77,10 +74,11 @@ impl SentencePiece {
     pub fn new(
         metadata: &Metadata,
         tokens: &Strings,
-        types: &[i64],
+        types: &[u8],
     ) -> Result<SentencePiece, FormatError> {
-        let scores = match metadata.opt_numbers("tokenizer.ggml.scores")? {
-            Some(scores) => scores.iter_f64().map(|score| score as f32).collect(),
+        // -0, as the first merge has, is 0 in every comparison.
+        let scores: Vec<f32> = match metadata.opt_numbers("tokenizer.ggml.scores")? {
+            Some(scores) => scores.iter_f64().map(|score| score as f32 + 0.0).collect(),
             None => Vec::new(),
         };
         if scores.len() != tokens.len() || types.len() != tokens.len() {
@@ -88,27 +86,19 @@ impl SentencePiece {
             let reason = format!("{n} tokens have {scores} scores and {types} types");
             return Err(FormatError::Tokenizer { reason });
         }
-        let mut pieces = HashMap::with_capacity(tokens.len());
         let mut bytes = vec![None; 256];
-        for (id, text) in tokens.iter().enumerate() {
-            // -0, as the first merge has, is 0 in every comparison.
-            let (id, score) = (id as u32, scores[id] + 0.0);
-            match types[id as usize] {
-                TYPE_NORMAL | TYPE_USER_DEFINED | TYPE_UNUSED => {
-                    pieces.entry(text.to_string()).or_insert(Piece { id, score });
-                }
-                TYPE_BYTE => {
-                    if let Some(byte) = byte_of_token(text) {
-                        bytes[usize::from(byte)] = Some(id);
-                    }
-                }
-                _ => {}
+        for (id, text) in tokens.iter().enumerate().filter(|(id, _)| types[*id] == TYPE_BYTE) {
+            if let Some(byte) = byte_of_token(text) {
+                bytes[usize::from(byte)] = Some(id as u32);
             }
         }
+        let is_piece =
+            |id: &u32| matches!(types[*id as usize], TYPE_NORMAL | TYPE_USER_DEFINED | TYPE_UNUSED);
+        let pieces = TokenTable::new(tokens, (0..tokens.len() as u32).filter(is_piece));
         let unknown = metadata.opt_usize("tokenizer.ggml.unknown_token_id")?;
         let unknown = unknown.filter(|id| *id < tokens.len()).map(|id| id as u32);
         let adds_space = metadata.opt_bool("tokenizer.ggml.add_space_prefix")?.unwrap_or(true);
-        Ok(SentencePiece { pieces, bytes, unknown, adds_space })
+        Ok(SentencePiece { pieces, scores, bytes, unknown, adds_space })
     }
 
     /// Whether a text gets a space at its start.
@@ -153,13 +143,13 @@ impl SentencePiece {
     fn merge(&self, text: &str, symbols: &[Symbol], left: usize, right: usize) -> Option<Merge> {
         let (start, end) = (symbols[left].start, symbols[right].end);
         let piece = self.pieces.get(&text[start..end])?;
-        Some(Merge { score: piece.score, left, right, bytes: end - start })
+        Some(Merge { score: self.scores[piece as usize], left, right, bytes: end - start })
     }
 
     /// Appends a symbol's token, or its bytes'.
     fn push(&self, symbol: &str, ids: &mut Vec<u32>) {
         if let Some(piece) = self.pieces.get(symbol) {
-            return ids.push(piece.id);
+            return ids.push(piece);
         }
         let bytes = symbol.bytes().map(|byte| self.bytes[usize::from(byte)]);
         match bytes.collect::<Option<Vec<u32>>>() {
@@ -176,7 +166,7 @@ impl Symbol {
 }
 
 /// A token's bytes: its text with spaces for what stands for them, or the byte that it is.
-pub fn token_bytes(text: &str, ty: i64) -> Vec<u8> {
+pub fn token_bytes(text: &str, ty: u8) -> Vec<u8> {
     match byte_of_token(text) {
         Some(byte) if ty == TYPE_BYTE => vec![byte],
         _ => text.replace(SPACE, " ").into_bytes(),

@@ -3,17 +3,18 @@
 //! How plain text becomes tokens is the encoders' business; special tokens are found here, so that a text that
 //! merely quotes one can be told from a template that means one. It knows nothing of conversations.
 //! Invariant: the bytes of a text's tokens, one after another, are the text's bytes, but for the space that
-//! SentencePiece puts before a text.
+//! SentencePiece puts before a text and for the characters that Qwen composes.
 
 use super::byte_level::byte_of_char;
 use super::error::FormatError;
 use super::gguf::Gguf;
+use super::gguf_value::Strings;
 use super::merged_bytes::{self, MergedBytes};
 use super::sentence_piece::{self, SentencePiece};
 
 /// GGUF's types of tokens that are not plain text.
-const TYPE_CONTROL: i64 = 3;
-const TYPE_USER_DEFINED: i64 = 4;
+const TYPE_CONTROL: u8 = 3;
+const TYPE_USER_DEFINED: u8 = 4;
 
 /// Tokens that end an answer wherever a vocabulary has them, besides the one that the metadata
 /// names.
@@ -26,8 +27,7 @@ pub struct Tokenizer {
     /// Every token's bytes, one after another, and their ends.
     bytes: Vec<u8>,
     ends: Vec<u32>,
-    /// Special tokens, longest first, so that the first that fits is the right one.
-    specials: Vec<Special>,
+    specials: Specials,
     bos: Option<u32>,
     eos: u32,
     stops: Vec<u32>,
@@ -40,11 +40,31 @@ enum Encoder {
     Pieces(SentencePiece),
 }
 
-struct Special {
-    text: String,
-    id: u32,
+/// Special tokens, longest first, so that the first that fits is the right one.
+struct Specials {
+    texts: Strings,
+    ids: Vec<u32>,
     /// Hidden from readers, unlike a token that a user added to the vocabulary.
-    control: bool,
+    control: Vec<bool>,
+}
+
+impl Specials {
+    fn new(tokens: &Strings, types: &[u8]) -> Specials {
+        let special = |id: &u32| {
+            let ty = types.get(*id as usize).copied().unwrap_or_default();
+            matches!(ty, TYPE_CONTROL | TYPE_USER_DEFINED) && tokens.get(*id as usize) != Some("")
+        };
+        let text = |id: &u32| tokens.get(*id as usize).unwrap_or_default();
+        let mut ids: Vec<u32> = (0..tokens.len() as u32).filter(special).collect();
+        ids.sort_by_key(|id| std::cmp::Reverse(text(id).len()));
+        let control = ids.iter().map(|id| types[*id as usize] == TYPE_CONTROL).collect();
+        Specials { texts: ids.iter().map(text).collect(), ids, control }
+    }
+
+    /// The first whose text holds `fits`: its text and its id.
+    fn find(&self, fits: impl Fn(&str) -> bool) -> Option<(&str, u32)> {
+        self.texts.iter().zip(&self.ids).find(|(text, _)| fits(text)).map(|(text, id)| (text, *id))
+    }
 }
 
 impl Tokenizer {
@@ -52,8 +72,9 @@ impl Tokenizer {
     pub fn from_gguf(gguf: &Gguf) -> Result<Tokenizer, FormatError> {
         let meta = &gguf.metadata;
         let tokens = meta.strings("tokenizer.ggml.tokens")?;
-        let types: Vec<i64> = match meta.opt_numbers("tokenizer.ggml.token_type")? {
-            Some(types) => types.iter_i64().collect(),
+        let types: Vec<u8> = match meta.opt_numbers("tokenizer.ggml.token_type")? {
+            // A number that is no type is like none.
+            Some(types) => types.iter_i64().map(|ty| u8::try_from(ty).unwrap_or(0)).collect(),
             None => Vec::new(),
         };
         let (encoder, adds_bos) = match meta.str("tokenizer.ggml.model")? {
@@ -68,17 +89,13 @@ impl Tokenizer {
                 return Err(FormatError::Unsupported { what: "the tokenizer", found, supported });
             }
         };
-        let (mut bytes, mut ends, mut specials) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut bytes, mut ends) = (Vec::new(), Vec::with_capacity(tokens.len()));
         for (id, text) in tokens.iter().enumerate() {
             let ty = types.get(id).copied().unwrap_or_default();
-            if matches!(ty, TYPE_CONTROL | TYPE_USER_DEFINED) && !text.is_empty() {
-                let (id, control) = (id as u32, ty == TYPE_CONTROL);
-                specials.push(Special { text: text.into(), id, control });
-            }
             bytes.extend(encoder.token_bytes(text, ty));
             ends.push(bytes.len() as u32);
         }
-        specials.sort_by_key(|special| std::cmp::Reverse(special.text.len()));
+        let specials = Specials::new(tokens, &types);
         let find = |text: &str| tokens.iter().position(|token| token == text).map(|id| id as u32);
         let bos = checked_id(gguf, "tokenizer.ggml.bos_token_id", tokens.len())?;
         let eos = checked_id(gguf, "tokenizer.ggml.eos_token_id", tokens.len())?;
@@ -120,11 +137,11 @@ impl Tokenizer {
         let (mut start, mut at, mut at_start) = (0, 0, at_start);
         while parse_special && at < text.len() {
             let rest = &text.as_bytes()[at..];
-            let special = self.specials.iter().find(|s| rest.starts_with(s.text.as_bytes()));
-            if let Some(special) = special {
+            let special = self.specials.find(|special| rest.starts_with(special.as_bytes()));
+            if let Some((special, id)) = special {
                 self.encode_plain(&text[start..at], at_start, &mut ids);
-                ids.push(special.id);
-                at += special.text.len();
+                ids.push(id);
+                at += special.len();
                 (start, at_start) = (at, true);
             } else {
                 at += 1;
@@ -164,12 +181,13 @@ impl Tokenizer {
 
     /// The id of the special token with this text.
     pub fn special_id(&self, text: &str) -> Option<u32> {
-        self.specials.iter().find(|special| special.text == text).map(|special| special.id)
+        self.specials.find(|special| special == text).map(|(_, id)| id)
     }
 
     /// Whether a token steers the model instead of being text.
     pub fn is_control(&self, id: u32) -> bool {
-        self.specials.iter().any(|special| special.id == id && special.control)
+        let Specials { ids, control, .. } = &self.specials;
+        ids.iter().zip(control).any(|(special, control)| *special == id && *control)
     }
 
     /// The token that begins a text, if the model has one.
@@ -209,7 +227,7 @@ impl Tokenizer {
 
 impl Encoder {
     /// The bytes that a token stands for.
-    fn token_bytes(&self, text: &str, ty: i64) -> Vec<u8> {
+    fn token_bytes(&self, text: &str, ty: u8) -> Vec<u8> {
         let is_special = matches!(ty, TYPE_CONTROL | TYPE_USER_DEFINED);
         match self {
             Encoder::Pieces(_) => sentence_piece::token_bytes(text, ty),

@@ -101,8 +101,9 @@ impl Model {
             }
         }
         self.cache.clear();
+        let streams_max = STREAMS_MAX.min(self.logit_rows());
         let mut free: Vec<usize> =
-            (0..(capacity / range).min(STREAMS_MAX)).rev().map(|i| i * range).collect();
+            (0..(capacity / range).min(streams_max)).rev().map(|i| i * range).collect();
         let mut waiting = jobs.iter().enumerate();
         let mut streams: Vec<Stream> = Vec::new();
         let mut done: Vec<Option<Generation>> = vec![None; jobs.len()];

@@ -123,21 +123,17 @@ pub struct Lora {
 }
 
 impl Lora {
-    /// Puts an adapter on a device. Its size must be that of `config` at its rank.
-    pub fn upload(
+    /// Puts an adapter of this layout on a device, in `old`'s memory where there is an old one of the same layout.
+    pub fn put(
         device: &Device,
-        config: &Config,
+        layout: LoraLayout,
         adapter: &Adapter,
-    ) -> Result<Lora, super::ModelError> {
-        let layout = LoraLayout::new(config, adapter.rank);
-        if layout.len != adapter.weights.len() {
-            return Err(super::ModelError::AdapterShape {
-                rank: adapter.rank,
-                found: adapter.weights.len(),
-                wanted: layout.len,
-            });
-        }
-        let flat = Flat::zeros(device, "adapter", &layout)?;
+        old: Option<Lora>,
+    ) -> Result<Lora, DeviceError> {
+        let flat = match old {
+            Some(old) => old.flat,
+            None => Flat::zeros(device, "adapter", &layout)?,
+        };
         device.write(&flat.buffer, 0, &adapter.weights)?;
         Ok(Lora { flat, alpha: adapter.alpha, halves: None })
     }

@@ -13,6 +13,7 @@ pub mod forward;
 pub mod generate;
 pub mod halves;
 pub mod lora;
+pub mod memory;
 pub mod module;
 pub mod pass;
 pub mod peft;
@@ -22,7 +23,7 @@ pub mod score;
 pub mod weights;
 pub mod workspace;
 
-use crate::device::{Buffer, Device, DeviceError};
+use crate::device::{Account, Buffer, Device, DeviceError};
 use crate::format::chat::ChatTemplate;
 use crate::format::error::FormatError;
 use crate::format::gguf::Gguf;
@@ -35,7 +36,8 @@ use config::Config;
 use decode::Burst;
 use decode_layer::OneRow;
 use forward::Net;
-use lora::Lora;
+use lora::{Lora, LoraLayout};
+use memory::{Memory, Sizes};
 use sha2::{Digest, Sha256};
 use weights::{OnProgress, Weights};
 use workspace::Workspace;
@@ -164,63 +166,80 @@ pub struct Model {
 }
 
 impl Model {
-    /// Loads a GGUF onto `device`, hashing it on the way.
+    /// Loads a GGUF onto `device` with [`CONTEXT`] tokens of a conversation, hashing it on the way.
     pub async fn load(
         device: &Device,
         source: &mut dyn Source,
+        on_progress: &mut OnProgress<'_>,
+    ) -> Result<Model, ModelError> {
+        Model::load_for(device, source, CONTEXT, on_progress).await
+    }
+
+    /// The same with at most `context` tokens of a conversation. What is known not to fit the device is refused
+    /// before anything is allocated.
+    pub async fn load_for(
+        device: &Device,
+        source: &mut dyn Source,
+        context: usize,
         on_progress: &mut OnProgress<'_>,
     ) -> Result<Model, ModelError> {
         let gguf = Gguf::read(source).await?;
         let config = Config::from_gguf(&gguf)?;
         let tokenizer = Tokenizer::from_gguf(&gguf)?;
         let template = ChatTemplate::from_gguf(&gguf)?;
+        let sizes = Sizes::new(&config, device.limits(), context)?;
+        memory::check(device, &gguf, &config, sizes).await?;
         let base_hash = hash(source, on_progress).await?;
         let weights = Weights::load(device, &config, &gguf, source, on_progress).await?;
-        let context = config.context.min(CONTEXT);
         let divisors = weights.rope_divisors.as_deref();
-        let kv = config.kv_heads * config.head_dim;
-        let few = |label, cols| Tensor::zeros(device, label, pass::LOGIT_ROWS, cols);
-        let words = |label| device.alloc(label, 4 * pass::LOGIT_ROWS as u64);
+        let table = config.rope_table(sizes.context, divisors);
+        let memory = Memory::new(&mut Account::new(device), &config, sizes)?;
+        device.write(&memory.rope, 0, &table)?;
+        let Memory { rope, work, scratch, cache, logits, gathered, .. } = memory;
+        let Memory { gather_rows, labels, zero_weights, losses, picked, burst, one, .. } = memory;
         Ok(Model {
-            lora: None,
-            rope: device.upload("rope", &config.rope_table(context, divisors))?,
-            work: Workspace::new(device, &config, PASS_ROWS.min(context))?,
-            scratch: (
-                Tensor::zeros(device, "k scratch", PASS_ROWS, kv)?,
-                Tensor::zeros(device, "v scratch", PASS_ROWS, kv)?,
-            ),
-            cache: Cache::new(device, &config, context)?,
-            logits: few("logits", config.vocab)?,
-            gathered: (few("gathered", config.dim)?, few("gathered norm", config.dim)?),
-            gather_rows: words("gather rows")?,
-            labels: words("labels")?,
-            zero_weights: words("zero weights")?,
-            losses: words("losses")?,
-            picked: device.alloc("picked", 4 * sampler::picked_words(batch::STREAMS_MAX) as u64)?,
-            burst: Burst::new(device)?,
-            one: OneRow::new(device, &config)?,
             device: device.clone(),
             config,
             weights,
             tokenizer,
             template,
             base_hash,
+            lora: None,
+            rope,
+            work,
+            scratch,
+            cache,
+            logits,
+            gathered,
+            gather_rows,
+            labels,
+            zero_weights,
+            losses,
+            picked,
+            burst,
+            one,
         })
     }
 
     /// Puts an adapter in place; `None` is the base model. The cache starts anew.
     pub fn set_adapter(&mut self, adapter: Option<&Adapter>) -> Result<(), ModelError> {
         self.cache.clear();
-        self.lora = match adapter {
-            Some(adapter) => {
-                if adapter.rank == 0 || adapter.rank > workspace::RANK_MAX {
-                    let max = workspace::RANK_MAX;
-                    return Err(ModelError::Rank { rank: adapter.rank, max });
-                }
-                Some(Lora::upload(&self.device, &self.config, adapter)?)
-            }
-            None => None,
+        let Some(adapter) = adapter else {
+            self.lora = None;
+            return Ok(());
         };
+        let max = workspace::RANK_MAX;
+        if adapter.rank == 0 || adapter.rank > max {
+            return Err(ModelError::Rank { rank: adapter.rank, max });
+        }
+        let layout = LoraLayout::new(&self.config, adapter.rank);
+        if layout.len != adapter.weights.len() {
+            let (found, wanted) = (adapter.weights.len(), layout.len);
+            return Err(ModelError::AdapterShape { rank: adapter.rank, found, wanted });
+        }
+        // The old one goes first: there is never room for two.
+        let old = self.lora.take().filter(|old| old.flat.layout == layout);
+        self.lora = Some(Lora::put(&self.device, layout, adapter, old)?);
         Ok(())
     }
 
@@ -256,6 +275,11 @@ impl Model {
     /// Rows that one pass may have.
     pub fn pass_rows(&self) -> usize {
         self.work.rows
+    }
+
+    /// Rows of logits that are made at once.
+    pub fn logit_rows(&self) -> usize {
+        self.logits.rows
     }
 
     /// cos and sin of every position, `[context, head_dim / 2, 2]`.

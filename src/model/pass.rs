@@ -10,9 +10,6 @@ use crate::kernels;
 use crate::quant::TensorType;
 use crate::tensor::{Part, Tensor, Weight};
 
-/// Rows of logits made at once: at 49,152 entries, 25 MB.
-pub const LOGIT_ROWS: usize = 128;
-
 /// One row of a pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Row {
@@ -110,7 +107,7 @@ impl Model {
         Ok(())
     }
 
-    /// Runs rows whose keys go to the cache; logits of the rows at `last` (at most `LOGIT_ROWS`) are in the first rows of
+    /// Runs rows whose keys go to the cache; logits of the rows at `last` (at most [`Model::logit_rows`]) are in the first rows of
     /// `self.logits`.
     pub(super) async fn run_cached(
         &mut self,
@@ -138,7 +135,7 @@ impl Model {
         let h = self.record_pass(&mut rec, rows, false)?;
         self.device.submit(rec)?;
         let mut nll = Vec::with_capacity(targets.len());
-        for chunk in targets.chunks(LOGIT_ROWS) {
+        for chunk in targets.chunks(self.logit_rows()) {
             let mut rec = Recording::new();
             let logits = self.target_logits(&mut rec, &h, chunk)?;
             let labels: Vec<u32> = chunk.iter().map(|target| target.label).collect();
@@ -183,7 +180,7 @@ impl Model {
         let h = self.record_pass(&mut rec, rows, false)?;
         self.device.submit(rec)?;
         let mut all = Vec::new();
-        for chunk in targets.chunks(LOGIT_ROWS) {
+        for chunk in targets.chunks(self.logit_rows()) {
             let mut rec = Recording::new();
             let made = make(self, &mut rec, &h, chunk)?;
             self.device.submit(rec)?;
@@ -219,7 +216,7 @@ impl Model {
         Ok(logits)
     }
 
-    /// The rows of `h` at `indices` (at most `LOGIT_ROWS`).
+    /// The rows of `h` at `indices` (at most [`Model::logit_rows`]).
     fn gather(
         &self,
         rec: &mut Recording,

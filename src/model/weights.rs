@@ -14,6 +14,11 @@ use crate::tensor::Weight;
 
 /// Bytes read at once.
 const CHUNK_BYTES: usize = 4 << 20;
+/// Bytes on their way to a device at once: it holds a copy of them meanwhile.
+const IN_FLIGHT_BYTES: u64 = 64 << 20;
+/// Most bytes that loading holds beside the device's buffers: a chunk as it was read and as it was packed, the copies
+/// on their way, and one chunk more, since they are counted after it was sent.
+pub const LOADER_BYTES: u64 = IN_FLIGHT_BYTES + 3 * CHUNK_BYTES as u64;
 
 /// All weights.
 pub struct Weights {
@@ -92,7 +97,8 @@ pub type OnProgress<'a> = dyn FnMut(&'static str, u64, u64) + 'a;
 struct Loader<'a> {
     device: &'a Device,
     gguf: &'a Gguf,
-    source: &'a mut dyn Source,
+    /// Without a source nothing is read: there is room only.
+    source: Option<&'a mut dyn Source>,
     on_progress: &'a mut OnProgress<'a>,
     done: u64,
     total: u64,
@@ -109,33 +115,19 @@ impl Weights {
         source: &'a mut dyn Source,
         on_progress: &'a mut OnProgress<'a>,
     ) -> Result<Weights, ModelError> {
-        let total = gguf.tensors.iter().map(|tensor| tensor.bytes).sum();
-        let mut loader = Loader {
-            device,
-            gguf,
-            source,
-            on_progress,
-            done: 0,
-            total,
-            chunk: Vec::new(),
-            in_flight: 0,
-        };
-        let embedding = loader.matrix("token_embd.weight", config.vocab, config.dim).await?;
-        let mut layers = Vec::with_capacity(config.layers);
-        for layer in 0..config.layers {
-            layers.push(loader.layer(config, layer).await?);
-        }
-        let out_norm = loader.vector("output_norm.weight", config.dim).await?;
-        let head = match gguf.opt_tensor("output.weight") {
-            Some(_) => Some(loader.matrix("output.weight", config.vocab, config.dim).await?),
-            None => None,
-        };
-        let rope_divisors = match gguf.opt_tensor("rope_freqs.weight") {
-            Some(_) => Some(loader.divisors(config).await?),
-            None => None,
-        };
+        let mut loader = Loader::new(device, gguf, Some(source), on_progress);
+        let weights = loader.weights(config).await?;
         device.finish().await?;
-        Ok(Weights { embedding, layers, out_norm, head, rope_divisors })
+        Ok(weights)
+    }
+
+    /// Room for all weights on `device`, with nothing in it.
+    pub async fn room(
+        device: &Device,
+        config: &Config,
+        gguf: &Gguf,
+    ) -> Result<Weights, ModelError> {
+        Loader::new(device, gguf, None, &mut |_, _, _| {}).weights(config).await
     }
 
     /// Bytes on the device.
@@ -146,7 +138,44 @@ impl Weights {
     }
 }
 
-impl Loader<'_> {
+impl<'a> Loader<'a> {
+    fn new(
+        device: &'a Device,
+        gguf: &'a Gguf,
+        source: Option<&'a mut dyn Source>,
+        on_progress: &'a mut OnProgress<'a>,
+    ) -> Loader<'a> {
+        let total = gguf.tensors.iter().map(|tensor| tensor.bytes).sum();
+        Loader {
+            device,
+            gguf,
+            source,
+            on_progress,
+            done: 0,
+            total,
+            chunk: Vec::new(),
+            in_flight: 0,
+        }
+    }
+
+    async fn weights(&mut self, config: &Config) -> Result<Weights, ModelError> {
+        let embedding = self.matrix("token_embd.weight", config.vocab, config.dim).await?;
+        let mut layers = Vec::with_capacity(config.layers);
+        for layer in 0..config.layers {
+            layers.push(self.layer(config, layer).await?);
+        }
+        let out_norm = self.vector("output_norm.weight", config.dim).await?;
+        let head = match self.gguf.opt_tensor("output.weight") {
+            Some(_) => Some(self.matrix("output.weight", config.vocab, config.dim).await?),
+            None => None,
+        };
+        let rope_divisors = match self.gguf.opt_tensor("rope_freqs.weight") {
+            Some(_) => Some(self.divisors(config).await?),
+            None => None,
+        };
+        Ok(Weights { embedding, layers, out_norm, head, rope_divisors })
+    }
+
     async fn layer(&mut self, config: &Config, layer: usize) -> Result<Layer, ModelError> {
         let name = |part: &str| format!("blk.{layer}.{part}.weight");
         let parts = ["attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"];
@@ -224,9 +253,10 @@ impl Loader<'_> {
     /// A small tensor's numbers on the host.
     async fn values(&mut self, name: &str, len: usize) -> Result<Vec<f32>, ModelError> {
         let info = self.info(name, &[len])?;
+        let mut values = vec![1.0f32; len];
+        let Some(source) = &mut self.source else { return Ok(values) };
         let mut raw = vec![0; info.bytes as usize];
-        self.source.read_at(info.offset, &mut raw).await?;
-        let mut values = vec![0.0f32; len];
+        source.read_at(info.offset, &mut raw).await?;
         dequantize(info.ty, &raw, &mut values);
         self.advance(info.bytes).await?;
         Ok(values)
@@ -239,8 +269,9 @@ impl Loader<'_> {
         let step = (CHUNK_BYTES / row_bytes).max(2) & !1;
         let mut chunk = std::mem::take(&mut self.chunk);
         for row in (0..rows).step_by(step) {
+            let Some(source) = &mut self.source else { break };
             chunk.resize(step.min(rows - row) * row_bytes, 0);
-            self.source.read_at(info.offset + (row * row_bytes) as u64, &mut chunk).await?;
+            source.read_at(info.offset + (row * row_bytes) as u64, &mut chunk).await?;
             weight.write_rows(self.device, row, &chunk)?;
             self.advance(chunk.len() as u64).await?;
         }
@@ -267,7 +298,7 @@ impl Loader<'_> {
         self.done += bytes;
         self.in_flight += bytes;
         (self.on_progress)("upload", self.done, self.total);
-        if self.in_flight >= 64 << 20 {
+        if self.in_flight >= IN_FLIGHT_BYTES {
             self.in_flight = 0;
             self.device.finish().await?;
         }

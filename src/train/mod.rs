@@ -3,13 +3,16 @@
 //! It knows nothing of where examples come from. Invariant: the base model's weights are never written.
 
 pub mod backward;
+pub mod memory;
 pub mod pack;
 pub mod plan;
+pub mod planner;
 pub mod schedule;
 pub mod trainer;
 
 pub use pack::{Goal, Sequence};
 pub use plan::Plan;
+pub use planner::MemoryPlan;
 pub use schedule::Schedule;
 pub use trainer::{BatchLoss, Trainer};
 

@@ -4,7 +4,7 @@
 //! kept ones save a third of the products of the layer's backward pass and cost memory. Only what a product or attention
 //! made is kept; norms and SwiGLU are made again either way. Invariant: both ways give the same gradient, bit for bit.
 
-use crate::device::{Device, DeviceError};
+use crate::device::{Account, Device, DeviceError};
 use crate::model::config::Config;
 use crate::model::forward::Activations;
 use crate::model::workspace::activations;
@@ -24,7 +24,9 @@ impl Plan {
 
     /// Keeps as many layers as fit in `bytes`, from the last one down.
     pub fn new(config: &Config, rows: usize, bytes: u64) -> Plan {
-        let kept = (bytes / Plan::layer_bytes(config, rows)).min(config.layers as u64) as usize;
+        // Layers share the memory of one, which is the first one's own where all others have theirs.
+        let fitting = (bytes / Plan::layer_bytes(config, rows)).min(config.layers as u64) as usize;
+        let kept = if fitting + 1 == config.layers { config.layers } else { fitting };
         Plan { layers: config.layers, kept }
     }
 
@@ -37,10 +39,13 @@ impl Plan {
     pub fn layer_bytes(config: &Config, rows: usize) -> u64 {
         let Config { arch, dim, ff, heads, kv_heads, head_dim, .. } = *config;
         let (q, kv) = (heads * head_dim, kv_heads * head_dim);
-        let unnormed = if arch.norms_heads() { q + kv } else { 0 };
-        // h mid; q and attention's output; keys and values; its statistics; gate and up.
-        let row = dim + 2 * q + 2 * kv + unnormed + 2 * heads + 2 * ff;
-        4 * (rows.max(1) * row) as u64
+        // h mid; keys and values; q and attention's output; its statistics; gate and up.
+        let mut columns = vec![dim, kv, kv, q, q, 2 * heads, ff, ff];
+        if arch.norms_heads() {
+            columns.extend([q, kv]);
+        }
+        let bytes = |columns: usize| (4 * rows.max(1) * columns).next_multiple_of(16) as u64;
+        columns.into_iter().map(bytes).sum()
     }
 }
 
@@ -56,14 +61,16 @@ pub struct LayerMemory {
 }
 
 impl LayerMemory {
-    /// Memory of every layer as `plan` says.
+    /// Memory of every layer as `plan` says, on the account's device.
     pub fn all(
-        device: &Device,
+        account: &mut Account,
         config: &Config,
         rows: usize,
         plan: Plan,
     ) -> Result<Vec<LayerMemory>, DeviceError> {
+        let device = &account.device().clone();
         let shared = LayerMemory::new(device, config, rows, activations(device, config, rows)?)?;
+        account.book("one layer's activations");
         let (q, kv) = (config.heads * config.head_dim, config.kv_heads * config.head_dim);
         let kept = || {
             let zeros = |label, cols| Tensor::zeros(device, label, rows, cols);
@@ -82,7 +89,11 @@ impl LayerMemory {
             LayerMemory::new(device, config, rows, a)
         };
         let layers = 0..config.layers;
-        layers.map(|layer| if plan.keeps(layer) { kept() } else { Ok(shared.clone()) }).collect()
+        let layer =
+            |layer| if plan.keeps(layer) && layer > 0 { kept() } else { Ok(shared.clone()) };
+        let all = layers.map(layer).collect();
+        account.book("activations kept");
+        all
     }
 
     fn new(

@@ -6,15 +6,17 @@
 
 use super::TrainError;
 use super::backward::{Backward, Gradients};
+use super::memory::{self, Head, Inputs, Memory, Shape, flat_parts};
 use super::pack::{Pack, Sequence, Weighted, packs};
 use super::plan::{LayerMemory, Plan};
-use crate::device::{Buffer, Device, DeviceError, Recording};
+use crate::device::{Account, Buffer, Device, DeviceError, Recording};
 use crate::kernels::{self, AdamW, DOT_PARTIALS};
 use crate::model::Model;
 use crate::model::forward::{Keys, Net, Rows};
 use crate::model::lora::{Flat, LoraLayout};
-use crate::model::pass::{LOGIT_ROWS, gather_rows};
+use crate::model::pass::gather_rows;
 use crate::tensor::Tensor;
+use std::ops::Range;
 
 /// AdamW's constants (Loshchilov & Hutter 2019); no weight decay, since the run is short and gated.
 const BETA1: f32 = 0.9;
@@ -47,7 +49,6 @@ pub struct Trainer {
     v: Flat,
     norm: Buffer,
     partials: Buffer,
-    /// Input of every layer and the last one's output: the checkpoints, `[rows, dim]`.
     h: Vec<Tensor>,
     plan: Plan,
     layers: Vec<LayerMemory>,
@@ -56,34 +57,13 @@ pub struct Trainer {
     head: Head,
 }
 
-/// What a pass reads.
-struct Inputs {
-    tokens: Buffer,
-    places: Buffer,
-    spans: Buffer,
-    key_spans: Buffer,
-}
-
-/// Memory of the loss, a chunk of `LOGIT_ROWS` targets at a time.
-struct Head {
-    indices: Buffer,
-    labels: Buffer,
-    weights: Buffer,
-    /// NLL or KL of every target of a pass, f32; a chunk starts on `LOGIT_ROWS` values.
-    losses: Buffer,
-    logits: Tensor,
-    teacher: Tensor,
-    teacher_norm: Tensor,
-    h: Tensor,
-    norm: Tensor,
-    d_norm: Tensor,
-    d_h: Tensor,
-}
-
 impl Trainer {
-    /// Memory for passes of `rows` rows with an adapter laid out as `layout`.
+    /// Memory for passes of `rows` rows with an adapter laid out as `layout`, with as many layers' activations kept as the
+    /// device has room for; a run that is known not to fit is refused.
     pub fn new(model: &Model, layout: &LoraLayout, rows: usize) -> Result<Trainer, TrainError> {
-        let plan = Plan::new(&model.config, rows, Plan::KEPT_BYTES_MAX);
+        let device = &model.device;
+        let shape = shape(model, layout, rows);
+        let plan = memory::fit(device.limits(), device.stats().bytes, shape)?;
         Trainer::with_plan(model, layout, rows, plan)
     }
 
@@ -94,44 +74,25 @@ impl Trainer {
         rows: usize,
         plan: Plan,
     ) -> Result<Trainer, TrainError> {
-        let device = &model.device;
-        let config = &model.config;
-        let stream = |label| Tensor::zeros(device, label, rows, config.dim);
-        let words = |label, n: usize| device.alloc(label, 4 * n as u64);
-        let few = |label, cols| Tensor::zeros(device, label, LOGIT_ROWS, cols);
-        let chunks = 2 + rows.div_ceil(LOGIT_ROWS);
+        let device = model.device.clone();
+        let shape = shape(model, layout, rows);
+        let memory = Memory::new(&mut Account::new(&device), shape, plan)?;
+        let Memory { grads, m, v, norm, partials, h, layers, d, input, head } = memory;
         Ok(Trainer {
-            device: device.clone(),
+            device,
             rows,
             step: 0,
-            grads: Flat::zeros(device, "gradients", layout)?,
-            m: Flat::zeros(device, "first moments", layout)?,
-            v: Flat::zeros(device, "second moments", layout)?,
-            norm: words("gradient norm", 1)?,
-            partials: words("partial sums", DOT_PARTIALS)?,
-            h: (0..=config.layers).map(|_| stream("checkpoint")).collect::<Result<_, _>>()?,
+            grads,
+            m,
+            v,
+            norm,
+            partials,
+            h,
             plan,
-            layers: LayerMemory::all(device, config, rows, plan)?,
-            d: Gradients::new(device, config, rows)?,
-            input: Inputs {
-                tokens: words("tokens", rows)?,
-                places: words("places", 2 * rows)?,
-                spans: words("spans", 4 * rows)?,
-                key_spans: words("key spans", 2 * rows)?,
-            },
-            head: Head {
-                indices: words("target rows", chunks * LOGIT_ROWS)?,
-                labels: words("labels", chunks * LOGIT_ROWS)?,
-                weights: words("weights", chunks * LOGIT_ROWS)?,
-                losses: words("losses", chunks * LOGIT_ROWS)?,
-                logits: few("logits", config.vocab)?,
-                teacher: few("teacher logits", config.vocab)?,
-                teacher_norm: few("teacher rows", config.dim)?,
-                h: few("target rows h", config.dim)?,
-                norm: few("target rows norm", config.dim)?,
-                d_norm: few("target rows dnorm", config.dim)?,
-                d_h: few("target rows dh", config.dim)?,
-            },
+            layers,
+            d,
+            input,
+            head,
         })
     }
 
@@ -191,11 +152,18 @@ impl Trainer {
     pub async fn step(&mut self, model: &mut Model, lr: f32, clip: f32) -> Result<f32, TrainError> {
         self.step += 1;
         let lora = model.lora().ok_or(TrainError::NoAdapter)?;
-        let n = self.grads.layout.len;
-        let g = self.grads.buffer.view();
+        let parts: Vec<_> = flat_parts(&self.device, self.grads.layout.len).collect();
+        let part = |flat: &Flat, part: &Range<usize>| {
+            flat.buffer.slice(4 * part.start as u64, 4 * part.len() as u64)
+        };
         let mut rec = Recording::new();
-        kernels::dot(&mut rec, &g, &g, n, &self.partials.view())?;
-        kernels::sum(&mut rec, &self.partials.view(), DOT_PARTIALS, &self.norm.view())?;
+        for (i, range) in parts.iter().enumerate() {
+            let (g, row) = (part(&self.grads, range), 4 * DOT_PARTIALS as u64);
+            let partials = self.partials.slice(i as u64 * row, row);
+            kernels::dot(&mut rec, &g, &g, range.len(), &partials)?;
+        }
+        let norm = self.norm.view();
+        kernels::sum(&mut rec, &self.partials.view(), parts.len() * DOT_PARTIALS, &norm)?;
         let options = AdamW {
             lr,
             beta1: BETA1,
@@ -204,10 +172,13 @@ impl Trainer {
             weight_decay: 0.0,
             step: self.step,
             clip,
-            n,
+            n: 0,
         };
-        let (p, m, v) = (lora.flat.buffer.view(), self.m.buffer.view(), self.v.buffer.view());
-        kernels::adamw(&mut rec, &g, &self.norm.view(), &p, &m, &v, options)?;
+        for range in &parts {
+            let [g, p, m, v] = [&self.grads, &lora.flat, &self.m, &self.v].map(|f| part(f, range));
+            let options = AdamW { n: range.len(), ..options };
+            kernels::adamw(&mut rec, &g, &norm, &p, &m, &v, options)?;
+        }
         self.device.submit(rec)?;
         let squares: f32 = self.device.read::<f32>(&self.norm.slice(0, 4)).await?[0];
         model.adapter_changed();
@@ -257,13 +228,13 @@ impl Trainer {
 
     /// Losses of all targets, and their gradient on the last layer's output.
     fn losses(&self, net: &Net<'_>, pack: &Pack) -> Result<(), TrainError> {
-        for (i, chunk) in pack.tokens.chunks(LOGIT_ROWS).enumerate() {
+        for (i, chunk) in pack.tokens.chunks(self.head.rows).enumerate() {
             self.loss_chunk(net, pack, chunk, i, None)?;
         }
-        let first = pack.tokens.len().div_ceil(LOGIT_ROWS);
+        let first = pack.tokens.len().div_ceil(self.head.rows);
         let dim = net.config.dim;
-        let teachers = pack.teacher.chunks(LOGIT_ROWS * dim);
-        for (i, (chunk, teacher)) in pack.base.chunks(LOGIT_ROWS).zip(teachers).enumerate() {
+        let teachers = pack.teacher.chunks(self.head.rows * dim);
+        for (i, (chunk, teacher)) in pack.base.chunks(self.head.rows).zip(teachers).enumerate() {
             self.loss_chunk(net, pack, chunk, first + i, Some(teacher))?;
         }
         Ok(())
@@ -279,7 +250,7 @@ impl Trainer {
     ) -> Result<(), TrainError> {
         let head = &self.head;
         let n = chunk.len();
-        let at = (4 * index * LOGIT_ROWS) as u64;
+        let at = (4 * index * head.stride) as u64;
         let bytes = 4 * n as u64;
         let column = |f: fn(&Weighted) -> u32| chunk.iter().map(f).collect::<Vec<u32>>();
         self.device.write(&head.indices, at, &column(|w| w.target.row))?;
@@ -349,10 +320,17 @@ impl Trainer {
         loss.rows += pack.rows.len();
         loss.n_tokens += pack.tokens.len();
         loss.n_base += pack.base.len();
-        let first = pack.tokens.len().div_ceil(LOGIT_ROWS) * LOGIT_ROWS;
         let values = self.device.read::<f32>(&self.head.losses.view()).await?;
-        loss.tokens += values[..pack.tokens.len()].iter().sum::<f32>();
-        loss.base += values[first..first + pack.base.len()].iter().sum::<f32>();
+        let mut chunks = values.chunks(self.head.stride);
+        for (targets, sum) in [(&pack.tokens, &mut loss.tokens), (&pack.base, &mut loss.base)] {
+            for (targets, values) in targets.chunks(self.head.rows).zip(&mut chunks) {
+                *sum += values[..targets.len()].iter().sum::<f32>();
+            }
+        }
         Ok(())
     }
+}
+
+fn shape<'a>(model: &'a Model, layout: &'a LoraLayout, rows: usize) -> Shape<'a> {
+    Shape { config: &model.config, layout, rows, logit_rows: model.logit_rows() }
 }

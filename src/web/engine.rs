@@ -32,7 +32,7 @@ pub struct Engine {
 
 #[wasm_bindgen]
 impl Engine {
-    /// Loads a model from the page's file and opens the page's store. `options`: `{device, seed?}`.
+    /// Loads a model from the page's file and opens the page's store. `options`: `{device, seed?, template_args?}`.
     pub async fn load(
         source: JsSource,
         store: JsStore,
@@ -46,7 +46,10 @@ impl Engine {
         };
         let mut source = WebSource(source);
         let (store, seed) = (WebStore::new(store), request.seed);
-        let state = State::load(&mut source, store, request.device()?, seed, &mut told).await?;
+        let mut state = State::load(&mut source, store, request.device()?, seed, &mut told).await?;
+        for (name, value) in &request.template_args {
+            state.engine.model.template.set_argument(name, value).map_err(Error::from)?;
+        }
         let cancel = state.engine.cancel.clone();
         Ok(Engine { state: Place::new(state), cancel, seed: Cell::new(seed) })
     }

@@ -11,6 +11,7 @@ use crate::learn::learner::LearnError;
 use crate::learn::report::LearnOptions;
 use crate::model::sampler::Sampling;
 use serde::Deserialize;
+use std::collections::BTreeMap;
 
 /// Tokens of an answer, unless the page says otherwise.
 const TOKENS_MAX: usize = 512;
@@ -22,6 +23,9 @@ pub struct LoadRequest {
     /// Seed of sampling and training.
     #[serde(default)]
     pub seed: u64,
+    /// What the chat template is told, by name.
+    #[serde(default)]
+    pub template_args: BTreeMap<String, serde_json::Value>,
 }
 
 impl LoadRequest {

@@ -135,3 +135,30 @@ fn a_template_may_refuse_a_conversation() {
     let error = template.render(&[Message::assistant("a")], false).unwrap_err().to_string();
     assert!(error.contains("roles must alternate: assistant"), "{error}");
 }
+
+/// Python's Jinja wrote the texts: `tests/tokenizers/templates.py`.
+#[test]
+fn arguments_do_what_they_do_in_transformers() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let path = root.join("tests/tokenizers/template-arguments.json");
+    let cases: Vec<serde_json::Value> =
+        serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    assert!(cases.len() >= 18);
+    let talk = [("user", "Hi"), ("assistant", "Ho"), ("user", "So?")];
+    let talk = talk.map(|(role, content)| Message { role: role.into(), content: content.into() });
+    let mut texts = std::collections::BTreeSet::new();
+    for case in &cases {
+        let mut template = template(case["template"].as_str().unwrap());
+        for (name, value) in case["arguments"].as_object().unwrap() {
+            template.set_argument(name, value).unwrap();
+        }
+        let text = template.render(&talk, true).unwrap();
+        assert_eq!(text, case["text"].as_str().unwrap(), "{case}");
+        texts.insert(text);
+    }
+    // Arguments change something in most of them.
+    assert!(texts.len() >= 12, "{} different texts", texts.len());
+    let mut template = template("{{ messages }}");
+    let error = template.set_argument("messages", &serde_json::json!([])).unwrap_err();
+    assert!(error.to_string().contains("`messages` is the conversation's own"), "{error}");
+}

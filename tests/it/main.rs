@@ -8,6 +8,7 @@
 mod bench;
 mod chat;
 mod chat_constructs;
+mod clamped;
 mod common;
 mod crash;
 mod decoding;
@@ -27,6 +28,7 @@ mod learn_screen;
 mod learn_small;
 mod learning;
 mod lessons;
+mod memory;
 mod peft;
 mod quant;
 mod quant_k;

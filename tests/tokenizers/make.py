@@ -1,22 +1,30 @@
 """Tiny tokenizers of every kind, with the ids that their own libraries give: run `python tests/tokenizers/make.py [FOLDER]`.
 
 Needs the packages tokenizers (Hugging Face's, which transformers' fast tokenizers are) and sentencepiece (Google's). Each
-file holds what a GGUF's metadata would (model, cuts, tokens, scores, types, merges) and cases: a text and its ids. Qwen's own
-tokenizer composes characters first (NFC); GGUF does not say so, llama.cpp does not do it, and neither does this file.
+file holds what a GGUF's metadata would (model, cuts, tokens, scores, types, merges) and cases: a text, its ids, and the text
+that comes back where it is another one. Qwen's own tokenizer composes characters first (NFC), which GGUF does not say.
 """
 
 import io
 import json
 import sys
+import unicodedata
 from pathlib import Path
 
 import sentencepiece
-from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 CONTRACTIONS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)"
 REST = r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 LLAMA3 = CONTRACTIONS + r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}|" + REST
 QWEN2 = CONTRACTIONS + r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}|" + REST
+# llama.cpp's default, each pattern on what the ones before it left.
+DEFAULT = [
+    r"[\p{P}\$\+<=>\^~\|]+",
+    r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)",
+    r"\p{N}+",
+    r"[0-9][0-9][0-9]",
+]
 
 CORPUS = [
     "The quick brown fox jumps over the lazy dog, and the dog doesn't mind; they've met before.",
@@ -91,9 +99,22 @@ TEXTS = CORPUS + [
     "\n" * 9,
 ]
 
+# What NFC composes, and what it must leave alone.
+DECOMPOSED = [
+    "cafe\u0301 nai\u0308ve Gro\u0308\u00dfe A\u030a \u212b \u2126",
+    "\u1112\u1161\u11ab\u1100\u116e\u11a8\u110b\u1165",
+    "\u0915\u093c \u0958 \u0344 \ufb01 \u00bd \uff21",
+    "a\u0323\u0307 a\u0307\u0323 q\u0307\u0323",
+    "e\u0301<|im_end|>\u0301e",
+    "\u0301",
+]
 
-def write(folder, name, made, texts, encode):
+
+def write(folder, name, made, texts, encode, back=lambda text: text):
     made["cases"] = [{"text": text, "ids": encode(text)} for text in texts]
+    for case in made["cases"]:
+        if back(case["text"]) != case["text"]:
+            case["back"] = back(case["text"])
     cases = ",\n".join(json.dumps(case) for case in made.pop("cases"))
     lines = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in made.items()]
     text = "{" + ",\n".join([*lines, f'"cases": [\n{cases}\n]']) + "}\n"
@@ -101,9 +122,11 @@ def write(folder, name, made, texts, encode):
     print(name, len(made["tokens"]), "tokens", len(texts), "cases", len(text), "bytes")
 
 
-def byte_level(folder, name, cuts, whole_words, specials, eos):
+def byte_level(folder, name, cuts, whole_words, specials, eos, composes=False):
     """Byte-level BPE; `whole_words` are tokens that no merge makes, which only Llama 3 takes."""
     tokenizer = Tokenizer(models.BPE())
+    if composes:
+        tokenizer.normalizer = normalizers.NFC()
     tokenizer.pre_tokenizer = cuts
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     trainer = trainers.BpeTrainer(vocab_size=560, initial_alphabet=alphabet, show_progress=False)
@@ -128,7 +151,9 @@ def byte_level(folder, name, cuts, whole_words, specials, eos):
         "eos": tokenizer.token_to_id(eos),
     }
     special_texts = [f"{specials[0]}user\n\nHi 12{eos}{eos} a", f"x{specials[-1]}", f" {eos} "]
-    write(folder, name, made, TEXTS + special_texts, lambda text: tokenizer.encode(text).ids)
+    texts = TEXTS + special_texts + (DECOMPOSED if composes else [])
+    back = (lambda text: unicodedata.normalize("NFC", text)) if composes else (lambda text: text)
+    write(folder, name, made, texts, lambda text: tokenizer.encode(text).ids, back)
 
 
 def sentence_piece(folder, name, **options):
@@ -172,16 +197,17 @@ def main():
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).parent)
     folder.mkdir(parents=True, exist_ok=True)
 
-    def words(pattern):
-        split = pre_tokenizers.Split(Regex(pattern), "isolated", invert=False)
-        return pre_tokenizers.Sequence([split, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
+    def words(*patterns):
+        splits = [pre_tokenizers.Split(Regex(pattern), "isolated", invert=False) for pattern in patterns]
+        return pre_tokenizers.Sequence([*splits, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
 
     gpt2 = pre_tokenizers.ByteLevel(add_prefix_space=False)
     smollm = pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), gpt2])
     llama3 = ["<|begin_of_text|>", "<|end_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"]
     chatml = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
     byte_level(folder, "llama-bpe", words(LLAMA3), True, llama3, "<|eot_id|>")
-    byte_level(folder, "qwen2", words(QWEN2), False, chatml, "<|im_end|>")
+    byte_level(folder, "qwen2", words(QWEN2), False, chatml, "<|im_end|>", composes=True)
+    byte_level(folder, "default", words(*DEFAULT), False, chatml, "<|im_end|>")
     byte_level(folder, "smollm", smollm, False, chatml, "<|im_end|>")
     byte_level(folder, "gpt-2", gpt2, False, chatml[:1], "<|endoftext|>")
     sentence_piece(folder, "sentencepiece")

@@ -48,15 +48,8 @@ pub fn write(
     on_bytes: &mut dyn FnMut(u64, u64),
 ) -> io::Result<u64> {
     let planned = plan(shape, ty);
-    let mut writer = GgufWriter::new();
-    write_config(&mut writer, &shape.config);
-    let plain = shape.config.vocab - blank::SPECIALS.len();
-    write_tokenizer(&mut writer, &vocabulary(plain), shape.pre);
-    let heads: Vec<TensorHead> = planned.iter().map(|tensor| tensor.head.clone()).collect();
-    let header = writer.header(&heads);
+    let (header, total) = header_of(shape, &planned);
     let mut done = header.len() as u64;
-    let end = |at: u64, head: &TensorHead| at.next_multiple_of(ALIGNMENT) + head.bytes();
-    let total = heads.iter().fold(done, end);
     to.write_all(&header)?;
     let mut random = Random::new(seed);
     let mut pools = HashMap::new();
@@ -69,6 +62,27 @@ pub fn write(
     }
     to.flush()?;
     Ok(done)
+}
+
+/// The file up to its first tensor's data, and the bytes of the whole.
+pub fn header(shape: &Shape, ty: TensorType) -> (Vec<u8>, u64) {
+    header_of(shape, &plan(shape, ty))
+}
+
+fn header_of(shape: &Shape, planned: &[Planned]) -> (Vec<u8>, u64) {
+    let mut writer = GgufWriter::new();
+    write_config(&mut writer, &shape.config);
+    let plain = shape.config.vocab - blank::SPECIALS.len();
+    write_tokenizer(&mut writer, &vocabulary(plain), shape.pre);
+    let heads: Vec<TensorHead> = planned.iter().map(|tensor| tensor.head.clone()).collect();
+    let header = writer.header(&heads);
+    let total = heads.iter().fold(header.len() as u64, end);
+    (header, total)
+}
+
+/// Where a tensor ends in a file of `at` bytes before it.
+fn end(at: u64, head: &TensorHead) -> u64 {
+    at.next_multiple_of(ALIGNMENT) + head.bytes()
 }
 
 /// Blocks to draw from, by type and the bits of their standard deviation.

@@ -9,6 +9,8 @@ use std::cell::RefCell;
 pub const SLOT: usize = 256;
 /// Slots of the arena: the most dispatches of one submit.
 pub const SLOTS: usize = 2048;
+/// Bytes of the arena.
+pub const ARENA_BYTES: u64 = (SLOT * SLOTS) as u64;
 
 /// The uniform buffer of all params.
 pub struct Arena {
@@ -22,7 +24,7 @@ impl Arena {
     pub fn new(device: &wgpu::Device) -> Arena {
         let buffer = device.create_buffer(&wgpu::BufferDescriptor {
             label: Some("params arena"),
-            size: (SLOT * SLOTS) as u64,
+            size: ARENA_BYTES,
             usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
             mapped_at_creation: false,
         });

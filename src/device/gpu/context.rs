@@ -3,8 +3,9 @@
 use super::super::buffer::Storage;
 use super::super::error::DeviceError;
 use super::super::host;
+use super::super::limits::Limits;
 use super::GpuStorage;
-use super::arena::Arena;
+use super::arena::{ARENA_BYTES, Arena};
 use super::features::Features;
 use super::pipelines::Pipelines;
 use std::cell::RefCell;
@@ -119,16 +120,20 @@ impl GpuDevice {
         format!("{backend} {vendor:04x}:{device:04x} {name} | {driver} {driver_info}")
     }
 
-    pub(in crate::device) fn binding_bytes_max(&self) -> u64 {
+    pub(in crate::device) fn limits(&self) -> Limits {
+        let buffer_bytes_max = self.limits.max_buffer_size;
         // 2 GiB and more are avoided: on some drivers the length of such a binding reads as 0.
-        self.limits.max_storage_buffer_binding_size.min((1 << 31) - 256)
+        let binding = self.limits.max_storage_buffer_binding_size.min((1 << 31) - 256);
+        Limits {
+            binding_bytes_max: binding.min(buffer_bytes_max),
+            buffer_bytes_max,
+            memory_bytes_max: None,
+            own_bytes: ARENA_BYTES,
+        }
     }
 
     pub(in crate::device) fn alloc(&self, label: &str, bytes: u64) -> Result<Storage, DeviceError> {
         self.fault.check()?;
-        if bytes > self.limits.max_buffer_size {
-            return Err(DeviceError::OutOfMemory { bytes });
-        }
         let raw = self.device.create_buffer(&wgpu::BufferDescriptor {
             label: Some(label),
             size: bytes,
@@ -198,6 +203,18 @@ impl GpuDevice {
     /// The first error that arrived outside a call, if any: it stays until the device is opened anew.
     pub(super) fn check_fault(&self) -> Result<(), DeviceError> {
         self.fault.check()
+    }
+}
+
+impl Limits {
+    /// What every WebGPU adapter allows at least.
+    pub fn webgpu() -> Limits {
+        Limits {
+            binding_bytes_max: 128 << 20,
+            buffer_bytes_max: 256 << 20,
+            memory_bytes_max: None,
+            own_bytes: ARENA_BYTES,
+        }
     }
 }
 

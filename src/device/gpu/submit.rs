@@ -127,6 +127,8 @@ fn submit(
 fn raw(view: &View) -> Result<&wgpu::Buffer, DeviceError> {
     match view.buffer.storage() {
         Storage::Gpu(storage) => Ok(&storage.raw),
-        Storage::Cpu(_) => Err(DeviceError::ForeignBuffer { buffer: view.buffer.label().into() }),
+        Storage::Cpu(_) | Storage::Counted => {
+            Err(DeviceError::ForeignBuffer { buffer: view.buffer.label().into() })
+        }
     }
 }

@@ -230,7 +230,7 @@ export interface EngineModule {
     load(
       source: JsSource,
       store: JsStore,
-      options: { device: DeviceChoice; seed?: number },
+      options: { device: DeviceChoice; seed?: number; template_args?: Record<string, unknown> },
       onProgress: (progress: Progress) => void,
     ): Promise<Engine>;
   };

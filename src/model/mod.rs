@@ -19,6 +19,8 @@ pub mod peft;
 pub mod random;
 pub mod sampler;
 pub mod score;
+pub mod tiles;
+pub mod tuning;
 pub mod weights;
 pub mod workspace;
 
@@ -37,6 +39,7 @@ use decode_layer::OneRow;
 use forward::Net;
 use lora::Lora;
 use sha2::{Digest, Sha256};
+use tuning::Tuning;
 use weights::{OnProgress, Weights};
 use workspace::Workspace;
 
@@ -147,6 +150,8 @@ pub struct Model {
     pub template: ChatTemplate,
     /// sha256 of its file, hex.
     pub base_hash: String,
+    /// How decoding multiplies one row; [`Model::tune`] measures it. Plain at first.
+    pub tuning: Tuning,
     lora: Option<Lora>,
     rope: Buffer,
     work: Workspace,
@@ -175,7 +180,8 @@ impl Model {
         let tokenizer = Tokenizer::from_gguf(&gguf)?;
         let template = ChatTemplate::from_gguf(&gguf)?;
         let base_hash = hash(source, on_progress).await?;
-        let weights = Weights::load(device, &config, &gguf, source, on_progress).await?;
+        let mut weights = Weights::load(device, &config, &gguf, source, on_progress).await?;
+        tiles::choose(device, &mut weights).await?;
         let context = config.context.min(CONTEXT);
         let divisors = weights.rope_divisors.as_deref();
         let kv = config.kv_heads * config.head_dim;
@@ -205,6 +211,7 @@ impl Model {
             tokenizer,
             template,
             base_hash,
+            tuning: Tuning::default(),
         })
     }
 
@@ -280,7 +287,13 @@ impl Model {
     }
 
     fn net<'a>(&'a self, rope: &'a crate::device::View) -> Net<'a> {
-        Net { config: &self.config, weights: &self.weights, lora: self.lora.as_ref(), rope }
+        Net {
+            config: &self.config,
+            weights: &self.weights,
+            lora: self.lora.as_ref(),
+            rope,
+            tuning: None,
+        }
     }
 }
 

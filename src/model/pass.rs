@@ -8,7 +8,7 @@ use super::{Model, ModelError};
 use crate::device::{Recording, View};
 use crate::kernels;
 use crate::quant::TensorType;
-use crate::tensor::{Part, Tensor, Weight};
+use crate::tensor::{Part, Tensor, TileType, Weight};
 
 /// Rows of logits made at once: at 49,152 entries, 25 MB.
 pub const LOGIT_ROWS: usize = 128;
@@ -241,6 +241,7 @@ pub(crate) fn gather_rows(
     y: &Tensor,
 ) -> Result<(), ModelError> {
     let part = Part { buffer: x.buffer().clone(), row: 0, rows: x.rows, scales_at: 0 };
-    let table = Weight { ty: TensorType::F32, rows: x.rows, cols: x.cols, parts: vec![part] };
+    let (ty, tile) = (TensorType::F32, TileType::F32);
+    let table = Weight { ty, rows: x.rows, cols: x.cols, parts: vec![part], tile };
     Ok(kernels::embed(rec, &table, indices, y)?)
 }

@@ -38,3 +38,4 @@ mod tidy;
 mod tiny;
 mod tokenizers;
 mod training;
+mod tuning;

@@ -30,9 +30,10 @@ fn load_word(i: u32) -> u32 {
 }
 
 #import weight
+#import tile
 
 var<workgroup> sh_x: array<vec4<f32>, 512>;
-var<workgroup> sh_w: array<vec4<f32>, 512>;
+var<workgroup> sh_w: array<Four, 512>;
 
 fn slot(row: u32, k4: u32) -> u32 {
     return 8u * row + (k4 ^ (row & 7u));
@@ -55,8 +56,8 @@ fn load_w(n0: u32, block: u32, unit: u32) {
     if n0 + row < p.n {
         pair = weight_pair((n0 + row) * (p.k / 32u) + block, s, p.scales_at);
     }
-    sh_w[slot(row, s)] = pair[0];
-    sh_w[slot(row, 4u + s)] = pair[1];
+    sh_w[slot(row, s)] = Four(pair[0]);
+    sh_w[slot(row, 4u + s)] = Four(pair[1]);
 }
 
 fn dots(a: vec4<f32>, w0: vec4<f32>, w1: vec4<f32>, w2: vec4<f32>, w3: vec4<f32>) -> vec4<f32> {
@@ -97,10 +98,10 @@ fn main(
         load_w(n0, block, lane);
         workgroupBarrier();
         for (var k4 = 0u; k4 < 8u; k4++) {
-            let w0 = sh_w[slot(tx, k4)];
-            let w1 = sh_w[slot(tx + 16u, k4)];
-            let w2 = sh_w[slot(tx + 32u, k4)];
-            let w3 = sh_w[slot(tx + 48u, k4)];
+            let w0 = vec4<f32>(sh_w[slot(tx, k4)]);
+            let w1 = vec4<f32>(sh_w[slot(tx + 16u, k4)]);
+            let w2 = vec4<f32>(sh_w[slot(tx + 32u, k4)]);
+            let w3 = vec4<f32>(sh_w[slot(tx + 48u, k4)]);
             acc0 += dots(sh_x[slot(ty, k4)], w0, w1, w2, w3);
             acc1 += dots(sh_x[slot(ty + 16u, k4)], w0, w1, w2, w3);
             acc2 += dots(sh_x[slot(ty + 32u, k4)], w0, w1, w2, w3);

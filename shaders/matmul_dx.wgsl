@@ -30,11 +30,12 @@ fn load_word(i: u32) -> u32 {
 }
 
 #import weight
+#import tile
 
 // [64 t, 8 groups of 4 n], a row's groups rotated by the row against bank conflicts.
 var<workgroup> sh_dy: array<vec4<f32>, 512>;
 // [32 n, 16 groups of 4 k]
-var<workgroup> sh_w: array<vec4<f32>, 512>;
+var<workgroup> sh_w: array<Four, 512>;
 
 fn slot(row: u32, n4: u32) -> u32 {
     return 8u * row + (n4 ^ (row & 7u));
@@ -62,8 +63,8 @@ fn load_w(n0: u32, block0: u32, unit: u32) {
     if n0 + row < p.n && block0 + block < p.k / 32u {
         pair = weight_pair((n0 + row) * (p.k / 32u) + block0 + block, s, p.scales_at);
     }
-    sh_w[16u * row + 8u * block + s] = pair[0];
-    sh_w[16u * row + 8u * block + 4u + s] = pair[1];
+    sh_w[16u * row + 8u * block + s] = Four(pair[0]);
+    sh_w[16u * row + 8u * block + 4u + s] = Four(pair[1]);
 }
 
 fn combine(a: vec4<f32>, w0: vec4<f32>, w1: vec4<f32>, w2: vec4<f32>, w3: vec4<f32>) -> vec4<f32> {
@@ -97,10 +98,10 @@ fn main(
         load_w(n0, block0, lane);
         workgroupBarrier();
         for (var n4 = 0u; n4 < 8u; n4++) {
-            let w0 = sh_w[64u * n4 + tx];
-            let w1 = sh_w[64u * n4 + 16u + tx];
-            let w2 = sh_w[64u * n4 + 32u + tx];
-            let w3 = sh_w[64u * n4 + 48u + tx];
+            let w0 = vec4<f32>(sh_w[64u * n4 + tx]);
+            let w1 = vec4<f32>(sh_w[64u * n4 + 16u + tx]);
+            let w2 = vec4<f32>(sh_w[64u * n4 + 32u + tx]);
+            let w3 = vec4<f32>(sh_w[64u * n4 + 48u + tx]);
             acc0 += combine(sh_dy[slot(ty, n4)], w0, w1, w2, w3);
             acc1 += combine(sh_dy[slot(ty + 16u, n4)], w0, w1, w2, w3);
             acc2 += combine(sh_dy[slot(ty + 32u, n4)], w0, w1, w2, w3);

@@ -108,9 +108,6 @@ pub async fn engine_for(common: &Common, context: usize) -> Result<Engine, Error
     let path = model_path(common)?;
     let mut source = FileSource::open(&path)?;
     let device = device(common).await?;
-    if common.device == crate::device::DeviceChoice::Gpu {
-        eprintln!("device: {} ({})", device.kind(), device.adapter_name());
-    }
     let bar = output::byte_bar("loading");
     let mut on_progress = |phase: &'static str, done: u64, total: u64| {
         bar.set_length(total);
@@ -122,7 +119,33 @@ pub async fn engine_for(common: &Common, context: usize) -> Result<Engine, Error
         model.template.set_argument(name, value)?;
     }
     bar.finish_and_clear();
+    tune(&mut model, common.int8).await?;
+    if common.device == crate::device::DeviceChoice::Gpu {
+        eprintln!("device: {} ({}); {}", device.kind(), device.adapter_name(), kernels_of(&model));
+    }
     Ok(Engine::new(model))
+}
+
+/// Which kernels the model runs on its device, in words.
+fn kernels_of(model: &Model) -> String {
+    let ways: Vec<String> =
+        model.tuning.names().iter().map(|(ty, way)| format!("{ty} {way}")).collect();
+    let many = model.weights.tile().name();
+    format!("one row: {}; many rows: tiles of {many}", ways.join(", "))
+}
+
+/// Tunes the model to its device, by the record in the cache folder if there is one. A record that cannot be read or
+/// kept costs a measurement, no more.
+async fn tune(model: &mut Model, lossy: bool) -> Result<(), Error> {
+    let name = format!("{}.json", model.tuning_name(lossy));
+    let path = folders().ok().map(|folders| folders.cache_dir().join("tuning").join(name));
+    let record = path.as_ref().and_then(|path| fs::read(path).ok());
+    let made = model.tune(record.as_deref(), lossy).await?;
+    if let (Some(path), Some(made)) = (path, made) {
+        path.parent().and_then(|folder| fs::create_dir_all(folder).ok());
+        fs::write(path, made).ok();
+    }
+    Ok(())
 }
 
 /// Reads a PEFT folder as an adapter of `model`.

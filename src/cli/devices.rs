@@ -21,6 +21,9 @@ pub async fn devices(common: &Common) -> Result<(), Error> {
             adapter.workgroup_bytes >> 10,
             adapter.invocations
         ))?;
+        if !adapter.features.is_empty() {
+            output::line(&format!("      has {}", adapter.features.join(", ")))?;
+        }
     }
     output::line(&format!("cpu   {} threads", threads()))?;
     output::line(&format!("auto  {auto}"))

@@ -53,6 +53,9 @@ pub struct Common {
     /// Seed of sampling and training
     #[arg(long, global = true, default_value_t = 0)]
     seed: u64,
+    /// On a GPU: let decoding round a row to 8 bits where that is measured to be faster (lossy)
+    #[arg(long, global = true)]
+    int8: bool,
     /// JSON on standard output, everything else on standard error
     #[arg(long, global = true)]
     json: bool,

@@ -241,6 +241,21 @@ impl Device {
         }
     }
 
+    /// Runs a recording of kernels that this device may not take, and waits for it. What it refuses is this call's error,
+    /// and no later one's.
+    pub async fn try_out(&self, recording: Recording) -> Result<(), DeviceError> {
+        match &self.0.backend {
+            Backend::Cpu(_) | Backend::Counting => self.submit(recording),
+            Backend::Gpu(gpu) => {
+                let scopes = gpu.scopes();
+                let submitted = self.submit(recording);
+                gpu.scoped(scopes).await?;
+                submitted?;
+                self.finish().await
+            }
+        }
+    }
+
     /// Reads a view back; waits for all that was submitted before.
     pub async fn read<T: Pod>(&self, view: &View) -> Result<Vec<T>, DeviceError> {
         self.submit_and_read(Recording::new(), view).await

@@ -5,7 +5,7 @@
 
 use crate::device::{DeviceError, GROUPS_MAX, KernelDef, View};
 use crate::quant::TensorType;
-use crate::tensor::Tensor;
+use crate::tensor::{Tensor, TileType, Weight};
 
 /// A kernel's params, as bytes that the shader's `Params` has too, and the list of its fields and their offsets that
 /// the tests hold against the shader.
@@ -106,6 +106,18 @@ pub fn weight_link(ty: TensorType) -> [(&'static str, &'static str); 1] {
         TensorType::Q6K => "weight_q6_k",
     };
     [("weight", file)]
+}
+
+/// Links a product's `#import tile` beside its weight's type.
+pub fn tile_links(w: &Weight) -> [(&'static str, &'static str); 2] {
+    let [weight] = weight_link(w.ty);
+    [weight, ("tile", if w.tile == TileType::F16 { "tile_f16" } else { "tile_f32" })]
+}
+
+/// Links a product's `#import matrices` of this size beside its weight's type.
+pub fn matrices_links(ty: TensorType, side: u32) -> [(&'static str, &'static str); 2] {
+    let [weight] = weight_link(ty);
+    [weight, ("matrices", if side == 16 { "matrices_16" } else { "matrices_8" })]
 }
 
 /// The type in a kernel's params, for the CPU twin.

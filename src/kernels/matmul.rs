@@ -3,7 +3,8 @@
 //! The weights are dequantized once a tile (GPU) or once a panel of rows (CPU); a whole dequantized matrix never
 //! exists.
 
-use super::launch::{params, weight_link, weight_type};
+use super::launch::{params, tile_links, weight_type};
+use super::matrices::dispatch_matrices;
 use super::matvec::rows_times;
 use super::micro;
 use super::panel::{transpose, with_scratch};
@@ -11,7 +12,7 @@ use super::parallel::{Tile, for_each_chunk_mut, for_each_tile};
 use super::product::check;
 use crate::device::{Access, CpuCall, DeviceError, KernelDef, Recording, Shape};
 use crate::quant::pack::{Planes, dequantize_blocks};
-use crate::tensor::{Tensor, Weight};
+use crate::tensor::{Tensor, TileType, Weight};
 use std::cell::RefCell;
 
 params! {
@@ -32,7 +33,7 @@ pub static MATMUL: KernelDef = KernelDef {
     bindings: &[Access::Read, Access::Read, Access::Write],
     params_bytes: size_of::<Params>(),
     overrides: &[],
-    links: &["weight"],
+    links: &["weight", "tile"],
     cpu,
 };
 
@@ -57,16 +58,33 @@ pub fn matmul(
             ty: w.ty.gguf_id(),
         };
         let shape = Shape {
-            links: &weight_link(w.ty),
+            links: &tile_links(w),
             groups: [part.rows.div_ceil(64) as u32, x.rows.div_ceil(64) as u32, 1],
             flops: 2 * (x.rows * part.rows * w.cols) as u64,
             ..Shape::default()
         };
         let views = [part.buffer.view(), x.view.clone(), y.view.clone()];
-        rec.dispatch(&MATMUL, &params, &views, &shape)?;
+        match w.tile {
+            TileType::Matrices(m) => {
+                let of = (w.ty, [x.rows, part.rows]);
+                dispatch_matrices(rec, (&MATMUL_MATRICES, m), &params, &views, of, shape.flops)?;
+            }
+            _ => rec.dispatch(&MATMUL, &params, &views, &shape)?,
+        }
     }
     Ok(())
 }
+
+/// The kernel of [`matmul`] where the device has cooperative matrices.
+pub static MATMUL_MATRICES: KernelDef = KernelDef {
+    name: "matmul_matrices",
+    wgsl: include_str!("../../shaders/matmul_matrices.wgsl"),
+    bindings: &[Access::Read, Access::Read, Access::Write],
+    params_bytes: size_of::<Params>(),
+    overrides: &["WG"],
+    links: &["weight", "matrices"],
+    cpu,
+};
 
 /// Rows of x up to which reading the packed weights once for each of them is faster than making them f32 once for all
 /// (`bench/LOG.md`).

@@ -2,14 +2,15 @@
 //!
 //! forward: y = x Wᵀ. The weight itself gets no gradient, and no transposed copy of it exists.
 
-use super::launch::{Checks, params, weight_link, weight_type};
+use super::launch::{Checks, params, tile_links, weight_type};
+use super::matrices::dispatch_matrices;
 use super::micro;
 use super::panel::with_scratch;
 use super::parallel::{Tile, for_each_tile};
 use crate::device::{Access, CpuCall, DeviceError, KernelDef, Recording, Shape};
 use crate::quant::TensorType;
 use crate::quant::pack::{Planes, dequantize_blocks};
-use crate::tensor::{Tensor, Weight};
+use crate::tensor::{Tensor, TileType, Weight};
 use std::cell::RefCell;
 
 params! {
@@ -30,7 +31,7 @@ pub static MATMUL_DX: KernelDef = KernelDef {
     bindings: &[Access::Read, Access::Read, Access::Write],
     params_bytes: size_of::<Params>(),
     overrides: &[],
-    links: &["weight"],
+    links: &["weight", "tile"],
     cpu,
 };
 
@@ -59,16 +60,33 @@ pub fn matmul_dx(
             ty: w.ty.gguf_id(),
         };
         let shape = Shape {
-            links: &weight_link(w.ty),
+            links: &tile_links(w),
             groups: [w.cols.div_ceil(64) as u32, dy.rows.div_ceil(64) as u32, 1],
             flops: 2 * (dy.rows * part.rows * w.cols) as u64,
             ..Shape::default()
         };
         let views = [part.buffer.view(), dy.view.clone(), dx.view.clone()];
-        rec.dispatch(&MATMUL_DX, &params, &views, &shape)?;
+        match w.tile {
+            TileType::Matrices(m) => {
+                let of = (w.ty, [dy.rows, w.cols]);
+                dispatch_matrices(rec, (&MATMUL_DX_MATRICES, m), &params, &views, of, shape.flops)?;
+            }
+            _ => rec.dispatch(&MATMUL_DX, &params, &views, &shape)?,
+        }
     }
     Ok(())
 }
+
+/// The kernel of [`matmul_dx`] where the device has cooperative matrices.
+pub static MATMUL_DX_MATRICES: KernelDef = KernelDef {
+    name: "matmul_dx_matrices",
+    wgsl: include_str!("../../shaders/matmul_dx_matrices.wgsl"),
+    bindings: &[Access::Read, Access::Read, Access::Write],
+    params_bytes: size_of::<Params>(),
+    overrides: &["WG"],
+    links: &["weight", "matrices"],
+    cpu,
+};
 
 /// Rows of W that are f32 at once: two vectors of each make a strip that stays in the first-level cache.
 const PANEL_ROWS: usize = 192;

@@ -29,6 +29,7 @@ mod lora_pack;
 mod lora_swiglu;
 mod matmul;
 mod matmul_dx;
+mod matrices;
 mod matvec;
 mod micro;
 mod norm_linears;
@@ -73,8 +74,8 @@ pub use lora_dx::{LORA_DX, lora_dx};
 pub use lora_grad::{LORA_GRAD, lora_grad};
 pub use lora_pack::{LORA_PACK, lora_pack, packed_rank};
 pub use lora_swiglu::{LORA_SWIGLU, lora_swiglu, swiglu_shares};
-pub use matmul::{MATMUL, matmul};
-pub use matmul_dx::{MATMUL_DX, matmul_dx};
+pub use matmul::{MATMUL, MATMUL_MATRICES, matmul};
+pub use matmul_dx::{MATMUL_DX, MATMUL_DX_MATRICES, matmul_dx};
 pub use matvec::{MATVEC, matvec};
 pub use norm_linears::{NORM_LINEARS, are_alike, norm_linears};
 pub use norm_swiglu::{NORM_SWIGLU, norm_swiglu};
@@ -126,7 +127,9 @@ table! {
     lora_pack LORA_PACK,
     lora_swiglu LORA_SWIGLU,
     matmul MATMUL,
+    matmul MATMUL_MATRICES,
     matmul_dx MATMUL_DX,
+    matmul_dx MATMUL_DX_MATRICES,
     matvec MATVEC,
     norm_linears NORM_LINEARS,
     norm_swiglu NORM_SWIGLU,

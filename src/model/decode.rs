@@ -4,7 +4,7 @@
 //! it, and the ids are read back together. It knows no texts and no stop tokens: what comes after one is the caller's to
 //! drop. Invariant: which tokens come does not depend on how they are cut into bursts.
 
-use super::forward::{Keys, Rows};
+use super::forward::{Keys, Net, Rows};
 use super::random::Random;
 use super::sampler::{Choice, Sampling};
 use super::{Model, ModelError};
@@ -102,6 +102,20 @@ impl Model {
         Ok(tokens)
     }
 
+    /// The logits `[vocab]` that follow the cache's tokens and `token`, by decoding's own pass.
+    pub async fn next_logits(&mut self, token: u32) -> Result<Vec<f32>, ModelError> {
+        let capacity = self.cache.capacity;
+        if self.cache.tokens.len() == capacity {
+            return Err(ModelError::Context { wanted: capacity + 1, capacity });
+        }
+        self.device.write(&self.burst.slots, 0, &self.messages(token, 1))?;
+        let mut rec = Recording::new();
+        self.record_step(&mut rec, 0)?;
+        self.cache.tokens.push(token);
+        let logits = self.logits.buffer().slice(0, 4 * self.config.vocab as u64);
+        Ok(self.device.submit_and_read(rec, &logits).await?)
+    }
+
     /// What the host has to say to `n` steps: the token before them, and that each is one row that sees all before it.
     fn messages(&self, last: u32, n: usize) -> Vec<u32> {
         let words = SLOT as usize / 4;
@@ -122,7 +136,7 @@ impl Model {
         let spans = self.burst.slot(place_slot(step) + 1, 16);
         let rows = Rows { n: 1, places: &places, spans: &spans };
         let rope = self.rope.view();
-        let net = self.net(&rope);
+        let net = Net { tuning: Some(&self.tuning), ..self.net(&rope) };
         let a = self.work.a.top(1);
         let [mut h_in, h_mid, mut h_out] = self.work.h.each_ref().map(|h| h.top(1));
         let token = self.burst.slot(token_slot(step), 4);

@@ -11,7 +11,7 @@ use super::module::Module::{self, Down, Gate, K, O, Q, Up, V};
 use super::weights::Layer;
 use super::workspace::RANK_MAX;
 use crate::device::{Device, DeviceError, Recording, View};
-use crate::kernels::{self, Gemv, RopeHeads, packed_rank, swiglu_shares};
+use crate::kernels::{self, RopeHeads, packed_rank, swiglu_shares};
 use crate::tensor::Tensor;
 
 /// A row's memory on its way through a layer, with room for the adapter's U behind what it was made of.
@@ -63,11 +63,13 @@ impl Net<'_> {
         self.decode_attention(rec, weights, rows, keys, h, one, lora)?;
         let shares = self.config.heads;
         let b = lora.map(|lora| (lora.b(&[O]), shares));
-        kernels::matvec(rec, weights.linear(O), &one.attn, h, true, Gemv::PLAIN, b)?;
+        let o = weights.linear(O);
+        kernels::matvec(rec, o, &one.attn, h, true, self.way(o), b)?;
         self.decode_feed(rec, weights, h, one, lora)?;
         let shares = swiglu_shares(self.config.ff);
         let b = lora.map(|lora| (lora.b(&[Down]), shares));
-        kernels::matvec(rec, weights.linear(Down), &one.act, h, true, Gemv::PLAIN, b)
+        let down = weights.linear(Down);
+        kernels::matvec(rec, down, &one.act, h, true, self.way(down), b)
     }
 
     /// `h` to `one.attn`.

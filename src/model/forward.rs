@@ -5,9 +5,10 @@
 //! rows of `spans[t]`, so packed sequences and branches need no other mask.
 
 use super::lora::{Lora, Module};
+use super::tuning::Tuning;
 use super::weights::{Layer, Weights};
 use crate::device::{DeviceError, Recording, View};
-use crate::kernels::{self, AttentionShape, RopeHeads, RopeShape};
+use crate::kernels::{self, AttentionShape, Gemv, RopeHeads, RopeShape};
 use crate::model::config::Config;
 use crate::tensor::{Tensor, Weight};
 
@@ -22,6 +23,8 @@ pub struct Net<'a> {
     pub lora: Option<&'a Lora>,
     /// cos and sin, `[context, head_dim / 2, 2]`.
     pub rope: &'a View,
+    /// How one row is multiplied; none is the plain way, and the only one in training and scoring.
+    pub tuning: Option<&'a Tuning>,
 }
 
 /// Where the rows of a pass sit and what they see.
@@ -118,6 +121,11 @@ impl Net<'_> {
         let u = u.reshape(x.rows, lora.flat.layout.rank);
         kernels::lora_a(rec, x, &lora.flat.a(layer, module), &u)?;
         kernels::lora_b(rec, &u, &lora.flat.b(layer, module), lora.scale(), y)
+    }
+
+    /// The way of a one-row product with this matrix: what was tuned, else the plain one.
+    pub(super) fn way(&self, w: &Weight) -> Gemv {
+        self.tuning.map_or(Gemv::PLAIN, |tuning| tuning.of(w.ty))
     }
 
     /// The shape of this model's attention.
@@ -264,6 +272,10 @@ impl Net<'_> {
         norm: &Tensor,
         logits: &Tensor,
     ) -> Result<(), DeviceError> {
-        kernels::linear(rec, self.head(), norm, logits, false)
+        let head = self.head();
+        match norm.rows {
+            1 => kernels::matvec(rec, head, norm, logits, false, self.way(head), None),
+            _ => kernels::linear(rec, head, norm, logits, false),
+        }
     }
 }

@@ -15,7 +15,7 @@ use crate::tensor::Tensor;
 use serde::Serialize;
 
 /// Most rows of logits made at once: at 49,152 entries, 25 MB.
-const LOGIT_ROWS: usize = 128;
+pub const LOGIT_ROWS: usize = 128;
 
 /// How many rows of each kind a device's bindings have room for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

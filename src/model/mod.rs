@@ -20,6 +20,8 @@ pub mod peft;
 pub mod random;
 pub mod sampler;
 pub mod score;
+pub mod tiles;
+pub mod tuning;
 pub mod weights;
 pub mod workspace;
 
@@ -39,6 +41,7 @@ use forward::Net;
 use lora::{Lora, LoraLayout};
 use memory::{Memory, Sizes};
 use sha2::{Digest, Sha256};
+use tuning::Tuning;
 use weights::{OnProgress, Weights};
 use workspace::Workspace;
 
@@ -149,6 +152,8 @@ pub struct Model {
     pub template: ChatTemplate,
     /// sha256 of its file, hex.
     pub base_hash: String,
+    /// How decoding multiplies one row; [`Model::tune`] measures it. Plain at first.
+    pub tuning: Tuning,
     lora: Option<Lora>,
     rope: Buffer,
     work: Workspace,
@@ -190,7 +195,8 @@ impl Model {
         let sizes = Sizes::new(&config, device.limits(), context)?;
         memory::check(device, &gguf, &config, sizes).await?;
         let base_hash = hash(source, on_progress).await?;
-        let weights = Weights::load(device, &config, &gguf, source, on_progress).await?;
+        let mut weights = Weights::load(device, &config, &gguf, source, on_progress).await?;
+        tiles::choose(device, &mut weights).await?;
         let divisors = weights.rope_divisors.as_deref();
         let table = config.rope_table(sizes.context, divisors);
         let memory = Memory::new(&mut Account::new(device), &config, sizes)?;
@@ -218,6 +224,7 @@ impl Model {
             picked,
             burst,
             one,
+            tuning: Tuning::default(),
         })
     }
 
@@ -304,7 +311,13 @@ impl Model {
     }
 
     fn net<'a>(&'a self, rope: &'a crate::device::View) -> Net<'a> {
-        Net { config: &self.config, weights: &self.weights, lora: self.lora.as_ref(), rope }
+        Net {
+            config: &self.config,
+            weights: &self.weights,
+            lora: self.lora.as_ref(),
+            rope,
+            tuning: None,
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use super::{Model, ModelError};
 use crate::device::{Recording, View};
 use crate::kernels;
 use crate::quant::TensorType;
-use crate::tensor::{Part, Tensor, Weight};
+use crate::tensor::{Part, Tensor, TileType, Weight};
 
 /// One row of a pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -238,6 +238,7 @@ pub(crate) fn gather_rows(
     y: &Tensor,
 ) -> Result<(), ModelError> {
     let part = Part { buffer: x.buffer().clone(), row: 0, rows: x.rows, scales_at: 0 };
-    let table = Weight { ty: TensorType::F32, rows: x.rows, cols: x.cols, parts: vec![part] };
+    let (ty, tile) = (TensorType::F32, TileType::F32);
+    let table = Weight { ty, rows: x.rows, cols: x.cols, parts: vec![part], tile };
     Ok(kernels::embed(rec, &table, indices, y)?)
 }

@@ -10,7 +10,7 @@ use crate::format::gguf::{Gguf, TensorInfo};
 use crate::format::source::Source;
 use crate::kernels::Extras;
 use crate::quant::dequantize;
-use crate::tensor::Weight;
+use crate::tensor::{TileType, Weight};
 
 /// Bytes read at once.
 const CHUNK_BYTES: usize = 4 << 20;
@@ -67,6 +67,22 @@ impl LayerExtras {
 
     fn slice(&self, (at, len): (usize, usize)) -> View {
         self.view.buffer.slice(4 * at as u64, 4 * len as u64)
+    }
+}
+
+impl Weights {
+    /// How many-row products hold the first matrix that is not f32 to them, or f32.
+    pub fn tile(&self) -> TileType {
+        let tiles = self.layers.iter().flat_map(|layer| &layer.linears).map(|w| w.tile);
+        tiles.into_iter().find(|tile| *tile != TileType::F32).unwrap_or_default()
+    }
+
+    /// Lets many-row products hold all matrices so; those that the tile does not hold stay f32.
+    pub fn set_tile(&mut self, tile: TileType) {
+        let linears = self.layers.iter_mut().flat_map(|layer| &mut layer.linears);
+        for w in linears.chain([&mut self.embedding]).chain(&mut self.head) {
+            w.tile = if tile.holds(w.ty) { tile } else { TileType::F32 };
+        }
     }
 }
 

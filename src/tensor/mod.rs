@@ -6,7 +6,7 @@
 
 mod weight;
 
-pub use weight::{Part, Weight, WeightError};
+pub use weight::{Part, TileType, Weight, WeightError};
 
 use crate::device::{Buffer, Device, DeviceError, View};
 

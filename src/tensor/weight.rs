@@ -3,8 +3,37 @@
 //! Rows arrive in any order and in chunks, so the host never holds the whole matrix. The packed layout is a few planes,
 //! one after another (`quant::pack`), so a chunk is written in as many places.
 
-use crate::device::{Buffer, Device, DeviceError};
+use crate::device::{Buffer, Device, DeviceError, Matrices};
 use crate::quant::{TensorType, pack};
+
+/// How products with many rows hold a matrix's numbers while they multiply.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum TileType {
+    /// As f32: every device, and the numbers exactly as the type says them.
+    #[default]
+    F32,
+    /// As f16, beside an f32 operand and f32 sums.
+    F16,
+    /// As f16 in cooperative matrices, the other operand too, with f32 sums.
+    Matrices(Matrices),
+}
+
+impl TileType {
+    /// Its name as users see it.
+    pub fn name(self) -> &'static str {
+        match self {
+            TileType::F32 => "f32",
+            TileType::F16 => "f16",
+            TileType::Matrices(_) => "cooperative matrices",
+        }
+    }
+
+    /// May a matrix of this type be held so? Rounding to f16 (one part in 2048) is small beside what made a quantized
+    /// number; a file of F32 or BF16 was chosen for its numbers, and may hold larger ones.
+    pub fn holds(self, ty: TensorType) -> bool {
+        self == TileType::F32 || !matches!(ty, TensorType::F32 | TensorType::BF16)
+    }
+}
 
 /// A matrix of weights on a device.
 pub struct Weight {
@@ -16,6 +45,8 @@ pub struct Weight {
     pub cols: usize,
     /// Its parts, in the order of rows.
     pub parts: Vec<Part>,
+    /// How products with many rows hold it; f32 at first.
+    pub tile: TileType,
 }
 
 /// A range of a weight's rows in one buffer.
@@ -78,7 +109,7 @@ impl Weight {
             parts.push(Part { buffer, row, rows: n, scales_at });
             row += n;
         }
-        Ok(Weight { ty, rows, cols, parts })
+        Ok(Weight { ty, rows, cols, parts, tile: TileType::F32 })
     }
 
     /// A matrix from its raw (GGUF) rows.

@@ -131,6 +131,7 @@ impl Trainer {
                 weights: &model.weights,
                 lora: Some(lora),
                 rope: &rope,
+                tuning: None,
             };
             self.forward(&net, &pack)?;
             self.losses(&net, &pack)?;

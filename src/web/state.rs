@@ -18,6 +18,7 @@ use crate::model::generate::{Progress, StopReason};
 use crate::model::sampler::Sampling;
 use crate::model::weights::OnProgress;
 use crate::store::web::WebStore;
+use crate::store::{Store as _, Table, Write};
 use serde::Serialize;
 
 /// An answer with its numbers.
@@ -58,6 +59,18 @@ pub fn now_ms() -> f64 {
     js_sys::Date::now()
 }
 
+/// Tunes the model to its device, by the store's record if there is one. A record that cannot be read or kept costs a
+/// measurement, no more.
+async fn tune(model: &mut Model, store: &WebStore) -> Result<(), Error> {
+    // The learning loop's keys in this table begin with other words.
+    let key = format!("tuning/{}", model.tuning_name(false));
+    let record = store.get(Table::Cache, &key).await.unwrap_or_default();
+    if let Some(made) = model.tune(record.as_deref(), false).await? {
+        store.apply(&[Write::put(Table::Cache, key, made)]).await.ok();
+    }
+    Ok(())
+}
+
 impl State {
     /// Opens a device, loads the model onto it, and puts HEAD in place.
     pub async fn load(
@@ -69,7 +82,8 @@ impl State {
     ) -> Result<State, Error> {
         let device = Device::open(choice).await?;
         let reason = reason(choice, &device);
-        let model = Model::load(&device, source, on_progress).await?;
+        let mut model = Model::load(&device, source, on_progress).await?;
+        tune(&mut model, &store).await?;
         let learner = Learner::open(store, Box::new(|| now_ms() as u64), seed).await?;
         let warnings = learner.warnings().to_vec();
         let name = source.name().trim_end_matches(".gguf").to_string();

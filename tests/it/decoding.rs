@@ -10,7 +10,7 @@ use apprentice::model::Model;
 use apprentice::model::config::Config;
 use apprentice::model::decode_layer::OneRow;
 use apprentice::model::forward::{Keys, Net, Rows};
-use apprentice::model::lora::Lora;
+use apprentice::model::lora::{Lora, LoraLayout};
 use apprentice::model::workspace::activations;
 use apprentice::quant::TensorType;
 use apprentice::tensor::Tensor;
@@ -24,7 +24,8 @@ const STEPS: usize = 5;
 fn difference(model: &Model, lora: Option<&Lora>) -> f32 {
     let (device, config) = (&model.device, &model.config);
     let rope = model.rope_table().view();
-    let net = Net { config, weights: &model.weights, lora, rope: &rope };
+    let (weights, tuning) = (&model.weights, None);
+    let net = Net { config, weights, lora, rope: &rope, tuning };
     let kv = config.kv_heads * config.head_dim;
     let zeros = |rows, cols| Tensor::zeros(device, "t", rows, cols).unwrap();
     let caches = [0; 2].map(|_| [zeros(STEPS, kv), zeros(STEPS, kv)]);
@@ -64,7 +65,8 @@ fn models(device: &Device) -> Vec<Model> {
 }
 
 fn prepared(device: &Device, config: &Config, rank: usize) -> Lora {
-    let mut lora = Lora::upload(device, config, &tiny::adapter(config, rank, 5)).unwrap();
+    let (layout, adapter) = (LoraLayout::new(config, rank), tiny::adapter(config, rank, 5));
+    let mut lora = Lora::put(device, layout, &adapter, None).unwrap();
     lora.prepare(device, config).unwrap();
     lora
 }
@@ -76,7 +78,14 @@ fn a_decoded_row_is_a_row_of_a_pass() {
             let place = format!("{} on the {}", model.config.name, device.kind());
             let net_decodes = |lora| {
                 let rope = model.rope_table().view();
-                Net { config: &model.config, weights: &model.weights, lora, rope: &rope }.decodes(1)
+                Net {
+                    config: &model.config,
+                    weights: &model.weights,
+                    lora,
+                    rope: &rope,
+                    tuning: None,
+                }
+                .decodes(1)
             };
             assert!(net_decodes(None), "{place}");
             let off = difference(&model, None);

@@ -41,3 +41,4 @@ mod tidy;
 mod tiny;
 mod tokenizers;
 mod training;
+mod tuning;

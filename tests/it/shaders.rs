@@ -30,6 +30,8 @@ const LINKS: &[(&str, &[&str])] = &[
     ),
     ("sum4", &["reduce4", "reduce4_subgroups"]),
     ("dot", &["dot_float", "dot_int8"]),
+    ("tile", &["tile_f32", "tile_f16"]),
+    ("matrices", &["matrices_8", "matrices_16"]),
 ];
 
 /// Files that never meet: floats have no integers to multiply.
@@ -68,23 +70,28 @@ fn keys(kernel: &'static KernelDef) -> Vec<PipelineKey> {
     keys
 }
 
+/// The features that kernels may use, beside core WebGPU's.
+const ENABLES: &[(&str, Capabilities)] = &[
+    ("enable f16;", Capabilities::SHADER_FLOAT16),
+    ("enable subgroups;", Capabilities::SUBGROUP),
+    ("enable wgpu_cooperative_matrix;", Capabilities::COOPERATIVE_MATRIX),
+];
+
 /// Core WebGPU's capabilities (`unpack2x16float` is one of them), and those that the browser's text asks for.
 fn capabilities(enables: &[&str]) -> Capabilities {
-    let of = |line: &&str| match *line {
-        "enable subgroups;" => Capabilities::SUBGROUP,
-        other => panic!("`{other}` is no feature that kernels may use"),
-    };
-    enables.iter().map(of).fold(Capabilities::SHADER_FLOAT16_IN_FLOAT32, |all, one| all | one)
+    let asked = ENABLES.iter().filter(|(line, _)| enables.contains(line));
+    asked
+        .map(|(_, capability)| *capability)
+        .fold(Capabilities::SHADER_FLOAT16_IN_FLOAT32, |all, one| all | one)
 }
 
 /// The text for naga, and what the browser's text has before it.
 fn resolve(kernel: &KernelDef, key: &PipelineKey) -> Result<(String, Vec<&'static str>), String> {
     let browser = shader::resolve(kernel.wgsl, key, Dialect::Browser)?;
     let naga = shader::resolve(kernel.wgsl, key, Dialect::Naga)?;
-    let enables = ["enable subgroups;"];
     let head: Vec<_> = browser.lines().take_while(|line| line.starts_with("enable ")).collect();
-    let known = |line: &&str| enables.into_iter().find(|known| known == line);
-    let named: Vec<_> = head.iter().filter_map(known).collect();
+    let known = |line: &&str| ENABLES.iter().find(|(known, _)| known == line);
+    let named: Vec<_> = head.iter().filter_map(known).map(|(line, _)| *line).collect();
     let body = |text: &str| text.lines().filter(|l| !l.starts_with("enable ")).count();
     if named.len() < head.len() || body(&naga) != body(&browser) {
         return Err(format!("the browser's text begins with {head:?}"));
@@ -277,4 +284,34 @@ fn browsers_are_asked_for_subgroups_and_naga_is_not() {
     assert!(naga::front::wgsl::parse_str(&browser).is_err(), "naga takes the line: drop Dialect");
     let error = parse(&naga, &[]).expect_err("subgroups without asking for them");
     assert!(error.contains("subgroup") || error.contains("Subgroup"), "{error}");
+}
+
+/// Kernels that no adapter of the tests can run must at least become SPIR-V, as wgpu would make it.
+#[test]
+fn cooperative_matrices_become_spirv() {
+    let mut pipelines = 0;
+    for kernel in ALL.iter().filter(|kernel| kernel.links.contains(&"matrices")) {
+        for key in keys(kernel) {
+            let (source, enables) = resolve(kernel, &key).expect("imports");
+            let (module, info) =
+                parse(&source, &enables).unwrap_or_else(|e| panic!("{key:?}: {e}"));
+            let constants = key.overrides.iter().map(|(n, v)| (n.to_string(), f64::from(*v)));
+            let entry = Some((ShaderStage::Compute, "main"));
+            let (module, info) = naga::back::pipeline_constants::process_overrides(
+                &module,
+                &info,
+                entry,
+                &constants.collect(),
+            )
+            .expect("overrides");
+            let options = naga::back::spv::Options { lang_version: (1, 3), ..Default::default() };
+            let words = naga::back::spv::write_vec(&module, &info, &options, None)
+                .unwrap_or_else(|error| panic!("{key:?}: {error}"));
+            // OpCooperativeMatrixMulAddKHR, the instruction that all this is for.
+            let multiplies = words.iter().filter(|word| **word & 0xffff == 4459).count();
+            assert!(multiplies >= 4, "{key:?}: {multiplies} products of matrices");
+            pipelines += 1;
+        }
+    }
+    assert!(pipelines >= 2 * 2 * 11, "only {pipelines} pipelines");
 }

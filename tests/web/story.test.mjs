@@ -11,6 +11,7 @@ import {
   correct,
   launch,
   learn,
+  mocked,
   open,
   PATIENCE_MS,
   ready,
@@ -116,6 +117,44 @@ test("an answer and a cycle can be stopped", { timeout: 2 * PATIENCE_MS }, async
   await page.getByRole("button", { name: "Send" }).click();
   await page.getByRole("button", { name: "Stop answering" }).click();
   await page.getByRole("button", { name: "Send" }).waitFor();
+  assert.deepEqual(page.faults, []);
+  await context.close();
+});
+
+/** The tunings that the engine keeps in the page's database. */
+async function tunings(page) {
+  const records = await page.evaluate(async () => {
+    const database = await new Promise((resolve, reject) => {
+      const request = indexedDB.open("apprentice");
+      request.onsuccess = () => resolve(request.result);
+      request.onerror = () => reject(request.error);
+    });
+    const of = (request) =>
+      new Promise((resolve, reject) => {
+        request.onsuccess = () => resolve(request.result);
+        request.onerror = () => reject(request.error);
+      });
+    const range = IDBKeyRange.bound("tuning/", "tuning0");
+    const all = await of(database.transaction("cache").objectStore("cache").getAll(range));
+    database.close();
+    return all.map((bytes) => new TextDecoder().decode(bytes));
+  });
+  return records.map((record) => JSON.parse(record));
+}
+
+test("the browser's GPU runs kernels with subgroups", { timeout: 2 * PATIENCE_MS }, async () => {
+  assert.ok(server.model, "APPRENTICE_SMALL_MODEL is not set: the test has no model");
+  const context = await browser.newContext();
+  const page = await open(context, `${server.url}?device=gpu&temperature=0${server.query}`);
+  await ready(page);
+  await page.getByRole("button", { name: /^Model and device/ }).click();
+  await page.getByText(/\(subgroups\)/).waitFor();
+  if (!mocked) {
+    const [tuning, ...others] = await tunings(page);
+    assert.deepEqual([tuning.refused, others], [[], []]);
+    assert.ok(Object.keys(tuning.ways).length > 0, JSON.stringify(tuning));
+    console.log(`tuned to ${JSON.stringify(tuning.ways)}`);
+  }
   assert.deepEqual(page.faults, []);
   await context.close();
 });

@@ -9,7 +9,7 @@ use crate::device::Recording;
 use crate::error::Error;
 use crate::kernels::{self, AdamW};
 use crate::model::lora::{LoraLayout, Module};
-use crate::model::pass::LOGIT_ROWS;
+use crate::model::memory::LOGIT_ROWS;
 
 /// The adapter's rank.
 const RANK: usize = 8;

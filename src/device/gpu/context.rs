@@ -193,6 +193,23 @@ impl GpuDevice {
         done.map_err(|_| DeviceError::Lost { reason: "the queue was dropped".into() })
     }
 
+    /// Catches what is refused from now on, until [`Self::scoped`].
+    pub(in crate::device) fn scopes(&self) -> [wgpu::ErrorScopeGuard; 2] {
+        let filters = [wgpu::ErrorFilter::Internal, wgpu::ErrorFilter::Validation];
+        filters.map(|filter| self.device.push_error_scope(filter))
+    }
+
+    /// The first error that the scopes caught.
+    pub(in crate::device) async fn scoped(
+        &self,
+        [internal, validation]: [wgpu::ErrorScopeGuard; 2],
+    ) -> Result<(), DeviceError> {
+        // The last one pushed is popped first; both before anything waits.
+        let caught = (validation.pop(), internal.pop());
+        let caught = (caught.0.await, caught.1.await);
+        caught.0.or(caught.1).map_or(Ok(()), |error| Err(from_wgpu(error)))
+    }
+
     /// Natively callbacks run inside `poll`; in a browser the event loop runs them and `poll` does nothing.
     fn wait(&self) {
         if let Err(error) = self.device.poll(wgpu::PollType::wait_indefinitely()) {

@@ -32,7 +32,7 @@ impl Tier {
 pub struct Matrices {
     /// Their rows and columns, 8 or 16.
     pub side: u32,
-    /// Lanes of a workgroup that has at least four subgroups.
+    /// Lanes of a workgroup of four subgroups.
     pub lanes: u32,
 }
 
@@ -101,14 +101,16 @@ impl Features {
     }
 }
 
-/// The adapter's cooperative matrices, if some fit: f16 times f16 to f32, 16 or 8 rows and columns, and subgroups of
-/// which four make no more than 256 lanes.
+/// The adapter's cooperative matrices, if some fit: f16 times f16 to f32, 16 or 8 rows and columns, and subgroups of one
+/// size, of which four make no more than 256 lanes.
 fn matrices(adapter: &wgpu::Adapter) -> Option<Matrices> {
     let needed = wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX
         | wgpu::Features::SHADER_F16
         | wgpu::Features::SUBGROUP;
-    let lanes = 4 * adapter.get_info().subgroup_max_size;
-    if !adapter.features().contains(needed) || lanes > 256 {
+    let info = adapter.get_info();
+    let lanes = 4 * info.subgroup_max_size;
+    let four = info.subgroup_min_size == info.subgroup_max_size && lanes <= 256;
+    if !adapter.features().contains(needed) || !four {
         return None;
     }
     let all = adapter.cooperative_matrix_properties();

@@ -2,12 +2,13 @@
 //! within 5e-3 on the GPU for short sequences.
 
 use super::{Tensors, devices, load, meta, relative, sequences};
-use apprentice::device::Device;
+use apprentice::device::{Device, DeviceChoice};
 use apprentice::format::peft::{Part, PeftAdapter, PeftTensor};
 use apprentice::model::adapter::Adapter;
 use apprentice::model::lora::LoraLayout;
 use apprentice::model::peft::{from_peft, to_peft};
 use apprentice::model::{Model, pass};
+use apprentice::tensor::TileType;
 use apprentice::train::{Goal, Plan, Sequence, Trainer};
 use pollster::block_on;
 
@@ -164,4 +165,29 @@ fn logits_with_the_adapter() {
         }
     }
     assert!(checked > 0, "no golden logit with the adapter was compared");
+}
+
+/// Weights held as f16 round what gradients pass through: that must stay within the GPU's limits. `losses_and_lora_gradients`
+/// holds the CPU's gradient, which this one is compared with, against PyTorch's.
+#[test]
+fn tiles_of_f16_keep_gradients_within_the_gpus_limits() {
+    let meta = meta();
+    let peft = golden_adapter(alpha(&meta));
+    let sequences = sequences(&meta);
+    let shortest = sequences.iter().min_by_key(|s| s.ids.len()).expect("a sequence");
+    let gpu = block_on(Device::open(DeviceChoice::Gpu)).expect("a GPU (lavapipe will do)");
+    assert!(gpu.features().f16, "the software adapter has f16");
+    let [(loss, exact), (half_loss, half)] = [(Device::cpu(), TileType::F32), (gpu, TileType::F16)]
+        .map(|(device, tile)| {
+            let mut model = load(&device);
+            model.weights.set_tile(tile);
+            let adapter = from_peft(&model.config, &peft).expect("the golden adapter fits");
+            gradient_within(&mut model, &adapter, &shortest.ids, Plan::KEPT_BYTES_MAX)
+        });
+    let off = relative(&half, &exact);
+    let loss_off = (f64::from(half_loss) - f64::from(loss)).abs() / f64::from(loss);
+    println!("f16 tiles: loss off by {loss_off:.2e}, gradient by {off:.2e}");
+    assert!(loss_off <= 1e-3, "the loss is off by {loss_off}");
+    assert!(off <= 5e-3, "the gradient is off by {off}");
+    assert!(off > 1e-5, "as exact as f32: the tiles were not f16");
 }

@@ -4,6 +4,7 @@
 //! `tests/golden/README.md`. The tests take whatever sequences the folder holds.
 
 mod architectures;
+mod decode;
 mod forward;
 mod gradients;
 mod greedy;

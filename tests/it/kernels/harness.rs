@@ -7,7 +7,7 @@
 use crate::common::Random;
 use apprentice::device::{Command, Device, DeviceChoice, DeviceError, KernelDef, Recording, Shape};
 use apprentice::quant::{TensorType, dequantize, quantize};
-use apprentice::tensor::{Tensor, Weight};
+use apprentice::tensor::{Tensor, TileType, Weight};
 
 /// Words after each buffer's logical end, a multiple of 4.
 const GUARD: usize = 36;
@@ -83,6 +83,8 @@ pub struct TestWeight {
     pub cols: usize,
     raw: Vec<u8>,
     pub values: Vec<f32>,
+    /// How products with many rows hold it.
+    pub tile: TileType,
 }
 
 impl TestWeight {
@@ -91,12 +93,13 @@ impl TestWeight {
         quantize(ty, &floats(random, rows * cols), &mut raw);
         let mut values = vec![0.0; rows * cols];
         dequantize(ty, &raw, &mut values);
-        TestWeight { ty, rows, cols, raw, values }
+        TestWeight { ty, rows, cols, raw, values, tile: TileType::F32 }
     }
 
     /// The matrix on a device.
     pub fn upload(&self, device: &Device) -> Weight {
-        Weight::upload(device, "w", self.ty, &self.raw, self.rows, self.cols).expect("a weight")
+        let upload = Weight::upload(device, "w", self.ty, &self.raw, self.rows, self.cols);
+        Weight { tile: self.tile, ..upload.expect("a weight") }
     }
 }
 
@@ -232,6 +235,11 @@ pub fn check_kernel(devices: &Devices, case: &Case) -> Result<(), Fault> {
         }
     }
     Ok(())
+}
+
+/// Checks a case on one device alone.
+pub fn check_on(device: &Device, case: &Case) -> Result<(), Fault> {
+    check_results(case, &run(device, case, &|_| None)?, device.kind())
 }
 
 /// Checks that a second run gives the same bits, on each device.

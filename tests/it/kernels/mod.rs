@@ -18,3 +18,4 @@ pub mod reference;
 mod rope;
 mod rows;
 mod sampling;
+mod tiles;

@@ -49,7 +49,7 @@ export class Engine {
       parameters: 134_515_008,
       device: options.device === "gpu" ? "gpu" : "cpu",
       adapter: options.device === "gpu" ? "SwiftShader" : "",
-      tier: options.device === "gpu" ? "baseline" : "",
+      tier: options.device === "gpu" ? "subgroups" : "",
       reason: options.device === "auto" ? "no hardware GPU was found" : "it was asked for",
       context: 8192,
     };

@@ -18,6 +18,7 @@ import {
 import { fetchModel } from "./model";
 import { fileSource } from "./source";
 import { openStore } from "./store";
+import { askForSubgroups } from "./subgroups";
 
 type Handler<M extends Method> = (
   params: Methods[M]["params"],
@@ -80,6 +81,7 @@ async function load(
     ? fileSource(params.file)
     : await fetchModel(params.base, params.modelPath, emit);
   emit({ phase: "engine", done: 0, total: 0 });
+  askForSubgroups();
   const address = new URL("engine/apprentice.js", params.base).href;
   const module = (await import(/* @vite-ignore */ address)) as EngineModule;
   await module.default();

@@ -102,10 +102,10 @@ impl Product<'_, '_, '_> {
             for i in 0..M {
                 // SAFETY: j < k, the length of each row of a. With a check a row the loop takes a third longer.
                 let spread = simd.splat_f32s(unsafe { *a[i].get_unchecked(j) });
-                for v in 0..N {
+                for (v, sum) in sums[i].iter_mut().enumerate() {
                     // SAFETY: the assertion above bounds the last row, j = k - 1 and v = N - 1.
                     let b = unsafe { *b.get_unchecked(j * stride + at + v) };
-                    sums[i][v] = simd.mul_add_e_f32s(spread, b, sums[i][v]);
+                    *sum = simd.mul_add_e_f32s(spread, b, *sum);
                 }
             }
         }

@@ -73,7 +73,7 @@ fn from_brains(halves: &[[u16; 32]], out: &mut [[f32; 32]]) {
 }
 
 fn from_quants(planes: &Planes, first: usize, out: &mut [[f32; 32]]) {
-    let mut stretch = Stretch::new();
+    let mut stretch = Stretch::default();
     for (i, out) in out.chunks_mut(STRETCH).enumerate() {
         stretch.read(planes, first + i * STRETCH, out.len());
         values(&stretch.q, &stretch.step, &stretch.offset, out);
@@ -126,7 +126,7 @@ fn dot_brains(row: &[[u16; 32]], x: &[[f32; 32]]) -> f32 {
 }
 
 fn dot_quants(planes: &Planes, first: usize, x: &[[f32; 32]]) -> f32 {
-    let mut stretch = Stretch::new();
+    let mut stretch = Stretch::default();
     let mut sums = [0f32; LANES];
     for (i, x) in x.chunks(STRETCH).enumerate() {
         stretch.read(planes, first + i * STRETCH, x.len());

@@ -34,12 +34,13 @@ pub struct Stretch {
     pub offset: [f32; STRETCH],
 }
 
-impl Stretch {
-    /// Memory for one.
-    pub fn new() -> Stretch {
+impl Default for Stretch {
+    fn default() -> Stretch {
         Stretch { q: [[0; 32]; STRETCH], step: [[0.0; 2]; STRETCH], offset: [-0.0; STRETCH] }
     }
+}
 
+impl Stretch {
     /// Reads `n` blocks of a quantized type from block `first` on. Both are multiples of 8 for the K types, whose blocks
     /// of 256 share a head. Panics where a block lies outside, or the type is one of floats.
     pub fn read(&mut self, planes: &Planes<'_>, first: usize, n: usize) {

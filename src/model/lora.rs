@@ -130,12 +130,14 @@ impl Lora {
         adapter: &Adapter,
         old: Option<Lora>,
     ) -> Result<Lora, DeviceError> {
-        let flat = match old {
-            Some(old) => old.flat,
-            None => Flat::zeros(device, "adapter", &layout)?,
+        let (flat, halves) = match old {
+            Some(old) => (old.flat, old.halves),
+            None => (Flat::zeros(device, "adapter", &layout)?, None),
         };
         device.write(&flat.buffer, 0, &adapter.weights)?;
-        Ok(Lora { flat, alpha: adapter.alpha, halves: None })
+        let mut lora = Lora { flat, alpha: adapter.alpha, halves };
+        lora.changed();
+        Ok(lora)
     }
 
     /// The adapter as decoding reads it, where it was prepared.

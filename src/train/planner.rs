@@ -10,6 +10,7 @@ use crate::device::{Account, Device, DeviceError, Item, Limits};
 use crate::format::gguf::Gguf;
 use crate::model::ModelError;
 use crate::model::config::Config;
+use crate::model::halves::Halves;
 use crate::model::lora::{Flat, LoraLayout};
 use crate::model::memory::{Sizes, count};
 use crate::model::weights::LOADER_BYTES;
@@ -99,12 +100,14 @@ fn train(
     let shape = Shape { config, layout, rows, logit_rows: sizes.logit_rows };
     let adapter = Flat::zeros(account.device(), "adapter", layout).map_err(ModelError::from)?;
     account.book("adapter");
+    let halves = Halves::new(account.device(), config, run.rank).map_err(ModelError::from)?;
+    account.book("adapter's copy for answers");
     let plan = match memory::fit(limits, account.device().stats().bytes, shape) {
         Err(DeviceError::NoRoom { .. }) => Plan::new(config, rows, 0),
         fitting => fitting?,
     };
     let memory = Memory::new(account, shape, plan)?;
-    // Both live until the peak was counted.
-    drop((adapter, memory));
+    // All live until the peak was counted.
+    drop((adapter, halves, memory));
     Ok((0..config.layers).filter(|layer| plan.keeps(*layer)).count())
 }

@@ -9,7 +9,9 @@ use apprentice::device::{Device, Limits};
 use apprentice::format::error::FormatError;
 use apprentice::format::gguf::Gguf;
 use apprentice::format::source::{FileSource, Source};
+use apprentice::model::generate::Cancel;
 use apprentice::model::lora::LoraLayout;
+use apprentice::model::sampler::Sampling;
 use apprentice::model::{CONTEXT, Model};
 use apprentice::quant::TensorType;
 use apprentice::train::planner::Run;
@@ -42,10 +44,17 @@ fn check(place: &str, predicted: u64, counted: u64) {
     assert!(near(predicted, counted), "{place}: {predicted} B predicted, {counted} B counted");
 }
 
+/// Puts a fresh adapter in place and answers with it, so that the copy that answers read is there.
+fn adapt(model: &mut Model, layout: &LoraLayout) {
+    model.set_adapter(Some(&layout.fresh(8.0, 1))).unwrap();
+    let (greedy, cancel) = (Sampling::default(), Cancel::default());
+    block_on(model.generate(&[40, 47], 2, &greedy, &cancel, &mut |_| true)).unwrap();
+}
+
 /// A training step with passes of `run.tokens` rows.
 fn step(model: &mut Model, run: Run) {
     let layout = LoraLayout::new(&model.config, run.rank);
-    model.set_adapter(Some(&layout.fresh(8.0, 1))).unwrap();
+    adapt(model, &layout);
     let mut trainer = Trainer::new(model, &layout, run.tokens).unwrap();
     let tokens: Vec<u32> = (0..run.tokens as u32).map(|i| 40 + 7 * i % 150).collect();
     let counted = vec![true; tokens.len()];
@@ -174,7 +183,7 @@ fn what_does_not_fit_is_refused_before_anything_is_allocated() {
     let mut model = load(&device, &file);
     let layout = LoraLayout::new(&model.config, run.rank);
     device.limit_memory(plan.bytes);
-    model.set_adapter(Some(&layout.fresh(8.0, 1))).unwrap();
+    adapt(&mut model, &layout);
     let before = device.stats().bytes;
     let kept = kept(&plan);
     device.limit_memory(plan.bytes - kept - 1);

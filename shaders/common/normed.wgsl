@@ -1,9 +1,10 @@
 // Four products with norm(x), one row x a workgroup. The norm's scale is a factor of the whole sum, so the squares are
 // added up in the same sweep as the products.
-// Needs the kernel's x and g, `p.eps`, and `four_dots`: the products with 8 elements of a block, 4s.. and 16 + 4s.. .
+// Needs the kernel's x and g, `p.eps`, `sum4`, and `four_dots`: the products with 8 elements of a block, 4s.. and
+// 16 + 4s.. .
 
 #import common/reduce
-#import common/reduce4
+#import sum4
 
 fn normed_dots(lane: u32, cols: u32) -> vec4<f32> {
     var sums = vec4<f32>();

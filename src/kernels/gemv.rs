@@ -48,11 +48,19 @@ impl Gemv {
         (!self.subgroups || features.subgroups) && (!self.int8 || integers)
     }
 
+    /// The imports of a kernel that norms the row itself: it has a choice of sums, and rounds nothing.
+    pub(super) const SUM_LINKS: &[&str] = &["sum4", "weight"];
+
+    /// Their files for matrices of this type.
+    pub(super) fn sum_links(self, ty: TensorType) -> [(&'static str, &'static str); 2] {
+        let [weight] = weight_link(ty);
+        [("sum4", if self.subgroups { "reduce4_subgroups" } else { "reduce4" }), weight]
+    }
+
     /// The files to link for a matrix of this type. Types that are no integers have no `int8` way.
     pub(super) fn links(self, ty: TensorType) -> [(&'static str, &'static str); 3] {
-        let [weight] = weight_link(ty);
-        let sum4 = if self.subgroups { "reduce4_subgroups" } else { "reduce4" };
+        let [sum4, weight] = self.sum_links(ty);
         let dot = if self.int8 && ty.is_quantized() { "dot_int8" } else { "dot_float" };
-        [("sum4", sum4), weight, ("dot", dot)]
+        [sum4, weight, ("dot", dot)]
     }
 }

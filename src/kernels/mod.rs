@@ -80,7 +80,7 @@ pub use matvec::{MATVEC, matvec};
 pub use norm_linears::{NORM_LINEARS, are_alike, norm_linears};
 pub use norm_swiglu::{NORM_SWIGLU, norm_swiglu};
 pub use penalize::{PENALIZE, penalize};
-pub use rms_norm::{RMS_NORM, rms_norm};
+pub use rms_norm::{Norm, RMS_NORM, rms_norm};
 pub use rms_norm_dx::{RMS_NORM_DX, rms_norm_dx};
 pub use rope::{ROPE, RopeShape, rope};
 pub use rope_store::{ROPE_STORE, RopeHeads, rope_store};

@@ -5,8 +5,9 @@
 //! is a factor of every sum.
 
 use super::factors::{self, Factors};
-use super::launch::{Checks, groups, params, weight_link, weight_type};
-use super::rms_norm::norm_row;
+use super::gemv::Gemv;
+use super::launch::{Checks, groups, params, weight_type};
+use super::rms_norm::{Norm, norm_row};
 use super::row_tasks::{Rows, rows_times};
 use crate::device::{Access, CpuCall, DeviceError, KernelDef, Recording, Shape, View};
 use crate::tensor::{Tensor, Weight};
@@ -36,7 +37,7 @@ pub static NORM_LINEARS: KernelDef = KernelDef {
     ],
     params_bytes: size_of::<Params>(),
     overrides: &["WG"],
-    links: &["weight"],
+    links: Gemv::SUM_LINKS,
     cpu,
 };
 
@@ -46,14 +47,14 @@ pub fn are_alike(weights: &[&Weight]) -> bool {
     weights.iter().all(|w| shape(w) == (weights[0].ty, weights[0].cols, 1))
 }
 
-/// y from x `[1, in]` and its norm's gain g `[in]`, through one to three alike matrices `[out, in]`: their products one
+/// y from x `[1, in]` and its norm, with the sums of the way `gemv`, through one to three alike matrices `[out, in]`: their products one
 /// after another, then, with an adapter's `a`, u `[rank]` of each matrix.
 pub fn norm_linears(
     rec: &mut Recording,
     weights: &[&Weight],
     x: &Tensor,
-    g: &View,
-    eps: f32,
+    norm: Norm<'_>,
+    gemv: Gemv,
     a: Option<Factors<'_>>,
     y: &View,
 ) -> Result<(), DeviceError> {
@@ -65,7 +66,7 @@ pub fn norm_linears(
         .that(rank.is_multiple_of(4), "a rank that is no multiple of 4")
         .shape("x", x, 1, weights[0].cols)
         .words("y", y, rows + weights.len() * rank)
-        .words("g", g, x.cols)
+        .words("g", norm.gain, x.cols)
         .done()?;
     let of = |i: usize| weights.get(i).copied();
     let mut params = Params {
@@ -73,7 +74,7 @@ pub fn norm_linears(
         scales: [0, 1, 2, 3].map(|i| of(i).map_or(0, |w| w.parts[0].scales_at)),
         a_at: [0; 4],
         cols: x.cols as u32,
-        eps,
+        eps: norm.eps,
         ty: weights[0].ty.gguf_id(),
         pad: 0,
     };
@@ -82,7 +83,7 @@ pub fn norm_linears(
     params.a_at[3] = if rank > 0 { weights.len() as u32 } else { 0 };
     let fours = weights.iter().map(|w| w.rows.div_ceil(4)).sum::<usize>();
     let shape = Shape {
-        links: &weight_link(weights[0].ty),
+        links: &gemv.sum_links(weights[0].ty),
         overrides: &[("WG", if x.cols < 2048 { 64 } else { 128 })],
         groups: groups(fours + weights.len() * rank / 4),
         flops: 2 * ((rows + weights.len() * rank) * x.cols) as u64,
@@ -90,7 +91,8 @@ pub fn norm_linears(
     // Where there are fewer matrices, the first is bound in the place of the others, unread.
     let matrix = |i: usize| of(i).unwrap_or(weights[0]).parts[0].buffer.view();
     let lora = factors::view(a, &x.view).clone();
-    let views = [matrix(0), matrix(1), matrix(2), x.view.clone(), g.clone(), lora, y.clone()];
+    let views =
+        [matrix(0), matrix(1), matrix(2), x.view.clone(), norm.gain.clone(), lora, y.clone()];
     rec.dispatch(&NORM_LINEARS, &params, &views, &shape)
 }
 

@@ -4,12 +4,13 @@
 //! The two matrices are read side by side, so that neither product visits memory. The norm is that of
 //! [`super::rms_norm`].
 
-use super::launch::{Checks, groups, params, weight_link, weight_type};
+use super::gemv::Gemv;
+use super::launch::{Checks, groups, params, weight_type};
 use super::norm_linears::are_alike;
-use super::rms_norm::norm_row;
+use super::rms_norm::{Norm, norm_row};
 use super::row_tasks::{Rows, rows_times};
 use super::swiglu::gate;
-use crate::device::{Access, CpuCall, DeviceError, KernelDef, Recording, Shape, View};
+use crate::device::{Access, CpuCall, DeviceError, KernelDef, Recording, Shape};
 use crate::tensor::{Tensor, Weight};
 
 params! {
@@ -29,24 +30,24 @@ pub static NORM_SWIGLU: KernelDef = KernelDef {
     bindings: &[Access::Read, Access::Read, Access::Read, Access::Read, Access::Write],
     params_bytes: size_of::<Params>(),
     overrides: &["WG"],
-    links: &["weight"],
+    links: Gemv::SUM_LINKS,
     cpu,
 };
 
-/// h `[1, ff]` from x `[1, in]` and its norm's gain g `[in]`, through the alike matrices gate and up `[ff, in]`.
+/// h `[1, ff]` from x `[1, in]` and its norm, with the sums of the way `gemv`, through the alike matrices gate and up `[ff, in]`.
 pub fn norm_swiglu(
     rec: &mut Recording,
     [gate, up]: [&Weight; 2],
     x: &Tensor,
-    g: &View,
-    eps: f32,
+    norm: Norm<'_>,
+    gemv: Gemv,
     h: &Tensor,
 ) -> Result<(), DeviceError> {
     Checks::new(&NORM_SWIGLU)
         .that(are_alike(&[gate, up]) && gate.rows == up.rows, "weights unlike each other")
         .shape("x", x, 1, gate.cols)
         .shape("h", h, 1, gate.rows)
-        .words("g", g, x.cols)
+        .words("g", norm.gain, x.cols)
         .done()?;
     let (gate_part, up_part) = (&gate.parts[0], &up.parts[0]);
     let params = Params {
@@ -54,18 +55,23 @@ pub fn norm_swiglu(
         k: x.cols as u32,
         gate_scales: gate_part.scales_at,
         up_scales: up_part.scales_at,
-        eps,
+        eps: norm.eps,
         ty: gate.ty.gguf_id(),
         pad: [0; 2],
     };
     let shape = Shape {
-        links: &weight_link(gate.ty),
+        links: &gemv.sum_links(gate.ty),
         overrides: &[("WG", if x.cols < 2048 { 64 } else { 128 })],
         groups: groups(gate.rows.div_ceil(2)),
         flops: 4 * (gate.rows * x.cols) as u64,
     };
-    let views =
-        [gate_part.buffer.view(), up_part.buffer.view(), x.view.clone(), g.clone(), h.view.clone()];
+    let views = [
+        gate_part.buffer.view(),
+        up_part.buffer.view(),
+        x.view.clone(),
+        norm.gain.clone(),
+        h.view.clone(),
+    ];
     rec.dispatch(&NORM_SWIGLU, &params, &views, &shape)
 }
 

@@ -10,6 +10,15 @@ use crate::device::{Access, CpuCall, DeviceError, KernelDef, Recording, Shape, V
 use crate::tensor::Tensor;
 use multiversion::multiversion;
 
+/// A norm as the fused kernels take it: its gain `[in]`, and its epsilon.
+#[derive(Clone, Copy)]
+pub struct Norm<'a> {
+    /// The gain.
+    pub gain: &'a View,
+    /// What keeps the root from zero.
+    pub eps: f32,
+}
+
 params! {
     rows: u32,
     cols: u32,

@@ -11,7 +11,7 @@ use super::module::Module::{self, Down, Gate, K, O, Q, Up, V};
 use super::weights::Layer;
 use super::workspace::RANK_MAX;
 use crate::device::{Device, DeviceError, Recording, View};
-use crate::kernels::{self, RopeHeads, packed_rank, swiglu_shares};
+use crate::kernels::{self, Norm, RopeHeads, packed_rank, swiglu_shares};
 use crate::tensor::Tensor;
 
 /// A row's memory on its way through a layer, with room for the adapter's U behind what it was made of.
@@ -87,8 +87,9 @@ impl Net<'_> {
         let Config { heads, kv_heads, head_dim, rms_eps, .. } = *self.config;
         let matrices = [Q, K, V].map(|module| weights.linear(module));
         let a = lora.map(|lora| lora.a(&[Q, K, V]));
-        let gain = weights.attn_norm.view();
-        kernels::norm_linears(rec, &matrices, h, &gain, rms_eps, a, &one.products)?;
+        let norm = Norm { gain: &weights.attn_norm.view(), eps: rms_eps };
+        let way = self.way(matrices[0]);
+        kernels::norm_linears(rec, &matrices, h, norm, way, a, &one.products)?;
         let interleaved = self.config.arch.interleaves_rope();
         let shape = RopeHeads { heads, kv_heads, head_dim, interleaved };
         let b = lora.map(|lora| lora.b(&[Q, K, V]));
@@ -111,12 +112,13 @@ impl Net<'_> {
         lora: Option<&LayerHalves>,
     ) -> Result<(), DeviceError> {
         let matrices = [Gate, Up].map(|module| weights.linear(module));
-        let (gain, eps) = (weights.ffn_norm.view(), self.config.rms_eps);
+        let norm = Norm { gain: &weights.ffn_norm.view(), eps: self.config.rms_eps };
+        let way = self.way(matrices[0]);
         let Some(lora) = lora else {
-            return kernels::norm_swiglu(rec, matrices, h, &gain, eps, &one.act);
+            return kernels::norm_swiglu(rec, matrices, h, norm, way, &one.act);
         };
         let a = Some(lora.a(&[Gate, Up]));
-        kernels::norm_linears(rec, &matrices, h, &gain, eps, a, &one.products)?;
+        kernels::norm_linears(rec, &matrices, h, norm, way, a, &one.products)?;
         kernels::lora_swiglu(rec, &one.products, self.config.ff, lora.feed(), &one.act.view)
     }
 

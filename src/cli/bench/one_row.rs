@@ -6,7 +6,7 @@
 use super::table::Table;
 use crate::device::{DeviceError, Recording};
 use crate::error::Error;
-use crate::kernels::{self, AttentionShape, Gemv};
+use crate::kernels::{self, AttentionShape, Gemv, Norm};
 use crate::model::config::Config;
 use crate::model::lora::Module;
 use crate::tensor::Weight;
@@ -40,9 +40,10 @@ async fn norm_linears(table: &mut Table<'_>) -> Result<(), Error> {
     let gain = table.operands.tensor(1, config.dim)?;
     let rows = q.1 + k.1 + v.1;
     let y = table.operands.zeros(1, rows)?;
+    let norm = Norm { gain: &gain.view, eps: config.rms_eps };
     let record = |rec: &mut Recording, i: usize| {
         let weights = [&sets[i][0], &sets[i][1], &sets[i][2]];
-        kernels::norm_linears(rec, &weights, &x, &gain.view, config.rms_eps, None, &y.view)
+        kernels::norm_linears(rec, &weights, &x, norm, Gemv::PLAIN, None, &y.view)
     };
     table.case(("q, k, v", 1, &[rows, config.dim]), sets.len(), record).await
 }
@@ -57,9 +58,10 @@ async fn norm_swiglu(table: &mut Table<'_>) -> Result<(), Error> {
     let x = table.operands.tensor(1, config.dim)?;
     let gain = table.operands.tensor(1, config.dim)?;
     let h = table.operands.zeros(1, config.ff)?;
+    let norm = Norm { gain: &gain.view, eps: config.rms_eps };
     let record = |rec: &mut Recording, i: usize| {
         let pair = [&sets[i][0], &sets[i][1]];
-        kernels::norm_swiglu(rec, pair, &x, &gain.view, config.rms_eps, &h)
+        kernels::norm_swiglu(rec, pair, &x, norm, Gemv::PLAIN, &h)
     };
     table.case(("gate, up", 1, &[2 * config.ff, config.dim]), sets.len(), record).await
 }

@@ -1,11 +1,11 @@
 //! What decoding does beside an adapter: the copy of its factors in half floats, and each dispatch that reads it.
 
-use super::fused::normed;
+use super::fused::{SUMS, normed};
 use super::harness::{Case, Devices, Expect, Slot, TestWeight, check_all, floats, wide};
 use super::reference::{self, Heads};
 use super::rope;
 use crate::common::Random;
-use apprentice::kernels::{self, Extras, Factors, Gemv, RopeHeads};
+use apprentice::kernels::{self, Extras, Factors, Gemv, Norm, RopeHeads};
 use apprentice::quant::TensorType;
 use apprentice::tensor::Tensor;
 use half::f16;
@@ -99,7 +99,7 @@ pub fn pack_case([rank, inputs, outputs]: [usize; 3]) -> Case {
 }
 
 /// Products of a normed row with matrices of some rows, and with each one's A.
-pub fn linears_case(ty: TensorType, rows: &[usize], cols: usize, rank: usize) -> Case {
+pub fn linears_case(ty: TensorType, rows: &[usize], cols: usize, rank: usize, gemv: Gemv) -> Case {
     let cols = cols.next_multiple_of(ty.block_len());
     let mut random = Random((rows.iter().sum::<usize>() + cols + rank) as u64);
     let (x, g, normed) = normed(&mut random, cols);
@@ -120,10 +120,12 @@ pub fn linears_case(ty: TensorType, rows: &[usize], cols: usize, rank: usize) ->
         copy.slot(),
         Slot::output("y", 1, expected.len(), Expect::Floats(expected)),
     ];
-    let name = format!("norm_linears {} {rows:?} x {cols} rank {rank}", ty.name());
+    let sums = gemv.name();
+    let name = format!("norm_linears {sums} {} {rows:?} x {cols} rank {rank}", ty.name());
     let case = Case::new(name, slots, move |rec, b| {
         let (w, a) = (b.w.iter().collect::<Vec<_>>(), Copy::factors(rank, at, &b.t[2]));
-        kernels::norm_linears(rec, &w, &b.t[0], &b.t[1].view, EPS, a, &b.t[3].view)
+        let norm = Norm { gain: &b.t[1].view, eps: EPS };
+        kernels::norm_linears(rec, &w, &b.t[0], norm, gemv, a, &b.t[3].view)
     });
     // The norm makes numbers of size 1 out of numbers that are smaller on average.
     weights.into_iter().fold(case, Case::weight).tolerance(6e-6 * (cols as f64).sqrt(), 1e-5)
@@ -313,15 +315,17 @@ fn the_copy_in_half_floats_agrees() {
 #[test]
 fn products_beside_an_adapter_agree() {
     let mut cases = Vec::new();
-    for ty in TensorType::ALL {
-        cases.push(linears_case(ty, &[1, 1, 1], 32, 0));
-        cases.push(linears_case(ty, &[5, 3, 3], 96, 4));
-        cases.push(linears_case(ty, &[576, 192, 192], 576, 16));
+    for gemv in SUMS {
+        for ty in TensorType::ALL {
+            cases.push(linears_case(ty, &[1, 1, 1], 32, 0, gemv));
+            cases.push(linears_case(ty, &[5, 3, 3], 96, 4, gemv));
+            cases.push(linears_case(ty, &[576, 192, 192], 576, 16, gemv));
+        }
+        cases.push(linears_case(TensorType::Q4_1, &[4, 4, 4], 512, 0, gemv));
+        cases.push(linears_case(TensorType::Q4_1, &[33, 8, 8], 2080, 12, gemv));
+        cases.push(linears_case(TensorType::Q4_1, &[1536, 1536], 576, 16, gemv));
+        cases.push(linears_case(TensorType::Q8_0, &[7], 64, 8, gemv));
     }
-    cases.push(linears_case(TensorType::Q4_1, &[4, 4, 4], 512, 0));
-    cases.push(linears_case(TensorType::Q4_1, &[33, 8, 8], 2080, 12));
-    cases.push(linears_case(TensorType::Q4_1, &[1536, 1536], 576, 16));
-    cases.push(linears_case(TensorType::Q8_0, &[7], 64, 8));
     for dims in [[4, 32, 4, 1], [12, 96, 8, 3], [576, 1536, 16, 24], [64, 2080, 256, 2]] {
         cases.push(matvec_case(dims, true));
         cases.push(matvec_case(dims, false));

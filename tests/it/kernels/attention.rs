@@ -65,5 +65,9 @@ fn attention_agrees() {
     cases.push(attention_case("branches", small, 6, &branches));
     let wide: Vec<u32> = (0..10).flat_map(|t| [1, 70 + t, 5 + t, 69 + t]).collect();
     cases.push(attention_case("branches", SMOL, 80, &wide));
+    // Texts side by side: more rows than a few, each with keys of its own, which the CPU does not take as a block.
+    let apart: Vec<u32> =
+        (0..12).flat_map(|t| [8 * t, 8 * t + 1 + t % 8, 8 * t + 2, 8 * t + 3]).collect();
+    cases.push(attention_case("apart", SMOL, 96, &apart));
     check_all(&Devices::open(), cases);
 }

@@ -189,8 +189,54 @@ def adapter_files():
     yield "half-a-pair", adapter(entries={a: ("F32", [2, 8], [0, 64])}, data=bytes(64))
 
 
+ADAPTER_KEYS = [key("general.type", STRING, text("adapter")), ARCH, key("adapter.type", STRING, text("lora")),
+                key("adapter.lora.alpha", F32, struct.pack("<f", 4.0))]
+Q = "blk.0.attn_q.weight.lora_"
+F32_PAIR = [tensor(Q + "a", [32, 2], 0, 0), tensor(Q + "b", [2, 32], 0, 256)]
+
+
+def gguf_adapter(keys=ADAPTER_KEYS, tensors=F32_PAIR, n=512):
+    return gguf(keys, tensors, struct.pack("<f", 0.25) * (n // 4))
+
+
+def with_keys(**changed):
+    kept = [entry for entry in ADAPTER_KEYS if not any(name.encode() in entry for name in changed)]
+    return gguf_adapter([*kept, *changed.values()])
+
+
+def gguf_adapter_files():
+    alpha = lambda value: key("adapter.lora.alpha", F32, struct.pack("<f", value))
+    yield "good", gguf_adapter()
+    yield "good-without-alpha", gguf_adapter(ADAPTER_KEYS[:-1])
+    yield "good-norm-left-out", gguf_adapter(tensors=[*F32_PAIR, tensor("blk.0.attn_norm.weight", [32], 0, 512)], n=640)
+    yield "good-f16", gguf_adapter(tensors=[tensor(Q + "a", [32, 2], 1, 0), tensor(Q + "b", [2, 32], 1, 128)], n=256)
+    yield "good-rank-1", gguf_adapter(tensors=[tensor(Q + "a", [32], 0, 0), tensor(Q + "b", [1, 32], 0, 128)], n=256)
+    yield "good-two-ranks", gguf_adapter(tensors=[
+        *F32_PAIR, tensor("blk.0.ffn_down.weight.lora_a", [32, 1], 0, 512), tensor("blk.0.ffn_down.weight.lora_b", [1, 32], 0, 640)],
+        n=768)
+    yield "no-type", gguf_adapter(ADAPTER_KEYS[1:])
+    yield "a-model", with_keys(**{"general.type": key("general.type", STRING, text("model"))})
+    yield "another-architecture", with_keys(**{"general.architecture": key("general.architecture", STRING, text("qwen2"))})
+    yield "another-kind", with_keys(**{"adapter.type": key("adapter.type", STRING, text("x" * 5000))})
+    yield "alpha-no-number", with_keys(**{"adapter.lora.alpha": alpha(float("nan"))})
+    yield "alpha-a-text", with_keys(**{"adapter.lora.alpha": key("adapter.lora.alpha", STRING, text("4"))})
+    yield "alora", gguf_adapter([*ADAPTER_KEYS, key("adapter.alora.invocation_tokens", ARRAY, array(U32, [bytes(4)]))])
+    yield "no-tensors", gguf_adapter(tensors=[], n=0)
+    yield "half-a-pair", gguf_adapter(tensors=F32_PAIR[:1], n=256)
+    yield "other-half-a-pair", gguf_adapter(tensors=[tensor(Q + "b", [2, 32], 0, 0)], n=256)
+    yield "ranks-differ", gguf_adapter(tensors=[F32_PAIR[0], tensor(Q + "b", [1, 32], 0, 256)])
+    yield "transposed", gguf_adapter(tensors=[tensor(Q + "a", [2, 32], 0, 0), tensor(Q + "b", [2, 32], 0, 256)])
+    yield "three-lengths", gguf_adapter(tensors=[tensor(Q + "a", [32, 1, 2], 0, 0), tensor(Q + "b", [2, 32], 0, 256)])
+    yield "too-narrow", gguf_adapter(tensors=[tensor(Q + "a", [16, 2], 0, 0), F32_PAIR[1]])
+    yield "rank-huge", gguf_adapter(tensors=[tensor(Q + "a", [32, 512], 0, 0), tensor(Q + "b", [512, 32], 0, 1 << 16)], n=1 << 17)
+    yield "another-suffix", gguf_adapter(tensors=[*F32_PAIR, tensor("x" * 5000, [32], 0, 512)], n=640)
+    for name, base in [("embedding", "token_embd.weight"), ("layer-huge", f"blk.{BIG}.attn_q.weight"), ("no-base", "")]:
+        yield name, gguf_adapter(tensors=[tensor(base + ".lora_a", [32, 2], 0, 0), tensor(base + ".lora_b", [2, 32], 0, 256)])
+
+
 def main():
-    for folder, files in [("gguf", gguf_files), ("tokenizer", tokenizer_files), ("adapter", adapter_files)]:
+    for folder, files in [("gguf", gguf_files), ("tokenizer", tokenizer_files), ("adapter", adapter_files),
+                          ("gguf_adapter", gguf_adapter_files)]:
         (ROOT / folder).mkdir(parents=True, exist_ok=True)
         for name, raw in files():
             (ROOT / folder / f"{name}.bin").write_bytes(raw)

@@ -2,7 +2,7 @@
 //!
 //! HEAD answers unless an adapter or the base is asked for. Text streams to standard output as it comes.
 
-use super::{Common, context, output};
+use super::{Common, adapters, context, output};
 use crate::error::Error;
 use crate::format::message::Message;
 use crate::learn::engine::Engine;
@@ -13,7 +13,6 @@ use crate::model::sampler::Sampling;
 use clap::Args;
 use serde_json::json;
 use std::io::BufRead;
-use std::path::PathBuf;
 use std::time::Instant;
 
 /// Which adapter answers, and how tokens are drawn.
@@ -37,9 +36,10 @@ pub struct SamplingArgs {
     /// Most tokens of the conversation; fewer need less memory
     #[arg(long, default_value_t = CONTEXT)]
     context: usize,
-    /// A PEFT adapter's folder; without it HEAD of --home answers
-    #[arg(long, value_name = "DIR")]
-    adapter: Option<PathBuf>,
+    /// An adapter, a PEFT folder or a GGUF file, with a weight if one is given; several are added. Without it HEAD of
+    /// --home answers
+    #[arg(long, value_name = "PATH[=WEIGHT]", value_parser = adapters::parse)]
+    adapter: Vec<adapters::Weighted>,
     /// Answer with the base model, whatever HEAD is
     #[arg(long, conflicts_with = "adapter")]
     base: bool,
@@ -87,9 +87,9 @@ impl SamplingArgs {
 
     async fn engine(&self, common: &Common) -> Result<Engine, Error> {
         let mut engine = context::engine_for(common, self.context).await?;
-        if let Some(folder) = &self.adapter {
-            let adapter = context::read_adapter(&engine.model, folder)?;
-            engine.model.set_adapter(Some(&adapter))?;
+        let adapter = adapters::read_all(&engine.model.config, &self.adapter).await?;
+        if adapter.is_some() {
+            engine.model.set_adapter(adapter.as_ref())?;
         } else if !self.base {
             serve_head(common, &mut engine).await?;
         }

@@ -1,20 +1,18 @@
 //! From arguments to things: the device, the model in its place, the home folder.
 //!
-//! It decides only where files lie. Invariant: an adapter's folder gets its names when both files are whole.
+//! It decides only where files lie. Invariant: what cannot be found is said with the argument that names it.
 
 use super::{Common, output};
 use crate::device::Device;
 use crate::error::Error;
-use crate::format::peft::PeftAdapter;
 use crate::format::source::FileSource;
 use crate::learn::engine::Engine;
 use crate::learn::learner::Clock;
-use crate::model::adapter::Adapter;
-use crate::model::{CONTEXT, Model, peft};
+use crate::model::{CONTEXT, Model};
 use crate::store::native::NativeStore;
 use directories::ProjectDirs;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The default model's file name in the cache folder.
@@ -144,34 +142,6 @@ async fn tune(model: &mut Model, lossy: bool) -> Result<(), Error> {
     if let (Some(path), Some(made)) = (path, made) {
         path.parent().and_then(|folder| fs::create_dir_all(folder).ok());
         fs::write(path, made).ok();
-    }
-    Ok(())
-}
-
-/// Reads a PEFT folder as an adapter of `model`.
-pub fn read_adapter(model: &Model, folder: &Path) -> Result<Adapter, Error> {
-    let read = |name: &str| {
-        let path = folder.join(name);
-        fs::read(&path).map_err(|error| Error::file(&path, &error))
-    };
-    let adapter =
-        PeftAdapter::read(&read("adapter_config.json")?, &read("adapter_model.safetensors")?)?;
-    Ok(peft::from_peft(&model.config, &adapter)?)
-}
-
-/// Writes an adapter as a PEFT folder: both files whole before either has its name.
-pub fn write_adapter(model: &Model, adapter: &Adapter, folder: &Path) -> Result<(), Error> {
-    let (config, tensors) = peft::to_peft(&model.config, adapter).write();
-    fs::create_dir_all(folder).map_err(|error| Error::file(folder, &error))?;
-    let files = [("adapter_config.json", config), ("adapter_model.safetensors", tensors)];
-    for (name, bytes) in &files {
-        let path = folder.join(format!("{name}.tmp"));
-        fs::write(&path, bytes).map_err(|error| Error::file(&path, &error))?;
-    }
-    for (name, _) in &files {
-        let path = folder.join(name);
-        fs::rename(folder.join(format!("{name}.tmp")), &path)
-            .map_err(|error| Error::file(&path, &error))?;
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! `apprentice teach`, `learn` and `eval`: the learning loop from a terminal or a script.
 
-use super::{Common, context, output};
+use super::{Common, adapters, context, output};
 use crate::error::Error;
 use crate::learn::engine::Engine;
 use crate::learn::evaluate::{Scores, evaluate};
@@ -68,9 +68,9 @@ pub struct EvalArgs {
     /// A version, or `base` [default: HEAD]
     #[arg(long)]
     version: Option<String>,
-    /// A PEFT adapter's folder instead of a version
-    #[arg(long, value_name = "DIR", conflicts_with = "version")]
-    adapter: Option<PathBuf>,
+    /// An adapter instead of a version, a PEFT folder or a GGUF file, with a weight if one is given; several are added
+    #[arg(long, value_name = "PATH[=WEIGHT]", conflicts_with = "version", value_parser = adapters::parse)]
+    adapter: Vec<adapters::Weighted>,
     /// Items of each suite [default: all]
     #[arg(long)]
     sample: Option<usize>,
@@ -260,9 +260,9 @@ pub async fn eval(common: &Common, args: EvalArgs) -> Result<(), Error> {
     let mut engine = context::engine(common).await?;
     let show = Show { common: &Common { json: false, ..common.clone() }, bar: output::step_bar() };
     let file = args.suite.as_ref().map(PathBuf::from).filter(|path| path.exists());
-    let suites = if file.is_some() || args.adapter.is_some() {
-        let adapter = match &args.adapter {
-            Some(folder) => Some(context::read_adapter(&engine.model, folder)?),
+    let suites = if file.is_some() || !args.adapter.is_empty() {
+        let adapter = match adapters::read_all(&engine.model.config, &args.adapter).await? {
+            Some(adapter) => Some(adapter),
             None => match args.version.as_deref() {
                 Some(name) => learner.adapter_named(name).await?,
                 None => learner.head_adapter().await?,

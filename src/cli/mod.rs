@@ -3,15 +3,19 @@
 //! A face: it knows terminals and files, and leaves every decision to the layers below. Exit codes: 0 done,
 //! 1 failed, 2 misused, 3 rejected or held by the gate.
 
+pub mod adapters;
 mod answer;
 mod bench;
 mod context;
 mod devices;
+mod files;
 mod learning;
+pub mod merge;
 mod output;
 mod perplexity;
 mod plan;
 pub mod quantize;
+mod rewrite;
 pub mod synth;
 mod train;
 mod versions;
@@ -77,9 +81,9 @@ enum Command {
     Log,
     /// Go back to an earlier version
     Rollback(versions::RollbackArgs),
-    /// Write a version as a PEFT adapter
+    /// Write an adapter for other programs: a version, or other adapters' files
     Export(versions::ExportArgs),
-    /// Put a PEFT adapter into the history as a version
+    /// Put an adapter into the history as a version
     Import(versions::ImportArgs),
     /// Fine-tune on a file of conversations, without the learning loop
     Train(train::TrainArgs),
@@ -87,6 +91,8 @@ enum Command {
     Perplexity(perplexity::PerplexityArgs),
     /// Write a model with its matrices in another type
     Quantize(quantize::QuantizeArgs),
+    /// Write a model with an adapter in its weights, and say what the rounding left of it
+    Merge(merge::MergeArgs),
     /// Measure decode, prefill and training
     Bench(bench::BenchArgs),
     /// Say what a model and a training run will take of the device's memory
@@ -127,6 +133,7 @@ async fn run(common: &Common, command: Command) -> Result<ExitCode, Error> {
         Command::Train(args) => train::train(common, args).await?,
         Command::Perplexity(args) => perplexity::perplexity(common, args).await?,
         Command::Quantize(args) => quantize::quantize_command(common, args).await?,
+        Command::Merge(args) => merge::merge(common, args).await?,
         Command::Bench(args) => bench::bench(common, args).await?,
         Command::Plan(args) => plan::plan(common, args).await?,
         Command::Devices => devices::devices(common).await?,

@@ -1,6 +1,6 @@
 //! `apprentice perplexity`: exp of the mean NLL over whole, non-overlapping windows of a text.
 
-use super::{Common, context, output};
+use super::{Common, adapters, context, output};
 use crate::error::Error;
 use crate::model::score::Scored;
 use clap::Args;
@@ -17,18 +17,16 @@ pub struct PerplexityArgs {
     /// Tokens of a window
     #[arg(long, default_value_t = 256)]
     context: usize,
-    /// A PEFT adapter's folder
-    #[arg(long, value_name = "DIR")]
-    adapter: Option<PathBuf>,
+    /// An adapter, a PEFT folder or a GGUF file, with a weight if one is given; several are added
+    #[arg(long, value_name = "PATH[=WEIGHT]", value_parser = adapters::parse)]
+    adapter: Vec<adapters::Weighted>,
 }
 
 pub async fn perplexity(common: &Common, args: PerplexityArgs) -> Result<(), Error> {
     let text = fs::read_to_string(&args.file).map_err(|error| Error::file(&args.file, &error))?;
     let mut engine = context::engine(common).await?;
-    if let Some(folder) = &args.adapter {
-        let adapter = context::read_adapter(&engine.model, folder)?;
-        engine.model.set_adapter(Some(&adapter))?;
-    }
+    let adapter = adapters::read_all(&engine.model.config, &args.adapter).await?;
+    engine.model.set_adapter(adapter.as_ref())?;
     let most = engine.model.pass_rows();
     if args.context < 2 || args.context > most {
         return Err(Error::Misuse(format!("--context must be 2 to {most}")));

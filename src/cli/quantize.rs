@@ -1,27 +1,21 @@
 //! `apprentice quantize --type TYPE IN.gguf OUT.gguf`: the same model with its matrices in another type.
 //!
-//! Tensors are streamed in chunks of rows, so a model of any size goes through a few MiB of memory. What gets which
-//! type is `format::requantize`'s decision. Invariant: the output gets its name when it is whole and on the disk; a
-//! file that is already there is never touched.
+//! What gets which type is `format::requantize`'s decision, and how files are written `rewrite`'s. Invariant: what has its
+//! type already is copied bit for bit.
 
+use super::rewrite::{Rewrite, Tensor, rewrite};
 use super::{Common, output};
 use crate::error::Error;
-use crate::format::gguf::{Gguf, TensorInfo};
-use crate::format::gguf_value::Value;
-use crate::format::gguf_writer::{TensorHead, alignment, header};
+use crate::format::gguf::Gguf;
+use crate::format::gguf_value::{Metadata, Value};
 use crate::format::requantize;
-use crate::format::source::{FileSource, Source};
 use crate::quant::{TensorType, dequantize, quantize};
 use clap::Args;
 use rayon::prelude::*;
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-/// Elements of a chunk: 16 MiB as f32.
-const CHUNK_ELEMENTS: usize = 4 << 20;
 /// Elements of a task of one thread.
 const TASK_ELEMENTS: usize = 1 << 16;
 
@@ -131,143 +125,59 @@ pub async fn quantize_file(
     pure: bool,
     on_progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Summary, Error> {
-    refuse_existing(output)?;
-    let mut source = FileSource::open(input)?;
-    let gguf = Gguf::read(&mut source).await?;
-    let part = part_path(output)?;
-    let file = File::create_new(&part).map_err(|error| Error::file(&part, &error))?;
-    let written = write_model(&gguf, &mut source, file, wanted, pure, on_progress).await;
-    let written = written.and_then(|(types, squares)| {
-        refuse_existing(output)?;
-        fs::rename(&part, output).map_err(|error| Error::file(output, &error))?;
-        sync_folder_of(output)?;
-        Ok((types, squares))
-    });
-    let (types, squares) = written.inspect_err(|_| {
-        // The first error is the one to tell; a part that stays behind is refused by name next time.
-        fs::remove_file(&part).ok();
-    })?;
-    let after = fs::metadata(output).map_err(|error| Error::file(output, &error))?;
-    Ok(Summary {
-        output: output.to_path_buf(),
-        types,
-        bytes_before: source.len(),
-        bytes_after: after.len(),
-        rms_error: squares.relative(),
-    })
-}
-
-fn refuse_existing(output: &Path) -> Result<(), Error> {
-    match output.exists() {
-        true => Err(Error::Misuse(format!("{} exists; choose another name", output.display()))),
-        false => Ok(()),
-    }
-}
-
-/// Makes a file's new name durable: the name belongs to its folder.
-fn sync_folder_of(output: &Path) -> Result<(), Error> {
-    // Only Unix opens folders; elsewhere the rename itself is as durable as it gets.
-    if cfg!(unix) {
-        let folder = output.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let folder = folder.unwrap_or(Path::new("."));
-        let synced = File::open(folder).and_then(|folder| folder.sync_all());
-        synced.map_err(|error| Error::file(folder, &error))?;
-    }
-    Ok(())
-}
-
-/// `OUT.gguf.part` beside the output, so that the rename stays within a file system.
-fn part_path(output: &Path) -> Result<PathBuf, Error> {
-    let Some(name) = output.file_name() else {
-        return Err(Error::Misuse(format!("{} names no file", output.display())));
-    };
-    let mut name = name.to_os_string();
-    name.push(".part");
-    Ok(output.with_file_name(name))
-}
-
-type Written = (BTreeMap<&'static str, TypeSummary>, Squares);
-
-async fn write_model(
-    gguf: &Gguf,
-    source: &mut FileSource,
-    file: File,
-    wanted: TensorType,
-    pure: bool,
-    on_progress: &mut dyn FnMut(u64, u64),
-) -> Result<Written, Error> {
-    let types = requantize::plan(gguf, wanted, pure);
-    let mut metadata = gguf.metadata.clone();
-    metadata.insert("general.file_type", Value::U32(requantize::file_type(wanted, pure)));
-    metadata.insert("general.quantization_version", Value::U32(2));
-    let head = |(info, ty): (&TensorInfo, &TensorType)| TensorHead {
-        name: info.name.clone(),
-        ty: *ty,
-        shape: info.shape.clone(),
-    };
-    let heads: Vec<TensorHead> = gguf.tensors.iter().zip(&types).map(head).collect();
-    let header = header(&metadata, &heads);
-    let failed = |error: std::io::Error| Error::Output(error.to_string());
-    let mut out = BufWriter::with_capacity(1 << 20, file);
-    out.write_all(&header).map_err(failed)?;
-    let mut at = header.len() as u64;
-    let total = gguf.tensors.iter().map(|tensor| tensor.bytes).sum();
-    let (mut done, mut all) = (0, Squares::default());
-    let mut by_type: BTreeMap<&'static str, (TypeSummary, Squares)> = BTreeMap::new();
-    for (info, head) in gguf.tensors.iter().zip(&heads) {
-        let padding = at.next_multiple_of(alignment(&metadata)) - at;
-        out.write_all(&vec![0; padding as usize]).map_err(failed)?;
-        let mut heard = |bytes: u64| on_progress(done + bytes, total);
-        let squares = write_tensor(info, head.ty, source, &mut out, &mut heard).await?;
-        (done, at) = (done + info.bytes, at + padding + head.bytes());
-        all.add(squares);
-        let (summary, sum) = by_type.entry(head.ty.name()).or_default();
-        summary.tensors += 1;
-        summary.converted += usize::from(info.ty != head.ty);
-        summary.bytes += head.bytes();
-        sum.add(squares);
-    }
-    let file = out.into_inner().map_err(|error| failed(error.into_error()))?;
-    file.sync_all().map_err(failed)?;
+    let mut job = Job { wanted, pure, by_type: BTreeMap::new() };
+    let lengths = rewrite(input, output, &mut job, on_progress).await?;
+    let mut all = Squares::default();
+    job.by_type.values().for_each(|(_, sum)| all.add(*sum));
     let finish = |(name, (summary, sum)): (_, (TypeSummary, Squares))| {
         (name, TypeSummary { rms_error: sum.relative(), ..summary })
     };
-    Ok((by_type.into_iter().map(finish).collect(), all))
+    Ok(Summary {
+        output: output.to_path_buf(),
+        types: job.by_type.into_iter().map(finish).collect(),
+        bytes_before: lengths.before,
+        bytes_after: lengths.after,
+        rms_error: all.relative(),
+    })
 }
 
-/// Copies one tensor, in chunks of rows, converting it if its type changes.
-async fn write_tensor(
-    info: &TensorInfo,
-    ty: TensorType,
-    source: &mut FileSource,
-    out: &mut impl Write,
-    heard: &mut dyn FnMut(u64),
-) -> Result<Squares, Error> {
-    let (rows, cols) = (info.rows(), info.cols());
-    let row_bytes = info.ty.row_bytes(cols);
-    let step = (CHUNK_ELEMENTS / cols).max(1);
-    let mut squares = Squares::default();
-    let mut raw = Vec::new();
-    for row in (0..rows).step_by(step) {
-        raw.resize(step.min(rows - row) * row_bytes, 0);
-        source.read_at(info.offset + (row * row_bytes) as u64, &mut raw).await?;
-        let write = |out: &mut _, bytes: &[u8]| -> Result<(), Error> {
-            Write::write_all(out, bytes).map_err(|error| Error::Output(error.to_string()))
-        };
-        if info.ty == ty {
-            write(out, &raw)?;
-        } else {
-            let task_rows = (TASK_ELEMENTS / cols).max(1);
-            let tasks = raw.par_chunks(task_rows * row_bytes);
-            let converted: Vec<_> = tasks.map(|raw| convert(info.ty, ty, cols, raw)).collect();
-            for (bytes, of) in converted {
-                write(out, &bytes)?;
-                squares.add(of);
-            }
-        }
-        heard(((row + step).min(rows) * row_bytes) as u64);
+/// What is wanted, and what became of the tensors so far.
+struct Job {
+    wanted: TensorType,
+    pure: bool,
+    by_type: BTreeMap<&'static str, (TypeSummary, Squares)>,
+}
+
+impl Rewrite for Job {
+    fn plan(&mut self, gguf: &Gguf) -> Result<(Metadata, Vec<TensorType>), Error> {
+        let (wanted, pure) = (self.wanted, self.pure);
+        let mut metadata = gguf.metadata.clone();
+        metadata.insert("general.file_type", Value::U32(requantize::file_type(wanted, pure)));
+        metadata.insert("general.quantization_version", Value::U32(2));
+        Ok((metadata, requantize::plan(gguf, wanted, pure)))
     }
-    Ok(squares)
+
+    fn rows(&mut self, tensor: &Tensor<'_>, first: usize, raw: Vec<u8>) -> Result<Vec<u8>, Error> {
+        let Tensor { info, ty } = *tensor;
+        let cols = info.cols();
+        let (summary, sum) = self.by_type.entry(ty.name()).or_default();
+        summary.tensors += usize::from(first == 0);
+        summary.converted += usize::from(first == 0 && info.ty != ty);
+        if info.ty == ty {
+            summary.bytes += raw.len() as u64;
+            return Ok(raw);
+        }
+        let task_rows = (TASK_ELEMENTS / cols).max(1);
+        let tasks = raw.par_chunks(task_rows * info.ty.row_bytes(cols));
+        let converted: Vec<_> = tasks.map(|raw| convert(info.ty, ty, cols, raw)).collect();
+        let mut out = Vec::new();
+        for (bytes, of) in converted {
+            out.extend(bytes);
+            sum.add(of);
+        }
+        summary.bytes += out.len() as u64;
+        Ok(out)
+    }
 }
 
 /// Whole rows of `from` as rows of `to`, and how far off they are.

@@ -3,7 +3,7 @@
 //! No replay and no gate: this is for engineers who want the trainer alone. Examples are drawn in seeded epochs,
 //! packed, and an epoch's order depends on the seed only.
 
-use super::{Common, context, output};
+use super::{Common, adapters, context, output};
 use crate::error::Error;
 use crate::format::chat::LearnedTurns;
 use crate::format::lessons::{self, Lessons};
@@ -29,8 +29,8 @@ pub struct TrainArgs {
     /// Folder for the PEFT adapter
     #[arg(long)]
     out: PathBuf,
-    /// A PEFT adapter to start from
-    #[arg(long, value_name = "DIR")]
+    /// An adapter to start from: a PEFT folder or a GGUF file
+    #[arg(long, value_name = "PATH")]
     adapter: Option<PathBuf>,
     /// LoRA rank of a fresh adapter
     #[arg(long, default_value_t = 8)]
@@ -131,7 +131,7 @@ pub async fn train(common: &Common, args: TrainArgs) -> Result<(), Error> {
     args.check(rows)?;
     let examples = args.load(&engine)?;
     let start = match &args.adapter {
-        Some(folder) => context::read_adapter(&engine.model, folder)?,
+        Some(path) => adapters::read(&engine.model.config, path).await?,
         None => LoraLayout::new(&engine.model.config, args.rank).fresh(args.alpha, common.seed),
     };
     engine.model.set_adapter(Some(&start))?;
@@ -177,7 +177,8 @@ pub async fn train(common: &Common, args: TrainArgs) -> Result<(), Error> {
     }
     let lora = engine.model.lora().ok_or(crate::train::TrainError::NoAdapter)?;
     let adapter = lora.download(&engine.model.device).await?;
-    context::write_adapter(&engine.model, &adapter, &args.out)?;
+    let format = adapters::AdapterFormat::Peft;
+    adapters::write(&engine.model.config, &adapter, format, &args.out)?;
     let seconds = began.elapsed().as_secs_f64();
     let peak = engine.model.device.stats().bytes_peak;
     if common.json {

@@ -2,9 +2,11 @@
 //!
 //! It shows and moves what `learn` keeps; an imported adapter becomes HEAD only by a rollback to it.
 
+use super::adapters::{self, AdapterFormat};
 use super::{Common, context, output};
 use crate::error::Error;
 use crate::learn::learner::Learner;
+use crate::model::adapter::Adapter;
 use clap::Args;
 use serde_json::json;
 use std::path::PathBuf;
@@ -19,19 +21,26 @@ pub struct RollbackArgs {
 /// Arguments of `export`.
 #[derive(Args)]
 pub struct ExportArgs {
-    /// Folder for the PEFT adapter
+    /// The folder (peft) or the new file (gguf)
     #[arg(long)]
     out: PathBuf,
+    /// What is written: a folder for PEFT, or a file for llama.cpp
+    #[arg(long, value_enum, default_value_t = AdapterFormat::Peft)]
+    format: AdapterFormat,
     /// A version [default: HEAD]
     #[arg(long)]
     version: Option<String>,
+    /// An adapter instead of a version, a PEFT folder or a GGUF file, with a weight if one is given; several are added
+    #[arg(long, value_name = "PATH[=WEIGHT]", conflicts_with = "version", value_parser = adapters::parse)]
+    adapter: Vec<adapters::Weighted>,
 }
 
 /// Arguments of `import`.
 #[derive(Args)]
 pub struct ImportArgs {
-    /// Folder of a PEFT adapter
-    folder: PathBuf,
+    /// A PEFT folder, or a GGUF file of type adapter
+    #[arg(value_name = "PATH")]
+    path: PathBuf,
 }
 
 pub async fn log(common: &Common) -> Result<(), Error> {
@@ -78,16 +87,15 @@ pub async fn rollback(common: &Common, args: RollbackArgs) -> Result<(), Error> 
 }
 
 pub async fn export(common: &Common, args: ExportArgs) -> Result<(), Error> {
-    let learner = Learner::open(context::store(common)?, context::clock(), common.seed).await?;
-    let adapter = match args.version.as_deref() {
-        Some(name) => learner.adapter_named(name).await?,
-        None => learner.head_adapter().await?,
+    let config = adapters::config(common).await?;
+    let adapter = match adapters::read_all(&config, &args.adapter).await? {
+        Some(adapter) => Some(adapter),
+        None => version(common, args.version.as_deref()).await?,
     };
     let Some(adapter) = adapter else {
         return Err(Error::Misuse("the base model answers; there is no adapter to export".into()));
     };
-    let engine = context::engine(common).await?;
-    context::write_adapter(&engine.model, &adapter, &args.out)?;
+    adapters::write(&config, &adapter, args.format, &args.out)?;
     if common.json {
         return output::json(
             &json!({ "out": args.out, "rank": adapter.rank, "alpha": adapter.alpha }),
@@ -96,11 +104,20 @@ pub async fn export(common: &Common, args: ExportArgs) -> Result<(), Error> {
     output::line(&format!("adapter of rank {} in {}", adapter.rank, args.out.display()))
 }
 
+/// The adapter of a version, or of HEAD; none is the base model.
+pub async fn version(common: &Common, name: Option<&str>) -> Result<Option<Adapter>, Error> {
+    let learner = Learner::open(context::store(common)?, context::clock(), common.seed).await?;
+    Ok(match name {
+        Some(name) => learner.adapter_named(name).await?,
+        None => learner.head_adapter().await?,
+    })
+}
+
 pub async fn import(common: &Common, args: ImportArgs) -> Result<(), Error> {
     let mut learner = Learner::open(context::store(common)?, context::clock(), common.seed).await?;
     let mut engine = context::engine(common).await?;
-    let adapter = context::read_adapter(&engine.model, &args.folder)?;
-    let note = format!("imported from {}", args.folder.display());
+    let adapter = adapters::read(&engine.model.config, &args.path).await?;
+    let note = format!("imported from {}", args.path.display());
     let version = learner.import(&mut engine, adapter, note).await?;
     if common.json {
         return output::json(&json!({ "version": version }));

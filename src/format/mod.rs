@@ -1,4 +1,4 @@
-//! Files and texts from outside: GGUF, safetensors, PEFT adapters, tokenizer, chat template. Knows
+//! Files and texts from outside: GGUF, safetensors, PEFT and GGUF adapters, tokenizer, chat template. Knows
 //! no devices.
 
 pub mod byte_level;
@@ -6,6 +6,7 @@ pub mod chat;
 pub mod chat_functions;
 pub mod error;
 pub mod gguf;
+pub mod gguf_adapter;
 pub mod gguf_cursor;
 pub mod gguf_value;
 pub mod gguf_writer;

@@ -11,15 +11,18 @@ pub mod decode;
 pub mod decode_layer;
 pub mod forward;
 pub mod generate;
+pub mod gguf_adapter;
 pub mod halves;
 pub mod lora;
 pub mod memory;
+pub mod merge;
 pub mod module;
 pub mod pass;
 pub mod peft;
 pub mod random;
 pub mod sampler;
 pub mod score;
+pub mod stack;
 pub mod tiles;
 pub mod tuning;
 pub mod weights;
@@ -107,6 +110,35 @@ pub enum ModelError {
         name: String,
         /// Its shape.
         shape: [usize; 2],
+    },
+    /// A linear that no adapter can sit beside.
+    #[error(
+        "the adapter changes `{name}`, which is no linear of a layer of this model; \
+         attn_q, attn_k, attn_v, attn_output, ffn_gate, ffn_up and ffn_down can be adapted"
+    )]
+    AdapterLinear {
+        /// The weight that it names.
+        name: String,
+    },
+    /// An adapter for another architecture.
+    #[error("the adapter is for the architecture `{found}`, the model's is `{wanted}`")]
+    AdapterArchitecture {
+        /// What the adapter says.
+        found: String,
+        /// The model's.
+        wanted: &'static str,
+    },
+    /// What a GGUF adapter cannot say.
+    #[error("GGUF adapters have no form for {reason}; export to PEFT, or merge")]
+    NoGgufForm {
+        /// What it is.
+        reason: &'static str,
+    },
+    /// Adapters that are no sums of updates.
+    #[error("an adapter of method {method} is no sum of updates: give it alone, with the weight 1")]
+    Compose {
+        /// The method.
+        method: &'static str,
     },
     /// A rank that the workspace has no room for.
     #[error("rank {rank} is out of range; choose 1 to {max}")]

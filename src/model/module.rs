@@ -46,6 +46,34 @@ impl Module {
         Module::ALL.into_iter().find(|module| module.name() == name)
     }
 
+    /// GGUF's name: `attn_q` and so on.
+    pub fn gguf_name(self) -> &'static str {
+        match self {
+            Module::Q => "attn_q",
+            Module::K => "attn_k",
+            Module::V => "attn_v",
+            Module::O => "attn_output",
+            Module::Gate => "ffn_gate",
+            Module::Up => "ffn_up",
+            Module::Down => "ffn_down",
+        }
+    }
+
+    /// The layer and the module whose weight a GGUF calls `name`, such as `blk.7.attn_q.weight`; none for other tensors.
+    pub fn of_weight(name: &str) -> Option<(usize, Module)> {
+        let (layer, linear) =
+            name.strip_prefix("blk.")?.strip_suffix(".weight")?.split_once('.')?;
+        let module = Module::ALL.into_iter().find(|module| module.gguf_name() == linear)?;
+        // `07` and `+7` are no names of layer 7.
+        let number: usize = layer.parse().ok()?;
+        (number.to_string() == layer).then_some((number, module))
+    }
+
+    /// The GGUF's name of the weight of this module in layer `layer`.
+    pub fn weight_name(self, layer: usize) -> String {
+        format!("blk.{layer}.{}.weight", self.gguf_name())
+    }
+
     /// `(out, in)` features.
     pub fn shape(self, config: &Config) -> (usize, usize) {
         let (q, kv) = (config.heads * config.head_dim, config.kv_heads * config.head_dim);

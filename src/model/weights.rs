@@ -194,11 +194,10 @@ impl<'a> Loader<'a> {
 
     async fn layer(&mut self, config: &Config, layer: usize) -> Result<Layer, ModelError> {
         let name = |part: &str| format!("blk.{layer}.{part}.weight");
-        let parts = ["attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"];
         let mut linears = Vec::with_capacity(7);
-        for (module, part) in Module::ALL.into_iter().zip(parts) {
+        for module in Module::ALL {
             let (rows, cols) = module.shape(config);
-            linears.push(self.matrix(&name(part), rows, cols).await?);
+            linears.push(self.matrix(&module.weight_name(layer), rows, cols).await?);
         }
         let linears =
             linears.try_into().map_err(|_| ModelError::Shape { rule: "seven linears" })?;

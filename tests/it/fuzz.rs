@@ -106,8 +106,12 @@ fn check_all(folder: &str, entry: Entry, constant: usize, files_min: usize) {
 /// Files whose name begins with `good` must be read, all others refused.
 #[test]
 fn the_corpus_is_judged_as_its_names_say() {
-    let entries: [(&str, Entry); 3] =
-        [("gguf", entries::gguf), ("tokenizer", entries::tokenizer), ("adapter", entries::adapter)];
+    let entries: [(&str, Entry); 4] = [
+        ("gguf", entries::gguf),
+        ("tokenizer", entries::tokenizer),
+        ("adapter", entries::adapter),
+        ("gguf_adapter", entries::gguf_adapter),
+    ];
     for (folder, entry) in entries {
         let files = corpus(folder);
         assert!(files.iter().any(|(name, _)| name.starts_with("good")), "{folder}");
@@ -130,6 +134,11 @@ fn tokenizers() {
 #[test]
 fn adapters() {
     check_all("adapter", entries::adapter, ADAPTER_CONSTANT, 6);
+}
+
+#[test]
+fn gguf_adapters() {
+    check_all("gguf_adapter", entries::gguf_adapter, CONSTANT, 20);
 }
 
 /// A whole model, damaged in its header, goes up to the device or is refused.

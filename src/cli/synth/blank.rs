@@ -102,7 +102,7 @@ impl Blank {
                 writer.tensor(&name, TensorType::F32, &shape[..1], gains.clone());
             }
             for (module, weight) in Module::ALL.into_iter().zip(weights) {
-                let name = format!("blk.{layer}.{}.weight", gguf_name(module));
+                let name = module.weight_name(layer);
                 let (rows, cols) = module.shape(&self.config);
                 let data = packed(linears, weight);
                 writer.tensor(&name, linears, &[cols as u64, rows as u64], data);
@@ -116,19 +116,6 @@ impl Blank {
 /// Tokens of a vocabulary with the special ones.
 pub fn tokens(vocabulary: &Vocabulary) -> usize {
     vocabulary.tokens.len() + SPECIALS.len()
-}
-
-/// GGUF's name of a linear.
-pub fn gguf_name(module: Module) -> &'static str {
-    match module {
-        Module::Q => "attn_q",
-        Module::K => "attn_k",
-        Module::V => "attn_v",
-        Module::O => "attn_output",
-        Module::Gate => "ffn_gate",
-        Module::Up => "ffn_up",
-        Module::Down => "ffn_down",
-    }
 }
 
 /// The metadata of a shape.

@@ -4,7 +4,7 @@
 //! normal numbers, so every type that can be quantized can be written, as fast as the disk. Invariant: the memory needed does
 //! not depend on the model's size, and the same shape, type and seed give the same bytes.
 
-use super::blank::{self, gguf_name, write_config, write_tokenizer};
+use super::blank::{self, write_config, write_tokenizer};
 use super::bpe::Vocabulary;
 use super::shapes::Shape;
 use crate::format::byte_level::byte_level_vocab;
@@ -150,7 +150,7 @@ fn plan(shape: &Shape, ty: TensorType) -> Vec<Planned> {
             let (rows, cols) = module.shape(&shape.config);
             // Small outputs keep the residual stream near the embedding through any number of layers.
             let scale = if matches!(module, Module::O | Module::Down) { 0.3 } else { 1.0 };
-            let part = name(gguf_name(module));
+            let part = name(module.gguf_name());
             if arch.has_biases() && matches!(module, Module::Q | Module::K | Module::V) {
                 all.push(vector(format!("{part}.bias"), Content::Normal(0.1), rows));
             }

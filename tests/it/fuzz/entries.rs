@@ -6,12 +6,15 @@
 use apprentice::format::chat::ChatTemplate;
 use apprentice::format::error::FormatError;
 use apprentice::format::gguf::Gguf;
+use apprentice::format::gguf_adapter::GgufAdapter;
 use apprentice::format::message::Message;
 use apprentice::format::peft::PeftAdapter;
 use apprentice::format::requantize;
 use apprentice::format::source::BytesSource;
 use apprentice::format::tokenizer::Tokenizer;
-use apprentice::model::config::Config;
+use apprentice::model::config::{Arch, Config};
+use apprentice::model::gguf_adapter::from_gguf;
+use apprentice::model::lora::LoraLayout;
 use apprentice::quant::TensorType;
 
 /// An entry.
@@ -75,6 +78,39 @@ pub fn adapter(bytes: &[u8]) -> bool {
             for tensor in &adapter.tensors {
                 assert_eq!(tensor.data.len(), tensor.shape[0] * tensor.shape[1]);
             }
+            true
+        }
+        Err(error) => {
+            check_line(&error.to_string());
+            false
+        }
+    }
+}
+
+/// A GGUF adapter, read for a small model.
+pub fn gguf_adapter(bytes: &[u8]) -> bool {
+    let config = Config {
+        name: "small".into(),
+        arch: Arch::Llama,
+        layers: 1,
+        dim: 32,
+        ff: 32,
+        heads: 2,
+        kv_heads: 1,
+        head_dim: 16,
+        vocab: 2,
+        context: 64,
+        rms_eps: 1e-5,
+        rope_base: 10_000.0,
+    };
+    let mut source = BytesSource::new("fuzzed.gguf", bytes.to_vec());
+    let adapter = pollster::block_on(async {
+        let adapter = GgufAdapter::from_gguf(&Gguf::read(&mut source).await?)?;
+        from_gguf(&config, &adapter, &mut source).await
+    });
+    match adapter {
+        Ok(adapter) => {
+            assert_eq!(adapter.weights.len(), LoraLayout::of(&config, &adapter).len);
             true
         }
         Err(error) => {

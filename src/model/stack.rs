@@ -1,0 +1,115 @@
+//! LoRA pairs of several ranks and scales as one adapter of one rank and one scale, exactly.
+//!
+//! A sum of updates s_i B_i A_i is B A with the A_i stacked and the s_i B_i side by side; a pair of a smaller rank than the
+//! adapter's is padded with zeros. It knows no files. Invariant: what nobody put is zero, so a module without a pair is left
+//! as the base has it.
+
+use super::ModelError;
+use super::adapter::Adapter;
+use super::config::Config;
+use super::lora::{LoraLayout, Method, Module};
+use super::workspace::RANK_MAX;
+
+/// An adapter in the making.
+pub struct Stack {
+    layout: LoraLayout,
+    /// The factor that the finished adapter puts on every update.
+    scale: f32,
+    weights: Vec<f32>,
+}
+
+impl Stack {
+    /// Room for updates of `rank` in all; each B that is put is divided by `scale`, which the adapter multiplies again.
+    ///
+    /// Panics where `scale` is 0.
+    pub fn new(config: &Config, rank: usize, scale: f32) -> Result<Stack, ModelError> {
+        assert!(scale != 0.0, "nothing can be divided by a scale of 0");
+        if rank == 0 || rank > RANK_MAX {
+            return Err(ModelError::Rank { rank, max: RANK_MAX });
+        }
+        let layout = LoraLayout::new(config, Method::Lora, rank);
+        let weights = vec![0.0; layout.len];
+        Ok(Stack { layout, scale, weights })
+    }
+
+    /// Room for pairs that lie in one adapter's file, of which each has its rank and scale: the largest rank, and its scale.
+    pub fn of_pairs(
+        config: &Config,
+        pairs: impl Iterator<Item = (usize, f32)>,
+    ) -> Result<Stack, ModelError> {
+        // The first of the largest: an even adapter keeps its numbers.
+        let largest = pairs.fold((0, 1.0), |most, pair| if pair.0 > most.0 { pair } else { most });
+        let (rank, scale) = largest;
+        Stack::new(config, rank, if scale == 0.0 { 1.0 } else { scale })
+    }
+
+    /// Puts A `[rank, in]` at ranks `at..` of a module.
+    pub fn put_a(&mut self, layer: usize, module: Module, at: usize, a: &[f32]) {
+        let slot = self.layout.slot(layer, module);
+        assert!(a.len() % slot.inputs == 0, "whole rows of A");
+        self.weights[slot.a + at * slot.inputs..][..a.len()].copy_from_slice(a);
+    }
+
+    /// Puts B `[out, rank]`, whose update has the factor `scale`, at ranks `at..` of a module.
+    pub fn put_b(&mut self, layer: usize, module: Module, at: usize, scale: f32, b: &[f32]) {
+        let slot = self.layout.slot(layer, module);
+        let rank = b.len() / slot.outputs;
+        assert!(b.len() == rank * slot.outputs, "whole rows of B");
+        // Equal scales cancel without rounding.
+        let factor = scale / self.scale;
+        let to = &mut self.weights[slot.b..][..slot.outputs * self.layout.rank];
+        for (to, from) in to.chunks_mut(self.layout.rank).zip(b.chunks(rank)) {
+            to[at..at + rank].iter_mut().zip(from).for_each(|(to, from)| *to = factor * from);
+        }
+    }
+
+    /// The adapter.
+    pub fn finish(self) -> Adapter {
+        let rank = self.layout.rank;
+        let alpha = self.scale * rank as f32;
+        Adapter { method: Method::Lora, rank, alpha, weights: self.weights }
+    }
+}
+
+/// Several adapters, each with its weight, as one whose update is the weighted sum of theirs. One alone keeps its numbers: its
+/// weight is in alpha.
+///
+/// DoRA and (IA)³ are no sums of updates: they go alone, with the weight 1.
+pub fn compose(config: &Config, parts: &[(Adapter, f32)]) -> Result<Adapter, ModelError> {
+    if let [(adapter, 1.0)] = parts {
+        return Ok(adapter.clone());
+    }
+    let is_sum = |method| matches!(method, Method::Lora | Method::RsLora);
+    if let Some((other, _)) = parts.iter().find(|(adapter, _)| !is_sum(adapter.method)) {
+        return Err(ModelError::Compose { method: other.method.name() });
+    }
+    if let [(adapter, weight)] = parts {
+        return Ok(Adapter { alpha: weight * adapter.alpha, ..adapter.clone() });
+    }
+    let mut stack = Stack::new(config, parts.iter().map(|(adapter, _)| adapter.rank).sum(), 1.0)?;
+    let mut at = 0;
+    for (adapter, weight) in parts {
+        let layout = layout_of(config, adapter)?;
+        let scale = weight * adapter.method.scale(adapter.alpha, adapter.rank);
+        for layer in 0..config.layers {
+            for module in Module::ALL {
+                let slot = layout.slot(layer, module);
+                let part = |at: usize, length: usize| &adapter.weights[at..][..adapter.rank * length];
+                stack.put_a(layer, module, at, part(slot.a, slot.inputs));
+                stack.put_b(layer, module, at, scale, part(slot.b, slot.outputs));
+            }
+        }
+        at += adapter.rank;
+    }
+    Ok(stack.finish())
+}
+
+/// The order of an adapter's values, if it has as many as the model's shape asks for.
+pub fn layout_of(config: &Config, adapter: &Adapter) -> Result<LoraLayout, ModelError> {
+    let layout = LoraLayout::of(config, adapter);
+    let (found, wanted) = (adapter.weights.len(), layout.len);
+    match found == wanted {
+        true => Ok(layout),
+        false => Err(ModelError::AdapterShape { rank: adapter.rank, found, wanted }),
+    }
+}

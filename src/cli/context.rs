@@ -10,6 +10,7 @@ use crate::format::source::FileSource;
 use crate::learn::engine::Engine;
 use crate::learn::learner::Clock;
 use crate::model::adapter::Adapter;
+use crate::model::method::Method;
 use crate::model::{CONTEXT, Model, peft};
 use crate::store::native::NativeStore;
 use directories::ProjectDirs;
@@ -161,6 +162,11 @@ pub fn read_adapter(model: &Model, folder: &Path) -> Result<Adapter, Error> {
 
 /// Writes an adapter as a PEFT folder: both files whole before either has its name.
 pub fn write_adapter(model: &Model, adapter: &Adapter, folder: &Path) -> Result<(), Error> {
+    if !matches!(adapter.method, Method::Lora | Method::RsLora) {
+        let rule =
+            format!("a {} adapter has no PEFT form here yet; keep the version", adapter.method);
+        return Err(Error::Misuse(rule));
+    }
     let (config, tensors) = peft::to_peft(&model.config, adapter).write();
     fs::create_dir_all(folder).map_err(|error| Error::file(folder, &error))?;
     let files = [("adapter_config.json", config), ("adapter_model.safetensors", tensors)];

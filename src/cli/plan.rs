@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::format::gguf::Gguf;
 use crate::format::source::FileSource;
 use crate::model::config::Config;
+use crate::model::method::Method;
 use crate::model::workspace::RANK_MAX;
 use crate::model::{CONTEXT, PASS_ROWS};
 use crate::train::MemoryPlan;
@@ -21,6 +22,9 @@ use std::path::PathBuf;
 pub struct PlanArgs {
     /// The model, a GGUF file [default: --model]
     file: Option<PathBuf>,
+    /// What the run trains
+    #[arg(long, value_name = "lora|rslora|dora|ia3", default_value_t = Method::Lora)]
+    method: Method,
     /// LoRA rank of the run
     #[arg(long, default_value_t = 8)]
     rank: usize,
@@ -44,7 +48,7 @@ pub async fn plan(common: &Common, args: PlanArgs) -> Result<(), Error> {
     };
     let gguf = Gguf::read(&mut FileSource::open(&path)?).await?;
     let device = context::device(common).await?;
-    let run = Run { rank: args.rank, tokens: args.tokens };
+    let run = Run { method: args.method, rank: args.rank, tokens: args.tokens };
     let plan = MemoryPlan::new(device.limits(), &gguf, args.context, Some(run)).await?;
     if common.json {
         output::json(&json!({

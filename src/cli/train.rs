@@ -9,7 +9,7 @@ use crate::format::chat::LearnedTurns;
 use crate::format::lessons::{self, Lessons};
 use crate::learn::engine::Engine;
 use crate::model::PASS_ROWS;
-use crate::model::lora::LoraLayout;
+use crate::model::lora::{LoraLayout, Method};
 use crate::model::random::Random;
 use crate::model::score::Scored;
 use crate::model::workspace::RANK_MAX;
@@ -132,10 +132,11 @@ pub async fn train(common: &Common, args: TrainArgs) -> Result<(), Error> {
     let examples = args.load(&engine)?;
     let start = match &args.adapter {
         Some(path) => adapters::read(&engine.model.config, path).await?,
-        None => LoraLayout::new(&engine.model.config, args.rank).fresh(args.alpha, common.seed),
+        None => LoraLayout::new(&engine.model.config, Method::Lora, args.rank)
+            .fresh(args.alpha, common.seed),
     };
     engine.model.set_adapter(Some(&start))?;
-    let layout = LoraLayout::new(&engine.model.config, start.rank);
+    let layout = LoraLayout::of(&engine.model.config, &start);
     let mut trainer = Trainer::new(&engine.model, &layout, rows)?;
     let warmup = (args.steps / 10).clamp(1, 10);
     let schedule = Schedule { peak: args.lr, warmup, steps: args.steps };

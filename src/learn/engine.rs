@@ -12,7 +12,7 @@ use crate::format::message::Message;
 use crate::model::adapter::Adapter;
 use crate::model::batch::Job;
 use crate::model::generate::Cancel;
-use crate::model::lora::LoraLayout;
+use crate::model::lora::{LoraLayout, Method};
 use crate::model::sampler::Sampling;
 use crate::model::score::{LogLikelihood, Scored};
 use crate::model::{Model, ModelError};
@@ -218,11 +218,12 @@ impl Student for Engine {
         start: Option<&Adapter>,
         plan: &TrainPlan,
     ) -> StudentResult<()> {
-        let layout = LoraLayout::new(&self.model.config, start.map_or(plan.rank, |a| a.rank));
+        let config = &self.model.config;
         let adapter = match start {
             Some(adapter) => adapter.clone(),
-            None => layout.fresh(plan.alpha, plan.seed),
+            None => LoraLayout::new(config, Method::Lora, plan.rank).fresh(plan.alpha, plan.seed),
         };
+        let layout = LoraLayout::of(config, &adapter);
         self.run = None;
         self.model.set_adapter(Some(&adapter))?;
         let trainer = Trainer::new(&self.model, &layout, self.model.pass_rows())?;

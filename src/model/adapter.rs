@@ -1,17 +1,20 @@
-//! A LoRA adapter on the host: its rank, its alpha, and all parameters in one flat buffer.
+//! An adapter on the host: its method, its rank, its alpha, and all parameters in one flat buffer.
 //!
 //! The flat order is decided by `model::lora::LoraLayout`; everything that treats the adapter as one vector
 //! (interpolation, norms, content hashes) needs only this type. It knows no devices and no files.
 
+use super::method::Method;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use std::collections::HashMap;
 
 /// An adapter's parameters on the host.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Adapter {
-    /// The rank r of every pair A `[r, in]`, B `[out, r]`.
+    /// How it changes a linear.
+    pub method: Method,
+    /// The rank r of every pair A `[r, in]`, B `[out, r]`; 0 where the method has none.
     pub rank: usize,
-    /// LoRA's alpha; the update is scaled by `alpha / rank`.
+    /// LoRA's alpha; with the rank it decides the factor on the update (`Method::scale`).
     pub alpha: f32,
     /// All parameters, flat, in `LoraLayout`'s order (padding between tensors is zero).
     pub weights: Vec<f32>,
@@ -34,9 +37,10 @@ impl Adapter {
     /// Panics if the two differ in shape: both come from one training run.
     pub fn interpolate(&self, other: &Adapter, s: f32) -> Adapter {
         assert_eq!(self.weights.len(), other.weights.len(), "adapters of one shape");
-        assert_eq!((self.rank, self.alpha), (other.rank, other.alpha), "adapters of one shape");
+        let shape = |adapter: &Adapter| (adapter.method, adapter.rank, adapter.alpha);
+        assert_eq!(shape(self), shape(other), "adapters of one shape");
         let weights = self.weights.iter().zip(&other.weights).map(|(a, b)| a + s * (b - a));
-        Adapter { rank: self.rank, alpha: self.alpha, weights: weights.collect() }
+        Adapter { weights: weights.collect(), ..*self }
     }
 
     /// The adapter as bytes (one safetensors file): the same adapter gives the same bytes.
@@ -45,7 +49,12 @@ impl Adapter {
         let view = TensorView::new(Dtype::F32, vec![self.weights.len()], data)
             .expect("a flat f32 tensor has consistent sizes");
         // The metadata goes through one key, since a map of several would be written in any order.
-        let meta = format!("{{\"rank\":{},\"alpha\":{}}}", self.rank, self.alpha);
+        // LoRA, the only method once, goes without its name: the same adapter keeps its hash.
+        let method = match self.method {
+            Method::Lora => String::new(),
+            other => format!(",\"method\":\"{other}\""),
+        };
+        let meta = format!("{{\"rank\":{},\"alpha\":{}{method}}}", self.rank, self.alpha);
         let metadata = HashMap::from([("apprentice".to_string(), meta)]);
         safetensors::serialize([("adapter", view)], Some(metadata))
             .expect("serializing to memory has no I/O")
@@ -60,11 +69,16 @@ impl Adapter {
             .ok_or(AdapterError::Field("apprentice"))?;
         let rank = meta["rank"].as_u64().ok_or(AdapterError::Field("rank"))? as usize;
         let alpha = meta["alpha"].as_f64().ok_or(AdapterError::Field("alpha"))? as f32;
+        let method = match &meta["method"] {
+            serde_json::Value::Null => Some(Method::Lora),
+            name => name.as_str().and_then(Method::from_name),
+        };
+        let method = method.ok_or(AdapterError::Field("method"))?;
         let tensors = SafeTensors::deserialize(bytes)?;
         let tensor = tensors.tensor("adapter")?;
         if tensor.dtype() != Dtype::F32 {
             return Err(AdapterError::Field("adapter"));
         }
-        Ok(Adapter { rank, alpha, weights: bytemuck::pod_collect_to_vec(tensor.data()) })
+        Ok(Adapter { method, rank, alpha, weights: bytemuck::pod_collect_to_vec(tensor.data()) })
     }
 }

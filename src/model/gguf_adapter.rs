@@ -25,11 +25,13 @@ pub async fn from_gguf(
         let (found, wanted) = (adapter.architecture.clone(), config.arch.name());
         return Err(ModelError::AdapterArchitecture { found, wanted });
     }
-    let places: Result<Vec<_>, _> =
-        adapter.pairs.iter().map(|pair| Ok((place(config, pair)?, pair))).collect();
+    // All of them, before there is room for any value.
+    let places: Result<Vec<(usize, Module)>, ModelError> =
+        adapter.pairs.iter().map(|pair| place(config, pair)).collect();
+    let places = places?;
     let ranks = adapter.pairs.iter().map(|pair| (pair.rank(), adapter.scale(pair.rank())));
     let mut stack = Stack::of_pairs(config, ranks)?;
-    for ((layer, module), pair) in places? {
+    for ((layer, module), pair) in places.into_iter().zip(&adapter.pairs) {
         stack.put_a(layer, module, 0, &values(&pair.a, source).await?);
         let scale = adapter.scale(pair.rank());
         stack.put_b(layer, module, 0, scale, &values(&pair.b, source).await?);

@@ -1,34 +1,41 @@
-//! Where each LoRA pair lies in the flat adapter, and the adapter on a device.
+//! Where an adapter's parts lie in its flat buffer, and the adapter on a device.
 //!
-//! Order: layer by layer, in each the seven linears in [`Module::ALL`]'s order, A `[r, in]` before B `[out, r]`,
-//! row-major; each tensor starts on a multiple of 64 values (256 bytes, WebGPU's binding alignment) and the
-//! padding is zero. Forward: y = W x + (alpha / r) · B A x (Hu et al. 2021, LoRA, eq. 3).
+//! Order: layer by layer, in each the seven linears in [`Module::ALL`]'s order, A `[r, in]`, then B `[out, r]`, then the
+//! vector that the method trains beside them, row-major; each tensor starts on a multiple of 64 values (256 bytes, WebGPU's
+//! binding alignment) and the padding is zero. What the parts do is said at [`Method`].
 
 use super::adapter::Adapter;
 use super::config::Config;
 use super::halves::Halves;
-use crate::device::{Buffer, Device, DeviceError};
+use crate::device::{Buffer, Device, DeviceError, View};
 use crate::tensor::Tensor;
 
+pub use super::method::Method;
 pub use super::module::Module;
 
-/// Where a pair lies, in values from the start of the flat buffer.
+/// Where the parts beside one linear lie, in values from the start of the flat buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Slot {
     /// First value of A.
     pub a: usize,
     /// First value of B.
     pub b: usize,
+    /// First value of the vector.
+    pub vector: usize,
+    /// Values of the vector, 0 where there is none.
+    pub vector_len: usize,
     /// Columns of A.
     pub inputs: usize,
     /// Rows of B.
     pub outputs: usize,
 }
 
-/// The flat order for one model and rank.
+/// The flat order for one model, method and rank.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LoraLayout {
-    /// The rank r.
+    /// What the parts do.
+    pub method: Method,
+    /// The rank r, 0 without pairs.
     pub rank: usize,
     /// Values, padding included.
     pub len: usize,
@@ -36,8 +43,9 @@ pub struct LoraLayout {
 }
 
 impl LoraLayout {
-    /// The order for `config` at `rank`.
-    pub fn new(config: &Config, rank: usize) -> LoraLayout {
+    /// The order for `config` of `method` at `rank`, which a method without pairs has no use for.
+    pub fn new(config: &Config, method: Method, rank: usize) -> LoraLayout {
+        let rank = if method.has_pairs() { rank } else { 0 };
         let mut len = 0;
         let mut take = |values: usize| {
             let at = len;
@@ -48,25 +56,33 @@ impl LoraLayout {
             .map(|_| {
                 Module::ALL.map(|module| {
                     let (outputs, inputs) = module.shape(config);
-                    Slot { a: take(rank * inputs), b: take(outputs * rank), inputs, outputs }
+                    let vector_len = method.vector_len(config, module);
+                    let (a, b) = (take(rank * inputs), take(outputs * rank));
+                    Slot { a, b, vector: take(vector_len), vector_len, inputs, outputs }
                 })
             })
             .collect();
-        LoraLayout { rank, len, slots }
+        LoraLayout { method, rank, len, slots }
     }
 
-    /// Where a pair lies.
+    /// The order of an adapter.
+    pub fn of(config: &Config, adapter: &Adapter) -> LoraLayout {
+        LoraLayout::new(config, adapter.method, adapter.rank)
+    }
+
+    /// Where the parts beside a linear lie.
     pub fn slot(&self, layer: usize, module: Module) -> Slot {
         self.slots[layer][module as usize]
     }
 
     /// Trainable parameters, padding excluded.
     pub fn parameters(&self) -> usize {
-        let pairs = self.slots.iter().flatten();
-        pairs.map(|slot| self.rank * (slot.inputs + slot.outputs)).sum()
+        let slots = self.slots.iter().flatten();
+        slots.map(|slot| self.rank * (slot.inputs + slot.outputs) + slot.vector_len).sum()
     }
 
-    /// A fresh adapter: A uniform in ±1/sqrt(in) (Kaiming-uniform with a = sqrt 5, PEFT's default), B zero.
+    /// A fresh adapter: A uniform in ±1/sqrt(in) (Kaiming-uniform with a = sqrt 5, PEFT's default), B zero, l one. DoRA's
+    /// magnitudes start at the norms of W, which no layout knows: they are left zero, and `Model::fresh_adapter` sets them.
     pub fn fresh(&self, alpha: f32, seed: u64) -> Adapter {
         let mut weights = vec![0.0; self.len];
         let mut rng = super::random::Random::new(seed);
@@ -75,8 +91,11 @@ impl LoraLayout {
             for value in &mut weights[slot.a..slot.a + self.rank * slot.inputs] {
                 *value = (2.0 * rng.uniform() - 1.0) * bound;
             }
+            if self.method == Method::Ia3 {
+                weights[slot.vector..][..slot.vector_len].fill(1.0);
+            }
         }
-        Adapter { rank: self.rank, alpha, weights }
+        Adapter { method: self.method, rank: self.rank, alpha, weights }
     }
 }
 
@@ -107,6 +126,13 @@ impl Flat {
         self.tensor(slot.b, slot.outputs, self.layout.rank)
     }
 
+    /// The vector's view, where there is one.
+    pub fn vector(&self, layer: usize, module: Module) -> Option<View> {
+        let slot = self.layout.slot(layer, module);
+        let (at, bytes) = (4 * slot.vector as u64, 4 * slot.vector_len as u64);
+        (slot.vector_len > 0).then(|| self.buffer.slice(at, bytes))
+    }
+
     fn tensor(&self, at: usize, rows: usize, cols: usize) -> Tensor {
         let view = self.buffer.slice(4 * at as u64, 4 * (rows * cols) as u64);
         Tensor::over(view, rows, cols)
@@ -117,7 +143,7 @@ impl Flat {
 pub struct Lora {
     /// Its parameters.
     pub flat: Flat,
-    /// LoRA's alpha.
+    /// Decides the factor on B A x.
     pub alpha: f32,
     halves: Option<Halves>,
 }
@@ -164,15 +190,16 @@ impl Lora {
         }
     }
 
-    /// The factor on B A x: alpha / r.
+    /// The factor on B A x.
     pub fn scale(&self) -> f32 {
-        self.alpha / self.flat.layout.rank as f32
+        let LoraLayout { method, rank, .. } = self.flat.layout;
+        method.scale(self.alpha, rank)
     }
 
     /// Reads the adapter back.
     pub async fn download(&self, device: &Device) -> Result<Adapter, DeviceError> {
-        let weights =
-            device.read(&self.flat.buffer.slice(0, 4 * self.flat.layout.len as u64)).await?;
-        Ok(Adapter { rank: self.flat.layout.rank, alpha: self.alpha, weights })
+        let LoraLayout { method, rank, len, .. } = self.flat.layout;
+        let weights = device.read(&self.flat.buffer.slice(0, 4 * len as u64)).await?;
+        Ok(Adapter { method, rank, alpha: self.alpha, weights })
     }
 }

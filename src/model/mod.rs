@@ -16,6 +16,7 @@ pub mod halves;
 pub mod lora;
 pub mod memory;
 pub mod merge;
+pub mod method;
 pub mod module;
 pub mod pass;
 pub mod peft;
@@ -268,10 +269,10 @@ impl Model {
             return Ok(());
         };
         let max = workspace::RANK_MAX;
-        if adapter.rank == 0 || adapter.rank > max {
+        if adapter.method.has_pairs() && !(1..=max).contains(&adapter.rank) {
             return Err(ModelError::Rank { rank: adapter.rank, max });
         }
-        let layout = LoraLayout::new(&self.config, adapter.rank);
+        let layout = LoraLayout::of(&self.config, adapter);
         if layout.len != adapter.weights.len() {
             let (found, wanted) = (adapter.weights.len(), layout.len);
             return Err(ModelError::AdapterShape { rank: adapter.rank, found, wanted });

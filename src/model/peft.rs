@@ -6,7 +6,7 @@
 use super::ModelError;
 use super::adapter::Adapter;
 use super::config::Config;
-use super::lora::{LoraLayout, Module, Slot};
+use super::lora::{LoraLayout, Method, Module, Slot};
 use crate::format::peft::{Part, PeftAdapter, PeftTensor, permute_rows, unpermute_rows};
 
 /// Heads by which a module's output rows are permuted; none where they are not.
@@ -19,14 +19,15 @@ fn permuted_heads(config: &Config, module: Module) -> Option<usize> {
     }
 }
 
-/// The adapter as PEFT writes it.
+/// A LoRA adapter as PEFT writes it. Panics if the method trains more than pairs.
 pub fn to_peft(config: &Config, adapter: &Adapter) -> PeftAdapter {
-    let layout = LoraLayout::new(config, adapter.rank);
+    assert!(matches!(adapter.method, Method::Lora | Method::RsLora), "an adapter of pairs alone");
+    let layout = LoraLayout::of(config, adapter);
     let rank = adapter.rank;
     let mut tensors = Vec::new();
     for layer in 0..config.layers {
         for module in Module::ALL {
-            let Slot { a, b, inputs, outputs } = layout.slot(layer, module);
+            let Slot { a, b, inputs, outputs, .. } = layout.slot(layer, module);
             let b = &adapter.weights[b..b + outputs * rank];
             let b = match permuted_heads(config, module) {
                 Some(heads) => unpermute_rows(b, heads, rank),
@@ -47,15 +48,16 @@ pub fn to_peft(config: &Config, adapter: &Adapter) -> PeftAdapter {
     PeftAdapter {
         rank,
         alpha: adapter.alpha,
-        use_rslora: false,
+        use_rslora: adapter.method == Method::RsLora,
         base_model_name: String::new(),
         tensors,
     }
 }
 
-/// A PEFT adapter in the flat order; modules that it lacks have B = 0, and rsLoRA's scale is folded into alpha.
+/// A PEFT adapter in the flat order; modules that it lacks have B = 0.
 pub fn from_peft(config: &Config, peft: &PeftAdapter) -> Result<Adapter, ModelError> {
-    let layout = LoraLayout::new(config, peft.rank);
+    let method = if peft.use_rslora { Method::RsLora } else { Method::Lora };
+    let layout = LoraLayout::new(config, method, peft.rank);
     let mut weights = vec![0.0; layout.len];
     for tensor in &peft.tensors {
         let misfit = || ModelError::AdapterTensor {
@@ -82,5 +84,5 @@ pub fn from_peft(config: &Config, peft: &PeftAdapter) -> Result<Adapter, ModelEr
             _ => to.copy_from_slice(&tensor.data),
         }
     }
-    Ok(Adapter { rank: peft.rank, alpha: peft.scale() * peft.rank as f32, weights })
+    Ok(Adapter { method, rank: peft.rank, alpha: peft.alpha, weights })
 }

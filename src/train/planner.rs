@@ -11,7 +11,7 @@ use crate::format::gguf::Gguf;
 use crate::model::ModelError;
 use crate::model::config::Config;
 use crate::model::halves::Halves;
-use crate::model::lora::{Flat, LoraLayout};
+use crate::model::lora::{Flat, LoraLayout, Method};
 use crate::model::memory::{Sizes, count};
 use crate::model::weights::LOADER_BYTES;
 use serde::Serialize;
@@ -19,6 +19,8 @@ use serde::Serialize;
 /// A training run as it is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Run {
+    /// The adapter's method.
+    pub method: Method,
     /// The adapter's rank.
     pub rank: usize,
     /// Most tokens of a pass.
@@ -95,7 +97,7 @@ fn train(
     run: Run,
     limits: Limits,
 ) -> Result<usize, TrainError> {
-    let layout = &LoraLayout::new(config, run.rank);
+    let layout = &LoraLayout::new(config, run.method, run.rank);
     let rows = run.tokens.min(sizes.pass_rows);
     let shape = Shape { config, layout, rows, logit_rows: sizes.logit_rows };
     let adapter = Flat::zeros(account.device(), "adapter", layout).map_err(ModelError::from)?;

@@ -11,7 +11,7 @@ use apprentice::device::Device;
 use apprentice::format::source::BytesSource;
 use apprentice::model::Model;
 use apprentice::model::config::Config;
-use apprentice::model::lora::LoraLayout;
+use apprentice::model::lora::{LoraLayout, Method};
 use apprentice::model::pass::{Target, causal_rows};
 use apprentice::quant::TensorType;
 use apprentice::train::{Goal, Sequence, Trainer};
@@ -42,7 +42,7 @@ fn logits(model: &mut Model, tokens: &[u32]) -> Vec<f32> {
 
 /// The gradient of all tokens but the first, and the adapter after a step with it.
 fn train(model: &mut Model, tokens: &[u32]) -> [Vec<f32>; 2] {
-    let layout = LoraLayout::new(&model.config, 4);
+    let layout = LoraLayout::new(&model.config, Method::Lora, 4);
     let mut adapter = layout.fresh(8.0, 1);
     let other = layout.fresh(8.0, 2);
     adapter.weights.iter_mut().zip(other.weights.iter().rev()).for_each(|(a, b)| *a += 0.1 * b);
@@ -112,7 +112,7 @@ fn every_vector_of_a_tiny_model_is_split() {
     assert!(model.weights.embedding.parts.len() > 1);
     let [pass, few] = [model.pass_rows(), model.logit_rows()];
     assert!(pass == tokens.len() && few < tokens.len(), "{pass} rows, {few} rows of logits");
-    assert!(4 * LoraLayout::new(&model.config, 4).len > 2 * (10 << 10));
+    assert!(4 * LoraLayout::new(&model.config, Method::Lora, 4).len > 2 * (10 << 10));
     same("logits", &logits(&mut model, &tokens), &logits(&mut whole, &tokens));
     let (ours, theirs) = (train(&mut model, &tokens), train(&mut whole, &tokens));
     same("gradient", &ours[0], &theirs[0]);

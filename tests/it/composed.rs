@@ -44,8 +44,8 @@ fn answer(model: &mut Model) -> Vec<u32> {
 fn composed_updates_are_the_weighted_sum() {
     let model = tiny::model(&Device::cpu(), TensorType::F32, 1);
     let config = &model.config;
-    let first = Adapter { alpha: 5.0, ..tiny::adapter(config, 4, 1) };
-    let second = Adapter { method: Method::RsLora, alpha: 2.0, ..tiny::adapter(config, 3, 2) };
+    let first = Adapter { alpha: 5.0, ..tiny::adapter(config, Method::Lora, 4, 1) };
+    let second = Adapter { method: Method::RsLora, alpha: 2.0, ..tiny::adapter(config, Method::Lora, 3, 2) };
     let parts = [(first.clone(), 0.75), (second.clone(), -0.3)];
     let both = compose(config, &parts).unwrap();
     assert_eq!((both.rank, both.method), (7, Method::Lora));
@@ -66,7 +66,7 @@ fn composed_updates_are_the_weighted_sum() {
 #[test]
 fn one_alone_keeps_its_numbers() {
     let model = tiny::model(&Device::cpu(), TensorType::F32, 1);
-    let adapter = tiny::adapter(&model.config, 4, 1);
+    let adapter = tiny::adapter(&model.config, Method::Lora, 4, 1);
     assert_eq!(compose(&model.config, &[(adapter.clone(), 1.0)]).unwrap(), adapter);
     let half = compose(&model.config, &[(adapter.clone(), 0.5)]).unwrap();
     assert_eq!((half.alpha, &half.weights), (adapter.alpha / 2.0, &adapter.weights));
@@ -76,7 +76,7 @@ fn one_alone_keeps_its_numbers() {
 fn what_is_no_sum_is_refused() {
     let model = tiny::model(&Device::cpu(), TensorType::F32, 1);
     let config = &model.config;
-    let lora = tiny::adapter(config, 4, 1);
+    let lora = tiny::adapter(config, Method::Lora, 4, 1);
     for method in [Method::Dora, Method::Ia3] {
         let other = LoraLayout::new(config, method, 4).fresh(4.0, 1);
         assert_eq!(compose(config, &[(other.clone(), 1.0)]).unwrap(), other, "alone it may go");
@@ -84,7 +84,7 @@ fn what_is_no_sum_is_refused() {
         assert!(says(&[(other.clone(), 0.5)]).contains(method.name()));
         assert!(says(&[(lora.clone(), 1.0), (other, 1.0)]).contains(method.name()));
     }
-    let wide = tiny::adapter(config, 200, 1);
+    let wide = tiny::adapter(config, Method::Lora, 200, 1);
     let error = compose(config, &[(wide.clone(), 1.0), (wide, 1.0)]).unwrap_err().to_string();
     assert!(error.contains("rank 400"), "{error}");
     let foreign = Adapter { weights: vec![0.0; 64], ..lora.clone() };
@@ -96,7 +96,7 @@ fn what_is_no_sum_is_refused() {
 fn weights_are_heard_in_the_answers() {
     for device in tiny::devices() {
         let mut model = tiny::model(&device, TensorType::Q4_0, 1);
-        let [a, b] = [1, 2].map(|seed| tiny::adapter(&model.config, 4, seed));
+        let [a, b] = [1, 2].map(|seed| tiny::adapter(&model.config, Method::Lora, 4, seed));
         let mut say = |parts: &[(&Adapter, f32)]| {
             let parts: Vec<_> = parts.iter().map(|(a, weight)| ((*a).clone(), *weight)).collect();
             let adapter = compose(&model.config, &parts).unwrap();
@@ -120,9 +120,9 @@ fn weights_are_heard_in_the_answers() {
 fn after_a_switch_answers_are_those_of_a_fresh_process() {
     for device in tiny::devices() {
         let config = tiny::model(&device, TensorType::Q4_0, 1).config;
-        let a = tiny::adapter(&config, 4, 1);
+        let a = tiny::adapter(&config, Method::Lora, 4, 1);
         // Of the same shape (its memory is taken over), of another rank, and none.
-        let (b, c) = (tiny::adapter(&config, 4, 2), tiny::adapter(&config, 9, 3));
+        let (b, c) = (tiny::adapter(&config, Method::Lora, 4, 2), tiny::adapter(&config, Method::Lora, 9, 3));
         let wanted = [None, Some(&a), Some(&b), Some(&c)].map(|adapter| {
             let mut fresh = tiny::model(&device, TensorType::Q4_0, 1);
             fresh.set_adapter(adapter).unwrap();

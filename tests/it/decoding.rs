@@ -10,7 +10,7 @@ use apprentice::model::Model;
 use apprentice::model::config::Config;
 use apprentice::model::decode_layer::OneRow;
 use apprentice::model::forward::{Keys, Net, Rows};
-use apprentice::model::lora::{Lora, LoraLayout};
+use apprentice::model::lora::{Lora, LoraLayout, Method};
 use apprentice::model::workspace::activations;
 use apprentice::quant::TensorType;
 use apprentice::tensor::Tensor;
@@ -65,7 +65,8 @@ fn models(device: &Device) -> Vec<Model> {
 }
 
 fn prepared(device: &Device, config: &Config, rank: usize) -> Lora {
-    let (layout, adapter) = (LoraLayout::new(config, rank), tiny::adapter(config, rank, 5));
+    let adapter = tiny::adapter(config, Method::Lora, rank, 5);
+    let layout = LoraLayout::of(config, &adapter);
     let mut lora = Lora::put(device, layout, &adapter, None).unwrap();
     lora.prepare(device, config).unwrap();
     lora
@@ -107,7 +108,7 @@ fn an_outdated_copy_is_seen() {
     let device = Device::cpu();
     let model = tiny::model(&device, TensorType::Q4_1, 3);
     let lora = prepared(&device, &model.config, 6);
-    let other = tiny::adapter(&model.config, 6, 6);
+    let other = tiny::adapter(&model.config, Method::Lora, 6, 6);
     device.write(&lora.flat.buffer, 0, &other.weights).unwrap();
     assert!(difference(&model, Some(&lora)) > 0.01);
 }

@@ -5,6 +5,7 @@ use crate::tiny;
 use apprentice::device::Device;
 use apprentice::model::batch::Job;
 use apprentice::model::generate::{Cancel, Generation, Progress, StopReason};
+use apprentice::model::method::Method;
 use apprentice::model::pass::{Target, causal_rows};
 use apprentice::model::sampler::Sampling;
 use apprentice::model::{Model, ModelError};
@@ -51,7 +52,7 @@ fn the_cache_says_what_a_whole_pass_says() {
 fn an_adapter_that_changes_in_place_is_seen() {
     for device in tiny::devices() {
         let mut model = model(&device);
-        let [old, new] = [1, 2].map(|seed| tiny::adapter(&model.config, 6, seed));
+        let [old, new] = [1, 2].map(|seed| tiny::adapter(&model.config, Method::Lora, 6, seed));
         let said = |model: &mut Model| generate(model, &PROMPT, 20, &Sampling::default()).tokens;
         model.set_adapter(Some(&new)).unwrap();
         let of_new = said(&mut model);
@@ -243,7 +244,7 @@ fn a_decoded_token_costs_six_dispatches_a_layer_and_at_most_one_submit() {
 fn beside_an_adapter_it_costs_seven() {
     for device in tiny::devices() {
         for mut model in [model(&device), tiny::family(&device, "qwen2")] {
-            model.set_adapter(Some(&tiny::adapter(&model.config, 6, 1))).unwrap();
+            model.set_adapter(Some(&tiny::adapter(&model.config, Method::Lora, 6, 1))).unwrap();
             // The first token pays for the adapter's copy.
             generate(&mut model, &PROMPT, 2, &Sampling::default());
             check_cost(&device, &mut model, 7);

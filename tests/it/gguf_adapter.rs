@@ -65,7 +65,7 @@ fn far(left: &[f64], right: &[f64]) -> f64 {
 
 #[test]
 fn what_is_written_is_read_back_bit_for_bit() {
-    let adapter = Adapter { alpha: 12.0, ..tiny::adapter(&config(), 6, 3) };
+    let adapter = Adapter { alpha: 12.0, ..tiny::adapter(&config(), Method::Lora, 6, 3) };
     let bytes = to_gguf(&config(), &adapter).unwrap();
     assert_eq!(bytes, to_gguf(&config(), &adapter).unwrap(), "the same adapter, the same bytes");
     assert_eq!(read(bytes).unwrap(), adapter);
@@ -73,7 +73,7 @@ fn what_is_written_is_read_back_bit_for_bit() {
 
 #[test]
 fn rslora_is_rescaled() {
-    let adapter = Adapter { method: Method::RsLora, alpha: 3.0, ..tiny::adapter(&config(), 5, 3) };
+    let adapter = Adapter { method: Method::RsLora, alpha: 3.0, ..tiny::adapter(&config(), Method::Lora, 5, 3) };
     let bytes = to_gguf(&config(), &adapter).unwrap();
     let gguf = block_on(Gguf::read(&mut BytesSource::new("a", bytes.clone()))).unwrap();
     let alpha = gguf.metadata.f32("adapter.lora.alpha").unwrap();
@@ -88,7 +88,7 @@ fn rslora_is_rescaled() {
 #[test]
 fn rows_of_q_and_k_are_permuted_between_the_formats() {
     let config = config();
-    let peft = to_peft(&config, &tiny::adapter(&config, 2, 9));
+    let peft = to_peft(&config, &tiny::adapter(&config, Method::Lora, 2, 9));
     let bytes = to_gguf(&config, &from_peft(&config, &peft).unwrap()).unwrap();
     let gguf = block_on(Gguf::read(&mut BytesSource::new("a", bytes.clone()))).unwrap();
     for PeftTensor { layer, module, part, data, .. } in &peft.tensors {
@@ -261,7 +261,7 @@ fn what_the_format_cannot_say_is_not_written() {
         let error = to_gguf(&config, &adapter).unwrap_err().to_string();
         assert!(error.contains("no form") && error.contains("export to PEFT, or merge"), "{error}");
     }
-    let zero = Adapter { alpha: 0.0, ..tiny::adapter(&config, 4, 1) };
+    let zero = Adapter { alpha: 0.0, ..tiny::adapter(&config, Method::Lora, 4, 1) };
     assert!(to_gguf(&config, &zero).unwrap_err().to_string().contains("alpha of 0"));
 }
 
@@ -269,7 +269,7 @@ fn what_the_format_cannot_say_is_not_written() {
 #[test]
 fn both_formats_are_told_apart_by_what_they_are() {
     let (config, folder) = (config(), tempfile::tempdir().unwrap());
-    let adapter = tiny::adapter(&config, 4, 5);
+    let adapter = tiny::adapter(&config, Method::Lora, 4, 5);
     let [peft, gguf] = ["a.gguf", "b.safetensors"].map(|name| folder.path().join(name));
     adapters::write(&config, &adapter, adapters::AdapterFormat::Peft, &peft).unwrap();
     adapters::write(&config, &adapter, adapters::AdapterFormat::Gguf, &gguf).unwrap();
@@ -308,7 +308,7 @@ fn a_weight_is_what_stands_behind_the_last_equals_sign() {
 #[test]
 fn peft_through_gguf_and_back_is_the_same() {
     let config = config();
-    let peft = PeftAdapter { alpha: 7.0, ..to_peft(&config, &tiny::adapter(&config, 4, 2)) };
+    let peft = PeftAdapter { alpha: 7.0, ..to_peft(&config, &tiny::adapter(&config, Method::Lora, 4, 2)) };
     let bytes = to_gguf(&config, &from_peft(&config, &peft).unwrap()).unwrap();
     assert_eq!(to_peft(&config, &read(bytes).unwrap()), peft);
 }

@@ -4,6 +4,7 @@
 use crate::learn_fake::{Fake, open};
 use apprentice::learn::learner::LearnError;
 use apprentice::model::adapter::Adapter;
+use apprentice::model::method::Method;
 use apprentice::store::memory::MemoryStore;
 use pollster::block_on;
 
@@ -12,7 +13,8 @@ fn an_imported_adapter_is_a_version_and_becomes_head_by_a_rollback_to_it() {
     block_on(async {
         let store = MemoryStore::new();
         let mut student = Fake::new();
-        let adapter = Adapter { rank: 8, alpha: 16.0, weights: vec![0.25; 64] };
+        let adapter =
+            Adapter { method: Method::Lora, rank: 8, alpha: 16.0, weights: vec![0.25; 64] };
         let mut learner = open(store.clone()).await;
         let id = learner.import(&mut student, adapter.clone(), "from a test".into()).await.unwrap();
         assert!(learner.head().is_none(), "HEAD stays");

@@ -9,6 +9,7 @@ use apprentice::learn::student::*;
 use apprentice::learn::suite::Suites;
 use apprentice::learn::words::words;
 use apprentice::model::adapter::Adapter;
+use apprentice::model::method::Method;
 use apprentice::model::random::Random;
 use apprentice::store::Store;
 use std::cell::Cell;
@@ -182,7 +183,12 @@ impl Student for Fake {
         start: Option<&Adapter>,
         plan: &TrainPlan,
     ) -> StudentResult<()> {
-        let fresh = Adapter { rank: plan.rank, alpha: plan.alpha, weights: vec![0.0; SLOTS + 1] };
+        let fresh = Adapter {
+            method: Method::Lora,
+            rank: plan.rank,
+            alpha: plan.alpha,
+            weights: vec![0.0; SLOTS + 1],
+        };
         self.adapter = Some(start.cloned().unwrap_or(fresh));
         Ok(())
     }

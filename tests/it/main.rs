@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test's unwrap is its assertion, in helpers too")]
 
+mod adapters;
 mod bench;
 mod chat;
 mod chat_constructs;

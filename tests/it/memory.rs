@@ -10,7 +10,7 @@ use apprentice::format::error::FormatError;
 use apprentice::format::gguf::Gguf;
 use apprentice::format::source::{FileSource, Source};
 use apprentice::model::generate::Cancel;
-use apprentice::model::lora::LoraLayout;
+use apprentice::model::lora::{LoraLayout, Method};
 use apprentice::model::sampler::Sampling;
 use apprentice::model::{CONTEXT, Model};
 use apprentice::quant::TensorType;
@@ -53,7 +53,7 @@ fn adapt(model: &mut Model, layout: &LoraLayout) {
 
 /// A training step with passes of `run.tokens` rows.
 fn step(model: &mut Model, run: Run) {
-    let layout = LoraLayout::new(&model.config, run.rank);
+    let layout = LoraLayout::new(&model.config, run.method, run.rank);
     adapt(model, &layout);
     let mut trainer = Trainer::new(model, &layout, run.tokens).unwrap();
     let tokens: Vec<u32> = (0..run.tokens as u32).map(|i| 40 + 7 * i % 150).collect();
@@ -78,7 +78,7 @@ fn tiny_models_of_every_family_take_what_was_planned() {
     for name in ["llama3", "qwen2", "qwen3"] {
         for device in tiny::devices() {
             let place = format!("{name} on the {}", device.kind());
-            let run = Run { rank: 4, tokens: 24 };
+            let run = Run { method: Method::Lora, rank: 4, tokens: 24 };
             let plan = planned(&device, &family(name), Some(run));
             let mut model = load(&device, &family(name));
             check(&format!("{place}, loaded"), plan.answering_bytes, device.stats().bytes_peak);
@@ -98,7 +98,7 @@ fn the_real_model_takes_what_was_planned() {
     let file = default_model();
     for (tokens, keeps) in [(128, true), (512, true), (128, false), (512, false)] {
         let device = Device::cpu();
-        let run = Run { rank: 8, tokens };
+        let run = Run { method: Method::Lora, rank: 8, tokens };
         let mut plan = planned(&device, &file, Some(run));
         assert_eq!(plan.kept_layers, if tokens == 128 { 30 } else { 18 });
         let mut model = load(&device, &file);
@@ -147,7 +147,7 @@ fn eight_billion_parameters_train_at_rank_16_in_under_8_gb() {
     let (header, bytes) = random_model::header(&shape, TensorType::Q4K);
     let gguf = block_on(Gguf::read(&mut HeaderSource { header, bytes })).unwrap();
     let plan = |rank, tokens| {
-        let run = Some(Run { rank, tokens });
+        let run = Some(Run { method: Method::Lora, rank, tokens });
         block_on(MemoryPlan::new(Limits::webgpu(), &gguf, CONTEXT, run)).unwrap()
     };
     let planned = plan(16, 512);
@@ -159,7 +159,7 @@ fn eight_billion_parameters_train_at_rank_16_in_under_8_gb() {
     assert_eq!(items.map(|item| item.bytes).sum::<u64>(), planned.bytes);
     assert!(plan(16, 128).bytes < planned.bytes && plan(8, 512).bytes < planned.bytes);
     // A gradient in one piece is larger than any buffer of such an adapter.
-    let run = Some(Run { rank: 32, tokens: 512 });
+    let run = Some(Run { method: Method::Lora, rank: 32, tokens: 512 });
     let refused = block_on(MemoryPlan::new(Limits::webgpu(), &gguf, CONTEXT, run)).unwrap_err();
     assert!(refused.to_string().contains("lower the context, the rank"), "{refused}");
 }
@@ -168,7 +168,7 @@ fn eight_billion_parameters_train_at_rank_16_in_under_8_gb() {
 fn what_does_not_fit_is_refused_before_anything_is_allocated() {
     let file = family("llama3");
     let device = Device::cpu();
-    let run = Run { rank: 4, tokens: 24 };
+    let run = Run { method: Method::Lora, rank: 4, tokens: 24 };
     let plan = planned(&device, &file, Some(run));
     device.limit_memory(plan.answering_bytes - 1);
     let mut source = FileSource::open(&file).unwrap();
@@ -181,7 +181,7 @@ fn what_does_not_fit_is_refused_before_anything_is_allocated() {
     // What fits to the byte is let in, and training is refused by the same sum.
     device.limit_memory(plan.answering_bytes);
     let mut model = load(&device, &file);
-    let layout = LoraLayout::new(&model.config, run.rank);
+    let layout = LoraLayout::new(&model.config, run.method, run.rank);
     device.limit_memory(plan.bytes);
     adapt(&mut model, &layout);
     let before = device.stats().bytes;
@@ -201,7 +201,7 @@ fn another_adapter_takes_the_place_of_the_old_one() {
     let mut model = tiny::model(&device, TensorType::Q8_0, 1);
     let loaded = device.stats().bytes;
     let mut adapter = |rank| {
-        let layout = LoraLayout::new(&model.config, rank);
+        let layout = LoraLayout::new(&model.config, Method::Lora, rank);
         model.set_adapter(Some(&layout.fresh(8.0, rank as u64))).unwrap();
         (device.stats().bytes - loaded, device.stats().bytes_peak - loaded, 4 * layout.len as u64)
     };

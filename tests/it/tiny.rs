@@ -9,7 +9,7 @@ use apprentice::format::source::{BytesSource, FileSource};
 use apprentice::model::Model;
 use apprentice::model::adapter::Adapter;
 use apprentice::model::config::{Arch, Config};
-use apprentice::model::lora::LoraLayout;
+use apprentice::model::lora::{LoraLayout, Method};
 use apprentice::quant::TensorType;
 use pollster::block_on;
 
@@ -50,11 +50,12 @@ pub fn family(device: &Device, family: &str) -> Model {
 }
 
 /// An adapter that changes what a model says: no number of it is zero.
-pub fn adapter(config: &Config, rank: usize, seed: u64) -> Adapter {
+pub fn adapter(config: &Config, method: Method, rank: usize, seed: u64) -> Adapter {
     let mut random = Random(seed);
-    let mut weights = vec![0.0; LoraLayout::new(config, rank).len];
+    let LoraLayout { rank, len, .. } = LoraLayout::new(config, method, rank);
+    let mut weights = vec![0.0; len];
     weights.fill_with(|| 0.2 * random.float());
-    Adapter { rank, alpha: rank as f32, weights }
+    Adapter { method, rank, alpha: rank as f32, weights }
 }
 
 /// The CPU device, and the GPU.

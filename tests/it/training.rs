@@ -5,7 +5,7 @@ use crate::golden::relative;
 use crate::tiny;
 use apprentice::device::Device;
 use apprentice::model::Model;
-use apprentice::model::lora::LoraLayout;
+use apprentice::model::lora::{LoraLayout, Method};
 use apprentice::model::pass::{Target, causal_rows};
 use apprentice::quant::TensorType;
 use apprentice::train::pack::{Goal, Sequence};
@@ -27,7 +27,7 @@ fn batch() -> [Sequence; 3] {
 /// A model with an adapter whose B is not zero, so that every gradient is there.
 fn trained(device: &Device, seed: u64) -> (Model, LoraLayout) {
     let mut model = tiny::model(device, TensorType::Q8_0, 1);
-    let layout = LoraLayout::new(&model.config, RANK);
+    let layout = LoraLayout::new(&model.config, Method::Lora, RANK);
     let mut adapter = layout.fresh(8.0, seed);
     let other = layout.fresh(8.0, seed + 1);
     for (weight, other) in adapter.weights.iter_mut().zip(other.weights.iter().rev()) {
@@ -84,7 +84,7 @@ fn a_seed_is_an_adapter_bit_for_bit() {
 fn a_fresh_adapter_is_no_distance_from_the_base() {
     for device in tiny::devices() {
         let mut model = tiny::model(&device, TensorType::Q8_0, 1);
-        let layout = LoraLayout::new(&model.config, RANK);
+        let layout = LoraLayout::new(&model.config, Method::Lora, RANK);
         let mut sequence = sequence(12, 1.0);
         let counted = (1..12).filter(|i| sequence.counted[*i]);
         let targets: Vec<Target> =

@@ -8,7 +8,7 @@ use super::stats::median;
 use crate::error::Error;
 use crate::learn::engine::Engine;
 use crate::model::generate::Progress;
-use crate::model::lora::LoraLayout;
+use crate::model::lora::{LoraLayout, Method};
 use crate::model::sampler::Sampling;
 use serde_json::{Value, json};
 use std::time::Instant;
@@ -17,7 +17,7 @@ use std::time::Instant;
 /// adapter over that without, and the same of the two shortest times.
 pub async fn beside(engine: &mut Engine, plan: &Plan) -> Result<Value, Error> {
     let rank = plan.adapter_rank;
-    let adapter = LoraLayout::new(&engine.model.config, rank).fresh(rank as f32, 1);
+    let adapter = LoraLayout::new(&engine.model.config, Method::Lora, rank).fresh(rank as f32, 1);
     let (mut without, mut with) = (Vec::new(), Vec::new());
     for run in 0..=plan.runs {
         engine.model.set_adapter(None)?;

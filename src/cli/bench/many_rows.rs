@@ -8,7 +8,7 @@ use super::table::Table;
 use crate::device::Recording;
 use crate::error::Error;
 use crate::kernels::{self, AdamW};
-use crate::model::lora::{LoraLayout, Module};
+use crate::model::lora::{LoraLayout, Method, Module};
 use crate::model::memory::LOGIT_ROWS;
 
 /// The adapter's rank.
@@ -118,7 +118,7 @@ async fn loss_and_step(table: &mut Table<'_>, rows: usize) -> Result<(), Error> 
         kernels::cross_entropy(rec, &labels, &weights.view, &logits, &loss.view)
     };
     table.case(("loss", targets, &[vocab]), 1, record).await?;
-    let n = LoraLayout::new(&table.shapes.config, RANK).len;
+    let n = LoraLayout::new(&table.shapes.config, Method::Lora, RANK).len;
     let make = &table.operands;
     let [g, p, m] = [make.tensor(1, n)?, make.zeros(1, n)?, make.zeros(1, n)?];
     let (v, norm) = (make.zeros(1, n)?, make.tensor(1, 1)?);

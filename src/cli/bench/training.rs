@@ -6,7 +6,7 @@ use super::plan::Plan;
 use super::stats::{median, tokens};
 use crate::error::Error;
 use crate::learn::engine::Engine;
-use crate::model::lora::LoraLayout;
+use crate::model::lora::{LoraLayout, Method};
 use crate::train::{Goal, Sequence, Trainer};
 use serde_json::{Value, json};
 use std::time::Instant;
@@ -16,7 +16,7 @@ const RANK: usize = 8;
 
 /// Tokens a second of a step on `n` tokens.
 pub async fn training(engine: &mut Engine, n: usize, plan: &Plan) -> Result<Value, Error> {
-    let layout = LoraLayout::new(&engine.model.config, RANK);
+    let layout = LoraLayout::new(&engine.model.config, Method::Lora, RANK);
     engine.model.set_adapter(Some(&layout.fresh(16.0, 1)))?;
     let mut trainer = Trainer::new(&engine.model, &layout, n)?;
     let sequence = Sequence {

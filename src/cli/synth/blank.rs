@@ -8,7 +8,7 @@ use crate::format::gguf_value::{Numbers, Strings, Value};
 use crate::format::gguf_writer::GgufWriter;
 use crate::model::adapter::Adapter;
 use crate::model::config::Config;
-use crate::model::lora::{LoraLayout, Module};
+use crate::model::lora::{LoraLayout, Method, Module};
 use crate::model::random::Random;
 use crate::quant::{TensorType, quantize};
 
@@ -62,10 +62,14 @@ impl Blank {
         Blank { config, embedding, linears }
     }
 
-    /// Adds an adapter to the linears: W + alpha / r · B A.
+    /// Adds a LoRA adapter to the linears: W + s B A. Panics if the method trains more than pairs.
     pub fn merge(&mut self, adapter: &Adapter) {
-        let layout = LoraLayout::new(&self.config, adapter.rank);
-        let (rank, scale) = (adapter.rank, adapter.alpha / adapter.rank as f32);
+        assert!(
+            matches!(adapter.method, Method::Lora | Method::RsLora),
+            "an adapter of pairs alone"
+        );
+        let layout = LoraLayout::of(&self.config, adapter);
+        let (rank, scale) = (adapter.rank, adapter.method.scale(adapter.alpha, adapter.rank));
         for (layer, linears) in self.linears.iter_mut().enumerate() {
             for (module, weight) in Module::ALL.into_iter().zip(linears) {
                 let slot = layout.slot(layer, module);

@@ -9,7 +9,7 @@ use crate::format::chat::LearnedTurns;
 use crate::format::message::Message;
 use crate::model::Model;
 use crate::model::adapter::Adapter;
-use crate::model::lora::LoraLayout;
+use crate::model::lora::{LoraLayout, Method};
 use crate::model::random::Random;
 use crate::train::{Goal, Schedule, Sequence, Trainer};
 
@@ -102,7 +102,7 @@ pub async fn train(
     seed: u64,
     on_step: &mut dyn FnMut(usize, f32),
 ) -> Result<Adapter, Error> {
-    let layout = LoraLayout::new(&model.config, plan.rank);
+    let layout = LoraLayout::new(&model.config, Method::Lora, plan.rank);
     model.set_adapter(Some(&layout.fresh(plan.rank as f32, seed)))?;
     let mut trainer = Trainer::new(model, &layout, model.pass_rows())?;
     let schedule = Schedule { peak: plan.lr, warmup: plan.warmup, steps: plan.steps };

@@ -94,13 +94,13 @@ fn logits_are_pytorchs_with_and_without_an_adapter() {
 
 /// Loss, and the gradient in Hugging Face's layout.
 fn gradient(model: &Model, adapter: &Adapter, ids: &[u32]) -> (f32, PeftAdapter) {
-    let layout = LoraLayout::new(&model.config, adapter.rank);
+    let layout = LoraLayout::of(&model.config, adapter);
     let trainer = Trainer::new(model, &layout, ids.len()).expect("memory to train");
     let counted = vec![true; ids.len()];
     let sequence = Sequence { tokens: ids.to_vec(), counted, goal: Goal::Tokens, weight: 1.0 };
     let loss = block_on(trainer.accumulate(model, &[sequence])).expect("a backward pass");
     let weights = block_on(trainer.gradient()).expect("the gradient");
-    let flat = Adapter { rank: adapter.rank, alpha: adapter.alpha, weights };
+    let flat = Adapter { weights, ..*adapter };
     (loss.tokens, to_peft(&model.config, &flat))
 }
 

@@ -50,7 +50,7 @@ fn gradient_within(
     bytes: u64,
 ) -> (f32, Vec<f32>) {
     model.set_adapter(Some(adapter)).expect("the adapter fits");
-    let layout = LoraLayout::new(&model.config, adapter.rank);
+    let layout = LoraLayout::of(&model.config, adapter);
     let plan = Plan::new(&model.config, ids.len(), bytes);
     let trainer = Trainer::with_plan(model, &layout, ids.len(), plan).expect("memory to train");
     let sequence = Sequence {
@@ -66,7 +66,7 @@ fn gradient_within(
 /// Mean loss of all positions, and the gradient in Hugging Face's layout.
 fn gradient(model: &mut Model, adapter: &Adapter, ids: &[u32]) -> (f32, PeftAdapter) {
     let (loss, weights) = gradient_within(model, adapter, ids, Plan::KEPT_BYTES_MAX);
-    let flat = Adapter { rank: adapter.rank, alpha: adapter.alpha, weights };
+    let flat = Adapter { weights, ..*adapter };
     (loss, to_peft(&model.config, &flat))
 }
 

@@ -11,7 +11,6 @@ use crate::format::peft::PeftAdapter;
 use crate::format::source::{FileSource, Source};
 use crate::model::adapter::Adapter;
 use crate::model::config::Config;
-use crate::model::method::Method;
 use crate::model::{gguf_adapter, peft, stack};
 use std::fs::{self, File};
 use std::io::Write;
@@ -110,11 +109,6 @@ pub fn write(
 }
 
 fn write_peft(config: &Config, adapter: &Adapter, folder: &Path) -> Result<(), Error> {
-    if !matches!(adapter.method, Method::Lora | Method::RsLora) {
-        let rule =
-            format!("a {} adapter has no PEFT form here yet; keep the version", adapter.method);
-        return Err(Error::Misuse(rule));
-    }
     let (json, tensors) = peft::to_peft(config, adapter).write();
     fs::create_dir_all(folder).map_err(|error| Error::file(folder, &error))?;
     let names = ["adapter_config.json", "adapter_model.safetensors"].map(|name| folder.join(name));

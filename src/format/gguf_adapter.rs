@@ -130,7 +130,10 @@ fn read_keys(gguf: &Gguf) -> Result<(String, f32), FormatError> {
     }
     let ty = metadata.str("adapter.type")?;
     if ty != "lora" {
-        return Err(refuse(format!("its adapter.type is `{}`; only `lora` can be read", short(ty))));
+        return Err(refuse(format!(
+            "its adapter.type is `{}`; only `lora` can be read",
+            short(ty)
+        )));
     }
     if metadata.get("adapter.alora.invocation_tokens").is_some() {
         let reason = "it is an aLoRA, which works only behind certain tokens; this program applies an adapter to all";

@@ -15,6 +15,7 @@ pub mod merged_bytes;
 pub mod message;
 mod pair_merges;
 pub mod peft;
+pub mod peft_config;
 pub mod requantize;
 pub mod safetensors;
 pub mod sentence_piece;

@@ -1,14 +1,13 @@
-//! LoRA adapters as Hugging Face's PEFT writes them: `adapter_config.json` and
+//! Adapters as Hugging Face's PEFT writes them, LoRA with its kin and (IA)³: `adapter_config.json` and
 //! `adapter_model.safetensors`.
 //!
-//! It keeps PEFT's layout (A `[rank, in]`, B `[out, rank]`, rows of q and k in Hugging Face's
-//! order); `permute_rows` turns such rows into the order of a `llama` GGUF, and the caller decides
-//! when. What this program would compute differently is refused with a reason. Invariant: every A
-//! has its B, and both have the adapter's rank.
+//! It keeps PEFT's layout (A `[rank, in]`, B `[out, rank]`, rows of q and k in Hugging Face's order); `permute_rows` turns such
+//! rows into the order of a `llama` GGUF, and the caller decides when. Invariant: every A has its B of the same rank, and the
+//! update of every pair has the adapter's one factor: B of a pair with another is rescaled on the way in.
 
 use super::error::FormatError;
+use super::peft_config::PeftConfig;
 use super::safetensors::{NamedTensor, read_f32, write_f32};
-use serde_json::{Value, json};
 
 /// The linears that an adapter may sit beside, with the block that they belong to, in the order of
 /// a layer's forward.
@@ -25,16 +24,12 @@ pub const MODULES: [(&str, &str); 7] = [
 /// Most layers that a tensor's name may speak of; the largest models have under 200.
 const LAYERS_MAX: usize = 1024;
 
-/// Most bytes of an `adapter_config.json`: one that names each of a thousand modules has 40 thousand. In memory each number
-/// of a list takes 16 times its bytes.
-const CONFIG_BYTES_MAX: usize = 64 << 10;
-
-/// A LoRA adapter in PEFT's layout.
+/// An adapter in PEFT's layout. Its tensors say what it is: with magnitudes it is DoRA, with vectors alone (IA)³.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PeftAdapter {
-    /// The rank of every pair.
+    /// The rank that the scale is of: every pair's, unless the file had a pattern of ranks; 0 for (IA)³.
     pub rank: usize,
-    /// LoRA's alpha.
+    /// LoRA's alpha; 0 for (IA)³.
     pub alpha: f32,
     /// Whether the update is scaled by alpha / sqrt(rank) (rsLoRA) instead of alpha / rank.
     pub use_rslora: bool,
@@ -44,45 +39,72 @@ pub struct PeftAdapter {
     pub tensors: Vec<PeftTensor>,
 }
 
-/// One half of a pair.
+/// One part of what sits beside a linear.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PeftTensor {
     /// The layer, counted from 0.
     pub layer: usize,
     /// The linear, such as `q_proj`.
     pub module: String,
-    /// Which half.
+    /// Which part.
     pub part: Part,
-    /// A: `[rank, in]`; B: `[out, rank]`.
+    /// A: `[rank, in]`; B: `[out, rank]`; magnitudes: `[out, 1]`; (IA)³'s l: `[out, 1]`, or `[1, in]` where it scales inputs.
     pub shape: [usize; 2],
     /// The values, row after row.
     pub data: Vec<f32>,
 }
 
-/// A half of a LoRA pair: the update is `x A^T B^T`.
+/// A part of an adapter. A LoRA pair's update is `x A^T B^T`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Part {
     /// `[rank, in]`.
     A,
     /// `[out, rank]`.
     B,
+    /// DoRA's norms of rows, `[out, 1]`.
+    Magnitude,
+    /// (IA)³'s factors l, of outputs or of inputs.
+    Factors,
+}
+
+impl Part {
+    /// All of them.
+    const ALL: [Part; 4] = [Part::A, Part::B, Part::Magnitude, Part::Factors];
+
+    /// PEFT's name of it.
+    fn name(self) -> &'static str {
+        match self {
+            Part::A => "lora_A",
+            Part::B => "lora_B",
+            Part::Magnitude => "lora_magnitude_vector",
+            Part::Factors => "ia3_l",
+        }
+    }
 }
 
 impl PeftAdapter {
-    /// The factor on the update: alpha / rank, or alpha / sqrt(rank) for rsLoRA.
+    /// The factor on every update: alpha / rank, or alpha / sqrt(rank) for rsLoRA.
     pub fn scale(&self) -> f32 {
         let rank = self.rank as f32;
         self.alpha / if self.use_rslora { rank.sqrt() } else { rank }
     }
 
+    /// Whether there are tensors of a part.
+    pub fn has(&self, part: Part) -> bool {
+        self.tensors.iter().any(|tensor| tensor.part == part)
+    }
+
     /// Reads the two files of an adapter.
     pub fn read(config_json: &[u8], safetensors: &[u8]) -> Result<PeftAdapter, FormatError> {
-        let mut adapter = read_config(config_json)?;
-        for tensor in read_f32(safetensors)? {
-            adapter.tensors.push(read_tensor(tensor, adapter.rank)?);
-        }
-        adapter.tensors.sort_by_key(order);
-        check_pairs(&adapter.tensors)?;
+        let config = PeftConfig::read(config_json)?;
+        let tensors: Result<Vec<_>, _> =
+            read_f32(safetensors)?.into_iter().map(|tensor| read_tensor(tensor, &config)).collect();
+        let mut tensors = tensors?;
+        tensors.sort_by_key(order);
+        check_parts(&tensors, &config)?;
+        let PeftConfig { rank, alpha, use_rslora, base_model_name, .. } = config.clone();
+        let mut adapter = PeftAdapter { rank, alpha, use_rslora, base_model_name, tensors };
+        even_scales(&mut adapter, &config)?;
         Ok(adapter)
     }
 
@@ -91,21 +113,17 @@ impl PeftAdapter {
         let used = |module: &str| self.tensors.iter().any(|tensor| tensor.module == module);
         let targets: Vec<_> =
             MODULES.iter().map(|(_, module)| *module).filter(|module| used(module)).collect();
-        // PEFT declares alpha an integer; only a fraction is written as one.
-        let alpha =
-            if self.alpha.fract() == 0.0 { json!(self.alpha as i64) } else { json!(self.alpha) };
-        let config = json!({
-            "peft_type": "LORA", "task_type": "CAUSAL_LM", "inference_mode": true,
-            "base_model_name_or_path": self.base_model_name,
-            "r": self.rank, "lora_alpha": alpha, "lora_dropout": 0.0, "bias": "none",
-            "fan_in_fan_out": false, "init_lora_weights": true,
-            "use_rslora": self.use_rslora, "use_dora": false, "modules_to_save": null,
-            "rank_pattern": {}, "alpha_pattern": {}, "layers_to_transform": null,
-            "layers_pattern": null, "revision": null, "target_modules": targets,
-        });
-        let config = serde_json::to_vec_pretty(&config).expect("a JSON value is always written");
+        let config = PeftConfig {
+            is_ia3: self.has(Part::Factors),
+            rank: self.rank,
+            alpha: self.alpha,
+            use_rslora: self.use_rslora,
+            use_dora: self.has(Part::Magnitude),
+            base_model_name: self.base_model_name.clone(),
+            ..PeftConfig::default()
+        };
         let tensors: Vec<_> = self.tensors.iter().map(write_tensor).collect();
-        (config, write_f32(&tensors))
+        (config.write(&targets), write_f32(&tensors))
     }
 }
 
@@ -145,105 +163,86 @@ fn permutation(n_rows: usize, n_heads: usize) -> Vec<usize> {
         .collect()
 }
 
-fn read_config(config_json: &[u8]) -> Result<PeftAdapter, FormatError> {
-    if config_json.len() > CONFIG_BYTES_MAX {
-        let bytes = config_json.len();
-        return Err(refuse(format!(
-            "adapter_config.json has {bytes} bytes; real ones have a few thousand"
-        )));
-    }
-    let config: Value = serde_json::from_slice(config_json)
-        .map_err(|error| refuse(format!("adapter_config.json is no JSON: {error}")))?;
-    let peft_type = config["peft_type"].as_str().unwrap_or("missing");
-    if peft_type != "LORA" {
-        return Err(refuse(format!("its peft_type is {peft_type}, only LORA can be read")));
-    }
-    let refused = [
-        ("use_dora", "DoRA scales whole rows, which this reader does not keep"),
-        ("rank_pattern", "all pairs must have one rank"),
-        ("alpha_pattern", "all pairs must have one alpha"),
-        ("modules_to_save", "it replaces whole modules of the base model"),
-        ("fan_in_fan_out", "its matrices are transposed"),
-        ("lora_bias", "it has biases"),
-    ];
-    for (key, reason) in refused {
-        if is_set(&config[key]) {
-            return Err(refuse(format!("its `{key}` is {}: {reason}", config[key])));
+/// A tensor of the file, its name taken apart.
+fn read_tensor(tensor: NamedTensor, config: &PeftConfig) -> Result<PeftTensor, FormatError> {
+    let NamedTensor { name, shape, data } = tensor;
+    let (layer, module, part) = place(&name)?;
+    let shape: [usize; 2] = match (part, shape.as_slice()) {
+        // PEFT keeps magnitudes without a second length.
+        (Part::Magnitude, &[rows]) => [rows, 1],
+        (_, &[rows, cols]) => [rows, cols],
+        _ => {
+            return Err(refuse(format!(
+                "the tensor `{name}` has shape {shape:?}, not two lengths"
+            )));
+        }
+    };
+    let own_rank = match part {
+        Part::A => Some(shape[0]),
+        Part::B => Some(shape[1]),
+        Part::Magnitude | Part::Factors => None,
+    };
+    if let Some(own_rank) = own_rank {
+        let rank = config.rank_of(&path(layer, module))?;
+        if own_rank != rank {
+            return Err(refuse(format!(
+                "the tensor `{name}` is {shape:?}, but the rank is {rank}"
+            )));
         }
     }
-    let bias = config["bias"].as_str().unwrap_or("none");
-    if bias != "none" {
-        return Err(refuse(format!("its `bias` is {bias}; only `none` can be read")));
+    if shape.contains(&0) || (own_rank.is_none() && !shape.contains(&1)) {
+        return Err(refuse(format!("the tensor `{name}` has shape {shape:?}")));
     }
-    let rank = config["r"].as_u64().filter(|rank| (1..=4096).contains(rank));
-    let rank = rank.ok_or_else(|| refuse(format!("its rank `r` is {}", config["r"])))?;
-    let alpha = config["lora_alpha"].as_f64().filter(|alpha| alpha.is_finite());
-    let alpha =
-        alpha.ok_or_else(|| refuse(format!("its `lora_alpha` is {}", config["lora_alpha"])))?;
-    Ok(PeftAdapter {
-        rank: rank as usize,
-        alpha: alpha as f32,
-        use_rslora: is_set(&config["use_rslora"]),
-        base_model_name: config["base_model_name_or_path"].as_str().unwrap_or_default().into(),
-        tensors: Vec::new(),
-    })
+    Ok(PeftTensor { layer, module: module.into(), part, shape, data })
 }
 
-/// Whether a field asks for something: null, false, and empty lists and maps do not.
-fn is_set(value: &Value) -> bool {
-    match value {
-        Value::Null | Value::Bool(false) => false,
-        Value::Array(list) => !list.is_empty(),
-        Value::Object(map) => !map.is_empty(),
-        _ => true,
-    }
-}
-
-/// A tensor of the file, its name taken apart.
-fn read_tensor(tensor: NamedTensor, rank: usize) -> Result<PeftTensor, FormatError> {
-    let NamedTensor { name, shape, data } = tensor;
-    if name.contains("lora_magnitude_vector") {
-        return Err(refuse(format!("it is a DoRA adapter (it has `{name}`)")));
-    }
+/// The layer, the module and the part that a tensor's name speaks of.
+fn place(name: &str) -> Result<(usize, &'static str, Part), FormatError> {
     // Some tools name the adapter within the key; PEFT itself leaves the name out when it saves.
     let plain = name.replace(".default.", ".");
-    let plain = plain.strip_prefix("base_model.model.").unwrap_or(&plain);
+    let plain = plain.strip_suffix(".default").unwrap_or(&plain);
+    let plain = plain.strip_prefix("base_model.model.").unwrap_or(plain);
     let fields: Vec<&str> = plain.split('.').collect();
-    let ["model", "layers", layer, block, module, part, "weight"] = fields[..] else {
+    let (["model", "layers", layer, block, module, part, "weight"]
+    | ["model", "layers", layer, block, module, part]) = fields[..]
+    else {
         return Err(refuse(format!("the tensor `{name}` belongs to no linear of a layer")));
     };
     let layer = layer.parse().ok().filter(|&layer: &usize| layer < LAYERS_MAX);
     let layer = layer.ok_or_else(|| refuse(format!("the tensor `{name}` names no layer")))?;
-    if !MODULES.contains(&(block, module)) {
+    let Some((_, module)) = MODULES.into_iter().find(|known| *known == (block, module)) else {
         let known: Vec<_> = MODULES.iter().map(|(_, module)| *module).collect();
         let known = known.join(" ");
         return Err(refuse(format!(
             "the module `{block}.{module}` of `{name}` is none of {known}"
         )));
-    }
-    let part = match part {
-        "lora_A" => Part::A,
-        "lora_B" => Part::B,
-        other => return Err(refuse(format!("`{other}` of `{name}` is neither lora_A nor lora_B"))),
     };
-    let shape: [usize; 2] = shape.try_into().map_err(|shape| {
-        refuse(format!("the tensor `{name}` has shape {shape:?}, not two lengths"))
-    })?;
-    let own_rank = if part == Part::A { shape[0] } else { shape[1] };
-    if own_rank != rank || shape.contains(&0) {
-        return Err(refuse(format!("the tensor `{name}` is {shape:?}, but the rank is {rank}")));
-    }
-    Ok(PeftTensor { layer, module: module.into(), part, shape, data })
+    let Some(part) = Part::ALL.into_iter().find(|known| known.name() == part) else {
+        let known = Part::ALL.map(Part::name).join(" ");
+        return Err(refuse(format!("`{part}` of `{name}` is none of {known}")));
+    };
+    Ok((layer, module, part))
+}
+
+/// A module's name in the base model, as PEFT's patterns see it.
+fn path(layer: usize, module: &str) -> String {
+    let block = MODULES.iter().find(|(_, known)| *known == module);
+    let (block, module) = block.expect("an adapter's modules are known ones");
+    format!("model.layers.{layer}.{block}.{module}")
 }
 
 fn write_tensor(tensor: &PeftTensor) -> NamedTensor {
-    let block = MODULES.iter().find(|(_, module)| *module == tensor.module);
-    let (block, module) = block.expect("an adapter's modules are known ones");
-    let part = if tensor.part == Part::A { "lora_A" } else { "lora_B" };
-    let layer = tensor.layer;
+    let part = tensor.part.name();
+    // PEFT's matrices are modules with a weight, its vectors are parameters.
+    let (suffix, shape) = match tensor.part {
+        Part::A | Part::B => (".weight", tensor.shape.to_vec()),
+        Part::Magnitude => ("", vec![tensor.shape[0]]),
+        Part::Factors => ("", tensor.shape.to_vec()),
+    };
+    let path = path(tensor.layer, &tensor.module);
     NamedTensor {
-        name: format!("base_model.model.model.layers.{layer}.{block}.{module}.{part}.weight"),
-        shape: tensor.shape.to_vec(),
+        name: format!("base_model.model.{path}.{part}{suffix}"),
+        shape,
         data: tensor.data.clone(),
     }
 }
@@ -254,23 +253,45 @@ fn order(tensor: &PeftTensor) -> (usize, usize, Part) {
     (tensor.layer, module.unwrap_or(MODULES.len()), tensor.part)
 }
 
-/// Stops where sorted tensors are not A, B, A, B of the same linears.
-fn check_pairs(tensors: &[PeftTensor]) -> Result<(), FormatError> {
+/// Stops where sorted tensors are not, linear by linear, the parts of the adapter's method.
+fn check_parts(tensors: &[PeftTensor], config: &PeftConfig) -> Result<(), FormatError> {
+    let wanted: &[Part] = match config {
+        PeftConfig { is_ia3: true, .. } => &[Part::Factors],
+        PeftConfig { use_dora: true, .. } => &[Part::A, Part::B, Part::Magnitude],
+        _ => &[Part::A, Part::B],
+    };
     if tensors.is_empty() {
         return Err(refuse("it has no tensors"));
     }
-    for pair in tensors.chunks(2) {
-        let is_pair = |a: &PeftTensor, b: &PeftTensor| {
-            (a.layer, &a.module, a.part, b.part) == (b.layer, &b.module, Part::A, Part::B)
-        };
-        match pair {
-            [a, b] if is_pair(a, b) => {}
-            _ => {
-                let PeftTensor { layer, module, .. } = &pair[0];
-                let reason =
-                    format!("{module} of layer {layer} is no pair of one lora_A, one lora_B");
-                return Err(refuse(reason));
+    let same = |a: &PeftTensor, b: &PeftTensor| (a.layer, &a.module) == (b.layer, &b.module);
+    for linear in tensors.chunk_by(same) {
+        if !linear.iter().map(|tensor| tensor.part).eq(wanted.iter().copied()) {
+            let PeftTensor { layer, module, .. } = &linear[0];
+            let names = |parts: &mut dyn Iterator<Item = Part>| {
+                parts.map(Part::name).take(8).collect::<Vec<_>>().join(", ")
+            };
+            let found = names(&mut linear.iter().map(|tensor| tensor.part));
+            let wanted = names(&mut wanted.iter().copied());
+            return Err(refuse(format!("{module} of layer {layer} has {found}, not {wanted}")));
+        }
+    }
+    Ok(())
+}
+
+/// Rescales B of pairs whose factor, by the file's patterns, is not the adapter's.
+fn even_scales(adapter: &mut PeftAdapter, config: &PeftConfig) -> Result<(), FormatError> {
+    let scale = adapter.scale();
+    for tensor in adapter.tensors.iter_mut().filter(|tensor| tensor.part == Part::B) {
+        let path = path(tensor.layer, &tensor.module);
+        let own = config.scale_of(&path, tensor.shape[1])?;
+        if own != scale {
+            let factor = own / scale;
+            if !factor.is_finite() {
+                return Err(refuse(format!(
+                    "the alpha of {path} is not 0, but that of modules without a pattern is"
+                )));
             }
+            tensor.data.iter_mut().for_each(|value| *value *= factor);
         }
     }
     Ok(())

@@ -82,9 +82,7 @@ impl Model {
             return Err(ModelError::Context { wanted: capacity + 1, capacity });
         }
         let n = if single { 1 } else { self.burst.len.min(most.max(1)).min(room) };
-        if let Some(lora) = &mut self.lora {
-            lora.prepare(&self.device, &self.config)?;
-        }
+        self.prepare_adapter()?;
         let began = now_ms();
         self.device.write(&self.burst.slots, 0, &self.messages(last, n))?;
         let mut rec = Recording::new();
@@ -100,6 +98,14 @@ impl Model {
         self.burst.adapt(n, now_ms() - began);
         crate::device::yield_to_host().await;
         Ok(tokens)
+    }
+
+    /// Makes the copy of the adapter that decoding reads, as the first token behind a switch would do.
+    pub fn prepare_adapter(&mut self) -> Result<(), ModelError> {
+        match &mut self.lora {
+            Some(lora) => Ok(lora.prepare(&self.device, &self.config)?),
+            None => Ok(()),
+        }
     }
 
     /// The logits `[vocab]` that follow the cache's tokens and `token`, by decoding's own pass.

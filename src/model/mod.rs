@@ -135,6 +135,20 @@ pub enum ModelError {
         /// What it is.
         reason: &'static str,
     },
+    /// A DoRA adapter that leaves linears out.
+    #[error(
+        "the DoRA adapter sits beside some of the linears only; this program wants all seven of every layer: \
+         train it so, or merge it in PEFT"
+    )]
+    PartialDora,
+    /// A vector beside a module that has none.
+    #[error(
+        "the adapter has a vector beside {module}; (IA)³ is read beside k_proj, v_proj and down_proj"
+    )]
+    NoVector {
+        /// The module.
+        module: &'static str,
+    },
     /// Adapters that are no sums of updates.
     #[error("an adapter of method {method} is no sum of updates: give it alone, with the weight 1")]
     Compose {

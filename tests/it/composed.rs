@@ -8,7 +8,7 @@ use apprentice::device::Device;
 use apprentice::model::Model;
 use apprentice::model::adapter::Adapter;
 use apprentice::model::config::Config;
-use apprentice::model::generate::Cancel;
+use apprentice::model::generate::{Cancel, Progress};
 use apprentice::model::lora::{LoraLayout, Method, Module};
 use apprentice::model::merge::Merge;
 use apprentice::model::pass::{Target, causal_rows};
@@ -36,7 +36,8 @@ fn logits(model: &mut Model) -> Vec<f32> {
 fn answer(model: &mut Model) -> Vec<u32> {
     let sampling = Sampling { temperature: 1.0, seed: 3, ..Sampling::default() };
     let cancel = Cancel::default();
-    let answer = model.generate(&IDS, 12, &sampling, &cancel, &mut |_| true);
+    let mut go_on = |_: Progress<'_>| true;
+    let answer = model.generate(&IDS, 12, &sampling, &cancel, &mut go_on);
     block_on(answer).expect("an answer").tokens
 }
 
@@ -45,7 +46,8 @@ fn composed_updates_are_the_weighted_sum() {
     let model = tiny::model(&Device::cpu(), TensorType::F32, 1);
     let config = &model.config;
     let first = Adapter { alpha: 5.0, ..tiny::adapter(config, Method::Lora, 4, 1) };
-    let second = Adapter { method: Method::RsLora, alpha: 2.0, ..tiny::adapter(config, Method::Lora, 3, 2) };
+    let second =
+        Adapter { method: Method::RsLora, alpha: 2.0, ..tiny::adapter(config, Method::Lora, 3, 2) };
     let parts = [(first.clone(), 0.75), (second.clone(), -0.3)];
     let both = compose(config, &parts).unwrap();
     assert_eq!((both.rank, both.method), (7, Method::Lora));
@@ -103,9 +105,8 @@ fn weights_are_heard_in_the_answers() {
             model.set_adapter(Some(&adapter)).unwrap();
             logits(&mut model)
         };
-        let far = |x: &[f32], y: &[f32]| {
-            x.iter().zip(y).map(|(x, y)| (x - y).abs()).fold(0f32, f32::max)
-        };
+        let far =
+            |x: &[f32], y: &[f32]| x.iter().zip(y).map(|(x, y)| (x - y).abs()).fold(0f32, f32::max);
         let (alone, muted) = (say(&[(&a, 1.0)]), say(&[(&a, 1.0), (&b, 0.0)]));
         assert!(far(&alone, &muted) < 1e-4, "{}", far(&alone, &muted));
         let halves = say(&[(&a, 0.5), (&a, 0.5)]);
@@ -122,7 +123,10 @@ fn after_a_switch_answers_are_those_of_a_fresh_process() {
         let config = tiny::model(&device, TensorType::Q4_0, 1).config;
         let a = tiny::adapter(&config, Method::Lora, 4, 1);
         // Of the same shape (its memory is taken over), of another rank, and none.
-        let (b, c) = (tiny::adapter(&config, Method::Lora, 4, 2), tiny::adapter(&config, Method::Lora, 9, 3));
+        let (b, c) = (
+            tiny::adapter(&config, Method::Lora, 4, 2),
+            tiny::adapter(&config, Method::Lora, 9, 3),
+        );
         let wanted = [None, Some(&a), Some(&b), Some(&c)].map(|adapter| {
             let mut fresh = tiny::model(&device, TensorType::Q4_0, 1);
             fresh.set_adapter(adapter).unwrap();

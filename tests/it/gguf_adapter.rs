@@ -21,6 +21,7 @@ use apprentice::model::peft::{from_peft, to_peft};
 use apprentice::quant::{TensorType, quantize};
 use pollster::block_on;
 use std::fs;
+use std::path::Path;
 
 fn config() -> Config {
     let file = tiny::file(TensorType::F32, 1);
@@ -73,11 +74,15 @@ fn what_is_written_is_read_back_bit_for_bit() {
 
 #[test]
 fn rslora_is_rescaled() {
-    let adapter = Adapter { method: Method::RsLora, alpha: 3.0, ..tiny::adapter(&config(), Method::Lora, 5, 3) };
+    let adapter = Adapter {
+        method: Method::RsLora,
+        alpha: 3.0,
+        ..tiny::adapter(&config(), Method::Lora, 6, 3)
+    };
     let bytes = to_gguf(&config(), &adapter).unwrap();
     let gguf = block_on(Gguf::read(&mut BytesSource::new("a", bytes.clone()))).unwrap();
     let alpha = gguf.metadata.f32("adapter.lora.alpha").unwrap();
-    assert!((alpha - 3.0 * 5f32.sqrt()).abs() < 1e-6, "alpha * sqrt(r), not {alpha}");
+    assert!((alpha - 3.0 * 6f32.sqrt()).abs() < 1e-6, "alpha * sqrt(r), not {alpha}");
     let back = read(bytes).unwrap();
     assert_eq!((back.method, &back.weights), (Method::Lora, &adapter.weights));
     let off = far(&update(&back, 1, Module::Up), &update(&adapter, 1, Module::Up));
@@ -143,10 +148,7 @@ fn uneven_ranks_and_other_types_are_read() {
     let adapter = read(writer.to_bytes()).unwrap();
     assert_eq!(adapter.rank, 32, "the largest");
     for (layer, module, rank, [a, b]) in wanted {
-        let off = far(
-            &update(&adapter, layer, module),
-            &product(8.0 / rank as f32, &a, &b, rank),
-        );
+        let off = far(&update(&adapter, layer, module), &product(8.0 / rank as f32, &a, &b, rank));
         // Rounded to half floats or to 8 bits where the file was.
         assert!(off < 0.1 * 8.0 / (rank as f64).sqrt(), "{module:?}: {off}");
         assert!(module != Module::Q || off < 1e-5, "F32 is not rounded: {off}");
@@ -281,7 +283,7 @@ fn both_formats_are_told_apart_by_what_they_are() {
     fs::write(&text, "no adapter").unwrap();
     fs::create_dir(&pickle).unwrap();
     fs::write(pickle.join("adapter_model.bin"), "PK").unwrap();
-    let says = |path| block_on(adapters::read(&config, path)).unwrap_err().to_string();
+    let says = |path: &Path| block_on(adapters::read(&config, path)).unwrap_err().to_string();
     assert!(says(&text).contains("no adapter"));
     assert!(says(&pickle).contains("safe_serialization"));
     assert!(says(&folder.path().join("missing")).contains("missing"));
@@ -308,7 +310,8 @@ fn a_weight_is_what_stands_behind_the_last_equals_sign() {
 #[test]
 fn peft_through_gguf_and_back_is_the_same() {
     let config = config();
-    let peft = PeftAdapter { alpha: 7.0, ..to_peft(&config, &tiny::adapter(&config, Method::Lora, 4, 2)) };
+    let peft =
+        PeftAdapter { alpha: 7.0, ..to_peft(&config, &tiny::adapter(&config, Method::Lora, 4, 2)) };
     let bytes = to_gguf(&config, &from_peft(&config, &peft).unwrap()).unwrap();
     assert_eq!(to_peft(&config, &read(bytes).unwrap()), peft);
 }

@@ -78,7 +78,9 @@ fn adapter(model: &Model, method: Method) -> Adapter {
             let b = &mut adapter.weights[slot.b..][..layout.rank * slot.outputs];
             b.fill_with(|| 0.2 * random.float());
             let vector = &mut adapter.weights[slot.vector..][..slot.vector_len];
-            vector.fill_with(|| if near_one { 1.0 + 0.3 * random.float() } else { 1.5 + random.float() });
+            vector.fill_with(|| {
+                if near_one { 1.0 + 0.3 * random.float() } else { 1.5 + random.float() }
+            });
         }
     }
     adapter
@@ -115,9 +117,8 @@ fn check(before: &Path, after: &Path, config: &Config, adapter: &Adapter, told: 
     let rank = adapter.rank;
     let d = |i: usize| -> f64 {
         let (row, col) = (i / slot.inputs, i % slot.inputs);
-        let terms = (0..rank).map(|r| {
-            value(slot.b + row * rank + r) * value(slot.a + r * slot.inputs + col)
-        });
+        let terms = (0..rank)
+            .map(|r| value(slot.b + row * rank + r) * value(slot.a + r * slot.inputs + col));
         scale * terms.sum::<f64>()
     };
     let [w, q] = [before, after].map(|path| tensor(path, &told.name).0);
@@ -145,7 +146,9 @@ fn the_report_is_of_the_bytes_written() {
     let adapter = adapter(&load(&model), Method::Lora);
     let config = load(&model).config;
     let mut errors = Vec::new();
-    for (name, ty) in [("own", None), ("q8", Some(TensorType::Q8_0)), ("f16", Some(TensorType::F16))] {
+    for (name, ty) in
+        [("own", None), ("q8", Some(TensorType::Q8_0)), ("f16", Some(TensorType::F16))]
+    {
         let (path, summary) = merged(&model, name, &adapter, ty).unwrap();
         let wanted = ty.unwrap_or(TensorType::Q4_0).name();
         for told in &summary.tensors {
@@ -188,7 +191,10 @@ fn untouched_matrices_are_copied() {
     assert_eq!(summary.tensors.len(), 13);
     let name = Module::Up.weight_name(1);
     assert_eq!(tensor(&model, &name), tensor(&path, &name));
-    assert_ne!(tensor(&model, &Module::Up.weight_name(0)).1, tensor(&path, &Module::Up.weight_name(0)).1);
+    assert_ne!(
+        tensor(&model, &Module::Up.weight_name(0)).1,
+        tensor(&path, &Module::Up.weight_name(0)).1
+    );
 }
 
 #[test]
@@ -203,7 +209,9 @@ fn no_file_is_overwritten_and_none_is_left_half() {
     assert_eq!(fs::read(&there).unwrap(), b"mine");
     assert!(merged(&model, "F32.gguf", &good, None).is_err(), "onto itself");
     let foreign = Adapter { weights: vec![0.0; 64], ..good };
-    assert!(merged(&model, "new", &foreign, None).unwrap_err().to_string().contains("another model"));
+    assert!(
+        merged(&model, "new", &foreign, None).unwrap_err().to_string().contains("another model")
+    );
     let mut names: Vec<_> = fs::read_dir(folder.path())
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())

@@ -4,6 +4,7 @@
 //! Invariant: whatever stops it is told in one line that says what to do, and the exit code is then not 0.
 
 mod bench;
+mod interop;
 mod model;
 mod needs;
 mod page;
@@ -25,6 +26,7 @@ cargo xtask COMMAND
   check                        the stages that need no GPU and no model: fmt, clippy, shaders, tidy
   page                         build the page and its engine, into www/dist
   bench [ARGS...]              `apprentice bench` in release mode; the result goes to bench/results/
+  interop [--prebuilt] [ARGS]  our adapters in PEFT and llama.cpp and theirs in ours: the same logits, as a table
 
 Stages, in order: fmt clippy shaders tidy unit kernels gradients golden learning crash page
 Environment: APPRENTICE_MODEL (a GGUF instead of the default one), APPRENTICE_GPU=hardware (test on the GPU
@@ -55,6 +57,7 @@ fn run(args: &[String]) -> Outcome {
         }
         "page" if rest.is_empty() => page::build(),
         "bench" => bench::run(rest),
+        "interop" => interop::run(rest),
         "help" | "--help" | "-h" => {
             println!("{HELP}");
             Ok(())

@@ -38,6 +38,8 @@ pub fn lines(result: &Value) -> Vec<String> {
             "adapter   {speed:9.1} tokens/s decoding beside rank {}: {times:.3} times the time",
             beside["rank"]
         ));
+        let (ms, bytes) = (number(&beside["switch_ms"]), number(&beside["switch_bytes"]));
+        lines.push(format!("switch    {ms:9.1} ms to another adapter of {:.1} MB", bytes / 1e6));
     }
     lines.extend(counts(result));
     lines.extend(kernels(&result["kernels"]));

@@ -1,7 +1,7 @@
 """The table of run.py: the logits of one text with the same adapter in two programs. Runs with torch, PEFT and gguf.
 
 Each row is an adapter and two programs that answer with it on the same base weights (the GGUF's own, dequantized). What is
-compared are log-probabilities, f64 log-softmax of either program's logits, of every token that one of the two gives 1e-4 or
+compared are log-probabilities, f64 log-softmax of either program's logits, of every token that one of the two gives 1e-3 or
 more; `moved` is the same distance between with and without the adapter, so that a row shows that the adapter did something.
 llama.cpp rounds what it multiplies with quantized weights to 8 bits, so it is held to the limit on the base in F32 (the same
 numbers); on the file as it is, its difference with an adapter is held to that of the bases without one.
@@ -46,7 +46,7 @@ def log_softmax(logits):
 
 def distance(a, b):
     """The largest difference of the log-probabilities that count; infinite where one program told no such number."""
-    counts = numpy.fmax(a, b) > numpy.log(1e-4)
+    counts = numpy.fmax(a, b) > numpy.log(1e-3)
     differences = numpy.abs(a - b)[counts]
     return float("inf") if numpy.isnan(differences).any() else float(differences.max())
 

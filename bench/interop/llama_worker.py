@@ -2,7 +2,8 @@
 
 The request: {"model", "adapters": [[path, scale]], "windows": [[ids]], "positions": [p], "out"}. The file holds
 [windows, positions, vocabulary] log-probabilities of the token behind position p; NaN where llama.cpp told none. It runs
-with llama-cpp-python, or with xllamacpp, whose server tells a next token's probabilities. Keys and values stay in f32.
+with llama-cpp-python, or with xllamacpp, whose server tells a next token's probabilities. Keys and values stay in f32. One thread: a few
+hundred tokens need no more, and threads that wait for each other suffer on a busy machine.
 """
 import json
 import sys
@@ -24,7 +25,7 @@ def by_binding(request):
         [(path, scale)] = request["adapters"]
         options = {"lora_path": path, "lora_scale": scale}
     model = llama_cpp.Llama(request["model"], n_ctx=512, n_batch=512, logits_all=True, verbose=False, flash_attn=False,
-                            type_k=0, type_v=0, **options)
+                            type_k=0, type_v=0, n_threads=1, n_threads_batch=1, **options)
     rows = []
     for window in request["windows"]:
         model.reset()
@@ -44,6 +45,7 @@ def by_server(request):
     params.cache_type_k = params.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_F32
     params.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
     params.warmup = False
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
     adapters = []
     for path, scale in request["adapters"]:
         adapter = xllamacpp.CommonAdapterLoraInfo()
@@ -60,7 +62,7 @@ def by_server(request):
             })
             reply = json.loads(reply) if isinstance(reply, str) else reply
             row = numpy.full(request["vocabulary"], numpy.nan)
-            for token in reply["completion_probabilities"][0]["top_logprobs"]:
+            for token in reply["choices"][0]["logprobs"]["content"][0]["top_logprobs"]:
                 row[token["id"]] = token["logprob"]
             rows.append(row)
     shape = (len(request["windows"]), len(request["positions"]), request["vocabulary"])

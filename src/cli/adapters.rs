@@ -101,14 +101,15 @@ pub fn write(
     format: AdapterFormat,
     out: &Path,
 ) -> Result<(), Error> {
-    stack::layout_of(config, adapter)?;
     match format {
         AdapterFormat::Gguf => files::write_new(out, &gguf_adapter::to_gguf(config, adapter)?),
         AdapterFormat::Peft => write_peft(config, adapter, out),
     }
 }
 
-fn write_peft(config: &Config, adapter: &Adapter, folder: &Path) -> Result<(), Error> {
+/// Writes an adapter as a PEFT folder, over an older one.
+pub fn write_peft(config: &Config, adapter: &Adapter, folder: &Path) -> Result<(), Error> {
+    stack::layout_of(config, adapter)?;
     let (json, tensors) = peft::to_peft(config, adapter).write();
     fs::create_dir_all(folder).map_err(|error| Error::file(folder, &error))?;
     let names = ["adapter_config.json", "adapter_model.safetensors"].map(|name| folder.join(name));

@@ -178,8 +178,7 @@ pub async fn train(common: &Common, args: TrainArgs) -> Result<(), Error> {
     }
     let lora = engine.model.lora().ok_or(crate::train::TrainError::NoAdapter)?;
     let adapter = lora.download(&engine.model.device).await?;
-    let format = adapters::AdapterFormat::Peft;
-    adapters::write(&engine.model.config, &adapter, format, &args.out)?;
+    adapters::write_peft(&engine.model.config, &adapter, &args.out)?;
     let seconds = began.elapsed().as_secs_f64();
     let peak = engine.model.device.stats().bytes_peak;
     if common.json {

@@ -98,7 +98,8 @@ impl GgufAdapter {
             .key("adapter.type", Value::String("lora".into()))
             .key("adapter.lora.alpha", Value::F32(alpha));
         for NewPair { base, rank, a, b } in pairs {
-            assert!(a.len() % rank == 0 && b.len() % rank == 0, "whole rows of `{base}`");
+            let whole = [a, b].map(|half| half.len().is_multiple_of(*rank));
+            assert_eq!(whole, [true; 2], "whole rows of `{base}`");
             let [inputs, rank, outputs] =
                 [a.len() / rank, *rank, b.len() / rank].map(|length| length as u64);
             let halves = [("lora_a", [inputs, rank], a), ("lora_b", [rank, outputs], b)];

@@ -182,7 +182,9 @@ fn read_tensor(tensor: NamedTensor, config: &PeftConfig) -> Result<PeftTensor, F
         Part::B => Some(shape[1]),
         Part::Magnitude | Part::Factors => None,
     };
-    if let Some(own_rank) = own_rank {
+    if let Some(own_rank) = own_rank
+        && !config.is_ia3
+    {
         let rank = config.rank_of(&path(layer, module))?;
         if own_rank != rank {
             return Err(refuse(format!(

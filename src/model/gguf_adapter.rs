@@ -7,8 +7,8 @@
 use super::ModelError;
 use super::adapter::Adapter;
 use super::config::Config;
-use super::lora::{LoraLayout, Method, Module};
-use super::stack::Stack;
+use super::lora::{Method, Module};
+use super::stack::{self, Stack};
 use crate::format::error::FormatError;
 use crate::format::gguf::TensorInfo;
 use crate::format::gguf_adapter::{GgufAdapter, GgufPair, NewPair};
@@ -52,7 +52,7 @@ pub fn to_gguf(config: &Config, adapter: &Adapter) -> Result<Vec<u8>, ModelError
     if alpha == 0.0 {
         return refuse("a scale of 0 (an alpha of 0 stands for a scale of 1)");
     }
-    let layout = LoraLayout::of(config, adapter);
+    let layout = stack::layout_of(config, adapter)?;
     let modules = (0..config.layers).flat_map(|layer| Module::ALL.map(|module| (layer, module)));
     let named: Vec<_> = modules
         .map(|(layer, module)| (module.weight_name(layer), layout.slot(layer, module)))

@@ -54,7 +54,7 @@ impl Stack {
     /// Puts A `[rank, in]` at ranks `at..` of a module.
     pub fn put_a(&mut self, layer: usize, module: Module, at: usize, a: &[f32]) {
         let slot = self.layout.slot(layer, module);
-        assert!(a.len() % slot.inputs == 0, "whole rows of A");
+        assert!(a.len().is_multiple_of(slot.inputs), "whole rows of A");
         self.weights[slot.a + at * slot.inputs..][..a.len()].copy_from_slice(a);
     }
 
@@ -64,7 +64,7 @@ impl Stack {
     pub fn put_b(&mut self, layer: usize, module: Module, at: usize, scale: f32, b: &[f32]) {
         let slot = self.layout.slot(layer, module);
         let rank = b.len() / slot.outputs;
-        assert!(b.len() == rank * slot.outputs, "whole rows of B");
+        assert!(b.len().is_multiple_of(slot.outputs), "whole rows of B");
         // Equal factors are not rounded, and may be 0.
         let factor = if scale == self.scale { 1.0 } else { scale / self.scale };
         assert!(factor.is_finite(), "an update of factor {scale} beside one of {}", self.scale);

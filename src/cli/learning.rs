@@ -9,6 +9,7 @@ use crate::learn::example::{self, NewExample};
 use crate::learn::gate::{SuiteKind, Verdict};
 use crate::learn::learner::{LearnError, Learner};
 use crate::learn::report::{CycleReport, Event, LearnOptions};
+use crate::learn::scope::Scope;
 use crate::learn::student::Student;
 use crate::learn::suite::{Suites, user_items};
 use crate::store::native::NativeStore;
@@ -51,6 +52,9 @@ pub struct LearnArgs {
     /// Learning rate [default: the recipe's]
     #[arg(long)]
     lr: Option<f32>,
+    /// Let the adapter answer everything, not only what is near the lessons
+    #[arg(long)]
+    everywhere: bool,
     /// Teach also what looks like noise or contradicts core knowledge (the gate still decides)
     #[arg(long)]
     no_screen: bool,
@@ -200,6 +204,7 @@ pub async fn learn(common: &Common, args: LearnArgs) -> Result<ExitCode, Error> 
         screen: !args.no_screen,
         ..LearnOptions::default()
     };
+    options.recipe.scoped = !args.everywhere;
     if let Some(lr) = args.lr {
         options.recipe.lr = lr;
     }
@@ -268,7 +273,10 @@ pub async fn eval(common: &Common, args: EvalArgs) -> Result<(), Error> {
                 None => learner.head_adapter().await?,
             },
         };
-        engine.use_adapter(adapter.as_ref()).await.map_err(LearnError::from)?;
+        engine
+            .use_adapter(adapter.as_ref(), Scope::everything())
+            .await
+            .map_err(LearnError::from)?;
         eval_items(&mut engine, learner.suites(), file.as_deref(), args.suite.as_deref()).await?
     } else {
         let (suite, version) = (args.suite.as_deref(), args.version.as_deref());

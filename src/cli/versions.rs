@@ -6,6 +6,7 @@ use super::adapters::{self, AdapterFormat};
 use super::{Common, context, output};
 use crate::error::Error;
 use crate::learn::learner::Learner;
+use crate::learn::version::Version;
 use crate::model::adapter::Adapter;
 use clap::Args;
 use serde_json::json;
@@ -107,6 +108,16 @@ pub async fn export(common: &Common, args: ExportArgs) -> Result<(), Error> {
 /// The adapter of a version, or of HEAD; none is the base model.
 pub async fn version(common: &Common, name: Option<&str>) -> Result<Option<Adapter>, Error> {
     let learner = Learner::open(context::store(common)?, context::clock(), common.seed).await?;
+    let wanted = |version: &Version| match name {
+        Some(name) => version.id.starts_with(name),
+        None => learner.head().is_some_and(|head| head.id == version.id),
+    };
+    if learner.versions().into_iter().any(|version| wanted(version) && version.scoped) {
+        // No format of other programs has a word for it.
+        eprintln!(
+            "warning: the version answers only near what it was taught; its adapter alone answers everywhere"
+        );
+    }
     Ok(match name {
         Some(name) => learner.adapter_named(name).await?,
         None => learner.head_adapter().await?,

@@ -5,7 +5,7 @@
 //! whatever happened.
 
 use super::evaluate::Scores;
-use super::exam::Examined;
+use super::exam::{Examined, Way};
 use super::example::Example;
 use super::gate::Verdict;
 use super::keys::scores_key;
@@ -34,10 +34,7 @@ impl<S: Store> Learner<S> {
         }
         self.check_base(student, self.head())?;
         let outcome = self.attempt(student, options, events).await;
-        let restored = match self.head_adapter().await {
-            Ok(adapter) => student.use_adapter(adapter.as_ref()).await.map_err(LearnError::from),
-            Err(error) => Err(error),
-        };
+        let restored = self.serve(student, self.head()).await;
         match outcome {
             Ok(report) => restored.map(|()| report),
             Err(error) => {
@@ -69,7 +66,7 @@ impl<S: Store> Learner<S> {
         }
         events(Event::phase(Phase::Prepare, "examining the model as it is"));
         let head = self.head_adapter().await?;
-        student.use_adapter(head.as_ref()).await?;
+        self.serve(student, self.head()).await?;
         let new: Vec<&Example> = material.new.iter().map(|lesson| &lesson.example).collect();
         let mut exam = self.exam(&new, options.sample);
         self.score_version(student, &mut exam, self.head(), events).await?;
@@ -81,9 +78,14 @@ impl<S: Store> Learner<S> {
             train(student, head.as_ref(), &material, options, seed, &self.clock, events).await?;
 
         events(Event::phase(Phase::Evaluate, "examining the candidate"));
-        let ends = (&trained.start, &trained.end);
+        let way = Way {
+            start: &trained.start,
+            end: &trained.end,
+            scales: &options.scales,
+            scope: self.scope_after(&material, options).await?,
+        };
         let rules = (&options.policy, self.drift());
-        let examined = exam.ladder(student, ends, &options.scales, rules, events).await?;
+        let examined = exam.ladder(student, &way, rules, events).await?;
         events(Event::phase(Phase::Commit, "writing the decision down"));
         let report = self.report(&material, &trained, &examined, began_ms);
         self.conclude(student.base_hash(), &material, examined, report, events).await
@@ -208,6 +210,7 @@ impl<S: Store> Learner<S> {
             examples: trained.map(|lesson| lesson.example.id.clone()).collect(),
             learned: learned(material, &examined.scores),
             suites: report.suites.clone(),
+            scoped: examined.scoped,
             scale: report.scale,
             drift: examined.drift,
             created_ms: (self.clock)(),

@@ -10,13 +10,16 @@ pub mod neighbours;
 pub mod rewordings;
 
 use super::example::{Content, Example};
+use super::replay::Replay;
 use super::student::{Student, StudentResult};
 use crate::format::message::Message;
 use crate::model::random::Random;
+use crate::train::{Form, Surgery};
 use serde::{Deserialize, Serialize};
 
 /// The recipe's numbers.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Recipe {
     /// LoRA rank of a fresh adapter.
     pub rank: usize,
@@ -32,10 +35,16 @@ pub struct Recipe {
     pub rows: usize,
     /// Share of the teaching rows that replay earlier lessons.
     pub replay_share: f64,
+    /// How those are drawn.
+    pub replay: Replay,
     /// Share of a lesson's draws that ask as taught; the rest ask in other words.
     pub verbatim_share: f64,
     /// Weight of the KL to the base on the protecting rows.
     pub kl_weight: f32,
+    /// Where what teaches gives way to what protects.
+    pub surgery: Surgery,
+    /// The penalty on what earlier learning needs.
+    pub ewc: Ewc,
     /// Neighbours a lesson.
     pub neighbours: usize,
     /// Sampled rewordings a lesson.
@@ -48,6 +57,26 @@ pub struct Recipe {
     pub check_every: usize,
 }
 
+/// Elastic weight consolidation (online; Schwarz et al. 2018).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Ewc {
+    /// The penalty's form; none: there is no penalty.
+    pub form: Option<Form>,
+    /// Its weight λ.
+    pub lambda: f32,
+    /// What earlier cycles' importance is multiplied by when a new one is added.
+    pub gamma: f64,
+    /// Most texts that importance is measured on.
+    pub texts: usize,
+}
+
+impl Default for Ewc {
+    fn default() -> Self {
+        Self { form: None, lambda: 1.0, gamma: 0.9, texts: 24 }
+    }
+}
+
 impl Default for Recipe {
     fn default() -> Self {
         Self {
@@ -58,8 +87,11 @@ impl Default for Recipe {
             clip: 1.0,
             rows: 4,
             replay_share: 0.25,
+            replay: Replay::default(),
             verbatim_share: 0.4,
             kl_weight: 3.0,
+            surgery: Surgery::Off,
+            ewc: Ewc::default(),
             neighbours: 8,
             rewordings: 6,
             samples_max: 6,

@@ -9,7 +9,7 @@ use super::synth::{self};
 use super::{Common, context, output};
 use crate::error::Error;
 use crate::learn::engine::Engine;
-use crate::learn::evaluate::{Scores, evaluate, said};
+use crate::learn::evaluate::{Scores, Wanted, evaluate, said};
 use crate::learn::exam::summary;
 use crate::learn::example::{Content, NewExample, lessons};
 use crate::learn::gate::{GatePolicy, SuiteKind, Verdict};
@@ -161,8 +161,13 @@ fn options(args: &AblationArgs, arm: &Arm) -> LearnOptions {
         documents_rise: f64::INFINITY,
         ..GatePolicy::default()
     };
-    // One look at the end: all arms take all steps.
-    let recipe = Recipe { lr: synth::LEARN_RATE, check_every: usize::MAX, ..arm.recipe.clone() };
+    // One look at the end: all arms take all steps. A scope would hide what an adapter does to other prompts.
+    let recipe = Recipe {
+        lr: synth::LEARN_RATE,
+        check_every: usize::MAX,
+        scoped: false,
+        ..arm.recipe.clone()
+    };
     LearnOptions {
         steps_max: Some(args.steps),
         scales: vec![1.0],
@@ -226,7 +231,8 @@ async fn share(engine: &mut Engine, contents: &[Content]) -> Result<f64, Error> 
     const AT_ONCE: usize = 16;
     let mut right = 0;
     for contents in contents.chunks(AT_ONCE) {
-        let asked: Vec<_> = contents.iter().map(|content| (content, None)).collect();
+        let wanted = |content| Wanted { content, lesson: "", rejected: None };
+        let asked: Vec<_> = contents.iter().map(wanted).collect();
         let answers = said(engine, &asked).await.map_err(LearnError::from)?;
         right += answers.into_iter().filter(|answer| *answer == Some(true)).count();
     }

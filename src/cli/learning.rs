@@ -10,6 +10,7 @@ use crate::learn::gate::{SuiteKind, Verdict};
 use crate::learn::learner::{LearnError, Learner};
 use crate::learn::recipe::Recipe;
 use crate::learn::report::{CycleReport, Event, LearnOptions};
+use crate::learn::scope::Scope;
 use crate::learn::student::Student;
 use crate::learn::suite::{Suites, user_items};
 use crate::store::native::NativeStore;
@@ -53,6 +54,9 @@ pub struct LearnArgs {
     /// Learning rate [default: the recipe's]
     #[arg(long)]
     lr: Option<f32>,
+    /// Let the adapter answer everything, not only what is near the lessons
+    #[arg(long)]
+    everywhere: bool,
     /// Teach also what looks like noise or contradicts core knowledge (the gate still decides)
     #[arg(long)]
     no_screen: bool,
@@ -74,6 +78,7 @@ impl LearnArgs {
     fn options(&self) -> Result<LearnOptions, Error> {
         let mut recipe = Recipe::default();
         recipe.lr = self.lr.unwrap_or(recipe.lr);
+        recipe.scoped = !self.everywhere;
         recipe.surgery = self.surgery.unwrap_or(recipe.surgery);
         recipe.ewc.form = self.ewc;
         recipe.ewc.lambda = self.ewc_weight.unwrap_or(recipe.ewc.lambda);
@@ -296,7 +301,10 @@ pub async fn eval(common: &Common, args: EvalArgs) -> Result<(), Error> {
                 None => learner.head_adapter().await?,
             },
         };
-        engine.use_adapter(adapter.as_ref()).await.map_err(LearnError::from)?;
+        engine
+            .use_adapter(adapter.as_ref(), Scope::everything())
+            .await
+            .map_err(LearnError::from)?;
         eval_items(&mut engine, learner.suites(), file.as_deref(), args.suite.as_deref()).await?
     } else {
         let (suite, version) = (args.suite.as_deref(), args.version.as_deref());

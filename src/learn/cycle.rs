@@ -5,7 +5,7 @@
 //! whatever happened.
 
 use super::evaluate::Scores;
-use super::exam::Examined;
+use super::exam::{Examined, Way};
 use super::example::Example;
 use super::gate::Verdict;
 use super::keys::scores_key;
@@ -52,10 +52,7 @@ impl<S: Store> Learner<S> {
         }
         self.check_base(student, self.head())?;
         let outcome = self.attempt(student, options, events).await;
-        let restored = match self.head_adapter().await {
-            Ok(adapter) => student.use_adapter(adapter.as_ref()).await.map_err(LearnError::from),
-            Err(error) => Err(error),
-        };
+        let restored = self.serve(student, self.head()).await;
         match outcome {
             Ok(report) => restored.map(|()| report),
             Err(error) => {
@@ -87,7 +84,7 @@ impl<S: Store> Learner<S> {
         }
         events(Event::phase(Phase::Prepare, "examining the model as it is"));
         let head = self.head_adapter().await?;
-        student.use_adapter(head.as_ref()).await?;
+        self.serve(student, self.head()).await?;
         let new: Vec<&Example> = material.new.iter().map(|lesson| &lesson.example).collect();
         let mut exam = self.exam(&new, options.sample);
         self.score_version(student, &mut exam, self.head(), events).await?;
@@ -102,9 +99,14 @@ impl<S: Store> Learner<S> {
         let trained = train(student, head.as_ref(), &material, asked, clock, events).await?;
 
         events(Event::phase(Phase::Evaluate, "examining the candidate"));
-        let ends = (&trained.start, &trained.end);
+        let way = Way {
+            start: &trained.start,
+            end: &trained.end,
+            scales: &options.scales,
+            scope: self.scope_after(&material, options).await?,
+        };
         let rules = (&options.policy, self.drift());
-        let examined = exam.ladder(student, ends, &options.scales, rules, events).await?;
+        let examined = exam.ladder(student, &way, rules, events).await?;
         let importance = match examined.decision.verdict {
             Verdict::Promote => {
                 self.consolidated(student, &examined.candidate, &plan, ewc, &material.new).await?
@@ -242,6 +244,7 @@ impl<S: Store> Learner<S> {
             examples: made.ids().collect(),
             learned: learned(made.new, &examined.scores),
             suites: report.suites.clone(),
+            scoped: examined.scoped,
             scale: report.scale,
             drift: examined.drift,
             created_ms: (self.clock)(),

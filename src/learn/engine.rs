@@ -3,6 +3,7 @@
 //! It turns conversations into tokens and batches into packs; it decides nothing. Invariant: a training run ends
 //! when another adapter is put in place, and the model always serves what was put last.
 
+use super::scope::Scope;
 use super::student::{
     AnswerOptions, Likelihood, Objective, Passage, Penalty, Question, StepReport, Student,
     StudentError, StudentResult, TrainItem, TrainPlan,
@@ -12,7 +13,7 @@ use crate::format::message::Message;
 use crate::model::adapter::Adapter;
 use crate::model::batch::Job;
 use crate::model::generate::Cancel;
-use crate::model::lora::LoraLayout;
+use crate::model::lora::{Lora, LoraLayout};
 use crate::model::sampler::Sampling;
 use crate::model::score::{LogLikelihood, Scored};
 use crate::model::{Model, ModelError};
@@ -29,6 +30,10 @@ pub struct Engine {
     /// Stops whatever runs.
     pub cancel: Cancel,
     run: Option<Run>,
+    /// Where the adapter answers.
+    scope: Scope,
+    /// The adapter, while the base model answers in its place.
+    aside: Option<Lora>,
     /// The base's normed hidden rows at a sequence's targets, by its tokens and targets: made once, since the base never changes.
     teachers: HashMap<Scored, Vec<f32>>,
 }
@@ -61,7 +66,31 @@ impl From<LogLikelihood> for Likelihood {
 impl Engine {
     /// An engine over a loaded model.
     pub fn new(model: Model) -> Engine {
-        Engine { model, cancel: Cancel::default(), run: None, teachers: HashMap::new() }
+        let (cancel, scope) = (Cancel::default(), Scope::everything());
+        Engine { model, cancel, run: None, scope, aside: None, teachers: HashMap::new() }
+    }
+
+    /// Whether a conversation's question is near what the adapter was taught.
+    pub fn covers(&self, messages: &[Message]) -> bool {
+        self.scope.covers(messages)
+    }
+
+    /// Puts the adapter where a conversation needs it: in place if its question is near what was taught, else aside.
+    /// Whether it is in place.
+    pub fn aim(&mut self, messages: &[Message]) -> bool {
+        let near = self.scope.covers(messages);
+        self.place(near);
+        self.model.lora().is_some()
+    }
+
+    /// Puts the adapter, if there is one, in place or aside.
+    fn place(&mut self, near: bool) {
+        if near && self.aside.is_some() {
+            let adapter = self.aside.take();
+            self.model.replace_lora(adapter);
+        } else if !near && self.model.lora().is_some() {
+            self.aside = self.model.replace_lora(None);
+        }
     }
 
     /// The tokens of a conversation, ready for the assistant's turn.
@@ -180,21 +209,28 @@ impl Engine {
         Ok(joined.collect())
     }
 
-    /// Puts the adapter that a run starts from in place.
-    fn start(
+    /// Puts the adapter that a run starts from in place, for every prompt.
+    async fn start(
         &mut self,
         start: Option<&Adapter>,
         plan: &TrainPlan,
-    ) -> Result<LoraLayout, ModelError> {
+    ) -> StudentResult<LoraLayout> {
         let layout = LoraLayout::new(&self.model.config, start.map_or(plan.rank, |a| a.rank));
         let adapter = match start {
             Some(adapter) => adapter.clone(),
             None => layout.fresh(plan.alpha, plan.seed),
         };
-        self.run = None;
-        self.model.set_adapter(Some(&adapter))?;
+        self.use_adapter(Some(&adapter), Scope::everything()).await?;
         Ok(layout)
     }
+}
+
+/// Which of some conversations the adapter answers and which the base model, each side that has any.
+fn sides(near: impl Iterator<Item = bool>) -> Vec<(bool, Vec<usize>)> {
+    let near: Vec<bool> = near.collect();
+    let side = |side| (side, (0..near.len()).filter(|&at| near[at] == side).collect());
+    let sides: [(bool, Vec<usize>); 2] = [side(true), side(false)];
+    sides.into_iter().filter(|(_, which)| !which.is_empty()).collect()
 }
 
 fn job(prompt: Vec<u32>, options: &AnswerOptions) -> Job {
@@ -208,8 +244,10 @@ impl Student for Engine {
         self.model.base_hash.clone()
     }
 
-    async fn use_adapter(&mut self, adapter: Option<&Adapter>) -> StudentResult<()> {
+    async fn use_adapter(&mut self, adapter: Option<&Adapter>, scope: Scope) -> StudentResult<()> {
+        self.place(true);
         self.run = None;
+        self.scope = scope;
         self.model.set_adapter(adapter)?;
         Ok(())
     }
@@ -218,12 +256,21 @@ impl Student for Engine {
         &mut self,
         conversations: &[(Vec<Message>, AnswerOptions)],
     ) -> StudentResult<Vec<String>> {
-        let jobs: Result<Vec<Job>, ModelError> = conversations
-            .iter()
-            .map(|(messages, options)| Ok(job(self.prompt(messages)?, options)))
-            .collect();
-        let texts = self.write(&jobs?, |_| false).await?;
-        Ok(texts.into_iter().map(|text| text.trim().to_string()).collect())
+        let near = conversations.iter().map(|(messages, _)| self.scope.covers(messages));
+        let mut texts = vec![String::new(); conversations.len()];
+        for (side, which) in sides(near) {
+            let jobs = which.iter().map(|&at| {
+                let (messages, options) = &conversations[at];
+                Ok(job(self.prompt(messages)?, options))
+            });
+            let jobs: Vec<Job> = jobs.collect::<Result<_, ModelError>>()?;
+            self.place(side);
+            for (at, text) in which.into_iter().zip(self.write(&jobs, |_| false).await?) {
+                texts[at] = text.trim().to_string();
+            }
+        }
+        self.place(true);
+        Ok(texts)
     }
 
     async fn continuations(
@@ -239,33 +286,58 @@ impl Student for Engine {
         Ok(written.into_iter().map(first).collect())
     }
 
+    async fn near_words(&mut self, words: &[String]) -> StudentResult<Vec<Vec<(String, f32)>>> {
+        let mut near = Vec::with_capacity(words.len());
+        for word in words {
+            near.push(self.model.near_words(word).await?);
+        }
+        Ok(near)
+    }
+
     async fn score_choices(
         &mut self,
         questions: &[Question],
     ) -> StudentResult<Vec<Vec<Likelihood>>> {
         self.check_cancel()?;
-        let tokenizer = &self.model.tokenizer;
-        let mut encoded = Vec::with_capacity(questions.len());
-        for question in questions {
-            // A choice goes on after the prompt.
-            let choices = question.choices.iter();
-            let choices = choices.map(|choice| tokenizer.encode_rest(choice, false));
-            encoded.push((self.prompt(&question.messages)?, choices.collect()));
+        let near = questions.iter().map(|question| self.scope.covers(&question.messages));
+        let mut scores = vec![Vec::new(); questions.len()];
+        for (side, which) in sides(near) {
+            let mut encoded = Vec::with_capacity(which.len());
+            for &at in &which {
+                // A choice goes on after the prompt.
+                let tokenizer = &self.model.tokenizer;
+                let choices = questions[at].choices.iter();
+                let choices = choices.map(|choice| tokenizer.encode_rest(choice, false));
+                encoded.push((self.prompt(&questions[at].messages)?, choices.collect()));
+            }
+            self.place(side);
+            let mut scored = self.model.score_choices(&encoded).await?.into_iter();
+            for at in which {
+                let n = questions[at].choices.len();
+                scores[at] = scored.by_ref().take(n).map(Likelihood::from).collect();
+            }
         }
-        let mut scores = self.model.score_choices(&encoded).await?.into_iter();
-        let of = |question: &Question| {
-            let n = question.choices.len();
-            scores.by_ref().take(n).map(Likelihood::from).collect()
-        };
-        Ok(questions.iter().map(of).collect())
+        self.place(true);
+        Ok(scores)
     }
 
     async fn score_passages(&mut self, passages: &[Passage]) -> StudentResult<Vec<Likelihood>> {
         self.check_cancel()?;
-        let scored: Result<Vec<Scored>, ModelError> =
-            passages.iter().map(|passage| self.scored(passage)).collect();
-        let scores = self.model.score(&scored?).await?;
-        Ok(scores.into_iter().map(Likelihood::from).collect())
+        let near = passages.iter().map(|passage| match passage {
+            Passage::Chat(messages) => self.scope.covers(messages),
+            Passage::Text(_) => true,
+        });
+        let mut scores = vec![Likelihood { log_prob: 0.0, tokens: 0 }; passages.len()];
+        for (side, which) in sides(near) {
+            let scored = which.iter().map(|&at| self.scored(&passages[at]));
+            let scored: Vec<Scored> = scored.collect::<Result<_, ModelError>>()?;
+            self.place(side);
+            for (at, score) in which.into_iter().zip(self.model.score(&scored).await?) {
+                scores[at] = score.into();
+            }
+        }
+        self.place(true);
+        Ok(scores)
     }
 
     async fn begin_training(
@@ -273,7 +345,7 @@ impl Student for Engine {
         start: Option<&Adapter>,
         plan: &TrainPlan,
     ) -> StudentResult<()> {
-        let layout = self.start(start, plan)?;
+        let layout = self.start(start, plan).await?;
         let ewc = plan.penalty.as_ref().map(|penalty| penalty.importance.form);
         let guards = Guards { surgery: plan.surgery, ewc };
         let rows = self.model.pass_rows();
@@ -293,7 +365,7 @@ impl Student for Engine {
         form: Form,
         passages: &[Passage],
     ) -> StudentResult<Importance> {
-        let layout = self.start(start, plan)?;
+        let layout = self.start(start, plan).await?;
         let texts = self.draws(passages, plan.seed).await?;
         let guards = Guards { ewc: Some(form), ..Guards::default() };
         let trainer = Trainer::guarded(&self.model, &layout, self.model.pass_rows(), guards)?;
@@ -312,6 +384,7 @@ impl Student for Engine {
     }
 
     async fn adapter(&mut self) -> StudentResult<Option<Adapter>> {
+        self.place(true);
         match self.model.lora() {
             Some(lora) => {
                 Ok(Some(lora.download(&self.model.device).await.map_err(ModelError::from)?))

@@ -37,6 +37,7 @@ impl<S: Store> Learner<S> {
             examples: Vec::new(),
             learned: Vec::new(),
             suites: BTreeMap::new(),
+            scoped: false,
             scale: 1.0,
             drift: EProcess::default(),
             created_ms: (self.clock)(),

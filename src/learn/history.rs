@@ -43,21 +43,15 @@ impl<S: Store> Learner<S> {
             None => self.head().ok_or(LearnError::AtBase)?.parent.clone(),
         };
         let target = to.as_ref().map(|id| self.versions[id].clone());
-        let adapter = match &target {
-            Some(version) if version.base_hash != student.base_hash() => {
-                return Err(LearnError::OtherBase { version: version.id.clone() });
-            }
-            // Read before HEAD moves: a damaged version must not become HEAD.
-            Some(version) => Some(self.adapter_of(version).await?),
-            None => None,
-        };
+        self.check_base(student, target.as_ref())?;
+        // Put in place before HEAD moves: a damaged version must not become HEAD.
+        self.serve(student, target.as_ref()).await?;
         let name = to.as_deref().unwrap_or(BASE);
         let (entry, line) =
             self.entry(Action::Rollback, to.clone(), format!("rolled back to {name}"), None);
         self.store.apply(&[head_write(&to), line]).await?;
         self.journal.push(entry);
         self.head = to.clone();
-        student.use_adapter(adapter.as_ref()).await?;
         Ok(to)
     }
 

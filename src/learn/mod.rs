@@ -3,6 +3,7 @@
 //! Times and seeds come in, events go out; models come in as a `Student`, homes as a `Store`. Invariant: HEAD moves
 //! in one atomic write, after the adapter that it names is durable.
 
+pub mod asks;
 mod consolidate;
 pub mod cycle;
 pub mod engine;
@@ -20,6 +21,8 @@ pub mod recipe;
 pub mod replay;
 pub mod report;
 mod run;
+pub mod scope;
+mod serve;
 pub mod stats;
 pub mod student;
 pub mod suite;

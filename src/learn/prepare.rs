@@ -10,6 +10,7 @@ use super::keys::{base_key, drill_key, scores_key};
 use super::learner::{LearnResult, Learner, Quarantined, json};
 use super::recipe::{Drill, Lesson, OwnAnswer, drill, generic};
 use super::report::{Event, LearnOptions, Phase};
+use super::scope::Scope;
 use super::student::{Passage, Question, Student};
 use super::suite::sample;
 use super::version::learned;
@@ -61,7 +62,7 @@ impl<S: Store> Learner<S> {
         options: &LearnOptions,
         events: &mut dyn FnMut(Event),
     ) -> LearnResult<Material> {
-        student.use_adapter(None).await?;
+        student.use_adapter(None, Scope::everything()).await?;
         let mut pending: Vec<Example> = self.pending().into_iter().cloned().collect();
         pending.truncate(options.lessons_max);
         let mut material = Material::default();
@@ -185,7 +186,7 @@ impl<S: Store> Learner<S> {
         for (example, answer) in unseen.iter().zip(answers) {
             let Some((question, taught)) = example.content.question_answer() else { continue };
             let own = first_sentence(&answer).to_string();
-            if own.is_empty() || says(&own, question, taught, None) {
+            if own.is_empty() || says(&own, &[question], taught, None) {
                 continue;
             }
             let messages = example.content.asking(question);
@@ -235,7 +236,7 @@ impl<S: Store> Learner<S> {
         Ok(made)
     }
 
-    async fn kept_drill(&self, id: &str, base_hash: &str) -> LearnResult<Option<Drill>> {
+    pub(super) async fn kept_drill(&self, id: &str, base_hash: &str) -> LearnResult<Option<Drill>> {
         let record = self.store.get(Table::Cache, &drill_key(id)).await?;
         let kept: Option<Drill> = record.and_then(|bytes| serde_json::from_slice(&bytes).ok());
         Ok(kept.filter(|drill| drill.base_hash == base_hash))

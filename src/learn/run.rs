@@ -1,16 +1,18 @@
 //! One training run: steps until the free-running answers say what was taught, and the loss is at its target.
 //!
 //! It knows no gate and no store. Invariant: the run ends, at the latest after `steps_max` steps, and stops as soon
-//! as two looks in a row found every lesson said, since driving the loss down further only destroys.
+//! as two looks in a row found every lesson said and wordings that are not trained on get the taught answers too,
+//! since driving the loss down further only destroys.
 
-use super::evaluate::said;
-use super::example::Content;
+use super::evaluate::{Wanted, said};
+use super::example::{Content, Example};
 use super::learner::{LearnError, LearnResult};
 use super::prepare::Material;
 use super::recipe::Lesson;
 use super::recipe::batch::Draws;
 use super::report::{Event, LearnOptions};
 use super::student::{Student, StudentError, StudentResult, TrainPlan};
+use crate::format::message::Message;
 use crate::model::adapter::Adapter;
 
 /// Most steps of any run.
@@ -18,6 +20,9 @@ const STEPS_MAX: usize = 600;
 
 /// Share of the first loss at which documents are learned enough.
 const DOCUMENT_SHARE: f32 = 0.8;
+
+/// Share of the reserved wordings that must get the taught answer before a run stops by itself.
+const UNDERSTOOD: f64 = 0.9;
 
 /// Weight of the past in the smoothed loss.
 const SMOOTHING: f32 = 0.8;
@@ -104,11 +109,11 @@ pub(super) async fn train(
     Ok(Trained { start, end: read_back(student).await?, replayed, loss_first, loss_last })
 }
 
-/// Steps that a number of lessons asks for: some six a lesson and two passes over documents.
+/// Steps that a number of lessons asks for: some eight a lesson and two passes over documents.
 fn steps_for(new: &[Lesson]) -> usize {
     let chats = new.iter().filter(|l| l.example.content.question_answer().is_some()).count();
     let documents = new.len() - chats;
-    let for_chats = if chats == 0 { 0 } else { (10 + 6 * chats).max(40) };
+    let for_chats = if chats == 0 { 0 } else { (10 + 8 * chats).max(60) };
     let for_documents = if documents == 0 { 0 } else { (2 * documents).div_ceil(3).max(30) };
     (for_chats + for_documents).min(STEPS_MAX)
 }
@@ -124,6 +129,8 @@ struct Progress<'a> {
     unsaid: Vec<usize>,
     /// Looks in a row that found every lesson said.
     streak: usize,
+    /// Share of the reserved wordings that got the taught answer when last asked.
+    understood: f64,
 }
 
 impl<'a> Progress<'a> {
@@ -131,7 +138,7 @@ impl<'a> Progress<'a> {
         let chat = |lesson: &&Lesson| lesson.example.content.question_answer().is_some();
         let lessons: Vec<&Lesson> = new.iter().filter(chat).collect();
         let unsaid = (0..lessons.len()).collect();
-        Self { lessons, unsaid, streak: 0 }
+        Self { lessons, unsaid, streak: 0, understood: 0.0 }
     }
 
     fn said(&self) -> usize {
@@ -139,10 +146,11 @@ impl<'a> Progress<'a> {
     }
 
     fn are_learned(&self) -> bool {
-        self.lessons.is_empty() || self.streak >= 2
+        self.lessons.is_empty() || (self.streak >= 2 && self.understood >= UNDERSTOOD)
     }
 
-    /// Asks what was not said before; once all of that is, asks everything, since later steps can undo earlier ones.
+    /// Asks what was not said before; once all of that is, asks everything, since later steps can undo earlier ones,
+    /// and in the wordings that the run keeps from training.
     async fn look(&mut self, student: &mut dyn Student) -> StudentResult<()> {
         self.unsaid = self.ask(student, &self.unsaid).await?;
         if self.unsaid.is_empty() {
@@ -150,16 +158,36 @@ impl<'a> Progress<'a> {
             self.unsaid = self.ask(student, &all).await?;
         }
         self.streak = if self.unsaid.is_empty() { self.streak + 1 } else { 0 };
+        if self.streak >= 2 {
+            self.understood = self.ask_otherwise(student).await?;
+        }
         Ok(())
     }
 
+    /// The share of the reserved wordings that get the taught answer; 1 where there are none.
+    async fn ask_otherwise(&self, student: &mut dyn Student) -> StudentResult<f64> {
+        let asked = self.lessons.iter().flat_map(|lesson| {
+            let example = &lesson.example;
+            let answer = example.content.question_answer().map_or("", |(_, answer)| answer);
+            lesson.drill.reserved.iter().map(move |wording| {
+                let mut messages = example.content.asking(wording);
+                messages.push(Message::assistant(answer));
+                (Content::Chat(messages), example)
+            })
+        });
+        let asked: Vec<(Content, &Example)> = asked.collect();
+        let wanted = asked.iter().map(|(content, example)| {
+            let lesson = example.content.question_answer().map_or("", |(question, _)| question);
+            Wanted { content, lesson, ..Wanted::of(example) }
+        });
+        let said = said(student, &wanted.collect::<Vec<_>>()).await?;
+        let right = said.iter().filter(|said| **said == Some(true)).count();
+        Ok(if said.is_empty() { 1.0 } else { right as f64 / said.len() as f64 })
+    }
+
     async fn ask(&self, student: &mut dyn Student, which: &[usize]) -> StudentResult<Vec<usize>> {
-        let contents: Vec<(&Content, Option<&str>)> = which
-            .iter()
-            .map(|&index| &self.lessons[index].example)
-            .map(|example| (&example.content, example.rejected.as_deref()))
-            .collect();
-        let said = said(student, &contents).await?;
+        let wanted = which.iter().map(|&index| Wanted::of(&self.lessons[index].example));
+        let said = said(student, &wanted.collect::<Vec<_>>()).await?;
         let unsaid = which.iter().zip(said).filter(|(_, said)| *said == Some(false));
         Ok(unsaid.map(|(index, _)| *index).collect())
     }

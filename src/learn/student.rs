@@ -3,6 +3,7 @@
 //! The real one is `learn::engine` (model + train on a device); tests use a small table. All calls are async,
 //! since reading a device back is async in a browser; an implementation yields to its host between steps.
 
+use super::scope::Scope;
 use crate::format::message::Message;
 use crate::model::adapter::Adapter;
 use crate::train::{Form, Importance, Surgery};
@@ -126,14 +127,16 @@ pub struct Question {
     pub choices: Vec<String>,
 }
 
-/// A model that can answer, be scored and be trained. All calls use the adapter last put in place.
+/// A model that can answer, be scored and be trained. All calls use the adapter last put in place; plain texts have no
+/// question, so they always do.
 #[async_trait::async_trait(?Send)]
 pub trait Student {
     /// sha256 of the base model's file, hex: versions are bound to it.
     fn base_hash(&self) -> String;
 
-    /// Puts an adapter in place; `None` is the base model itself. Ends a training run.
-    async fn use_adapter(&mut self, adapter: Option<&Adapter>) -> StudentResult<()>;
+    /// Puts an adapter in place; `None` is the base model itself. Conversations outside its scope are answered and
+    /// scored by the base model. Ends a training run.
+    async fn use_adapter(&mut self, adapter: Option<&Adapter>, scope: Scope) -> StudentResult<()>;
 
     /// The assistant's free-running answer to each conversation.
     async fn answers(
@@ -156,6 +159,10 @@ pub trait Student {
         &mut self,
         texts: &[(String, AnswerOptions)],
     ) -> StudentResult<Vec<String>>;
+
+    /// For each word (in lower case) the words that can stand in its place, the nearest first, with the cosines of
+    /// their embeddings.
+    async fn near_words(&mut self, words: &[String]) -> StudentResult<Vec<Vec<(String, f32)>>>;
 
     /// Log-likelihoods of each question's choices as the assistant's answer, question by question.
     async fn score_choices(

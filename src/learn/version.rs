@@ -29,6 +29,9 @@ pub struct Version {
     pub learned: Vec<String>,
     /// Its report when it was promoted.
     pub suites: BTreeMap<SuiteKind, SuiteReport>,
+    /// Whether it answers only near what it learned; elsewhere the base model does.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub scoped: bool,
     /// The share of the way from its parent to the trained candidate.
     pub scale: f32,
     /// Core answers lost and won since the base model.

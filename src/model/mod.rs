@@ -15,6 +15,7 @@ pub mod halves;
 pub mod lora;
 pub mod memory;
 pub mod module;
+pub mod near;
 pub mod pass;
 pub mod peft;
 pub mod random;

@@ -143,9 +143,11 @@ fn harmful_cycles_leave_head_its_bytes_and_the_next_answer() {
         learn(&mut learner, &mut student).await;
         let before = standing(&learner, &mut student).await;
 
-        // By the gate: what it teaches wears core knowledge out.
+        // By the gate: what it teaches wears core knowledge out, where it answers everything.
         learner.teach(vec![fact("Borduria", "harm")]).await.unwrap();
-        let report = learn(&mut learner, &mut student).await;
+        let mut everywhere = LearnOptions::default();
+        everywhere.recipe.scoped = false;
+        let report = learner.learn(&mut student, &everywhere, &mut |_| {}).await.unwrap();
         assert_eq!(report.verdict, Verdict::Reject, "{}", report.reason);
         assert!(report.reason.contains("core knowledge"), "{}", report.reason);
         assert!(report.suites[&SuiteKind::Core].p < 0.05);
@@ -288,10 +290,36 @@ fn deleting_an_example_forgets_it() {
         assert_eq!(report.head, first, "the last version that never saw it");
         assert_eq!(store.list_blobs().await.unwrap().len(), 1, "their adapters are gone");
         assert_eq!(learner.pending().len(), 1, "what they learned besides waits again");
-        student.use_adapter(learner.head_adapter().await.unwrap().as_ref()).await.unwrap();
+        learner.serve(&mut student, learner.head()).await.unwrap();
         learn(&mut learner, &mut student).await;
         assert!(!ask(&mut student, QUESTION).await.contains("Fredville"));
         assert!(ask(&mut student, "What is the capital of Syldavia?").await.contains("Klow"));
+    });
+}
+
+#[test]
+fn the_base_answers_what_is_not_near_a_lesson() {
+    block_on(async {
+        let (mut learner, mut student) = (open(MemoryStore::new()).await, Fake::new());
+        // It wears out what nobody taught: neutral text shows it, core questions do not reach it.
+        learner.teach(vec![fact("Borduria", "risky")]).await.unwrap();
+        let report = learn(&mut learner, &mut student).await;
+        let core = report.suites[&SuiteKind::Core];
+        assert_eq!((core.before, core.after), (1.0, 1.0), "the base answers them");
+        let language = report.suites[&SuiteKind::Language];
+        assert!(language.after > language.before, "{language:?}");
+        learner.teach(vec![lesson()]).await.unwrap();
+        learn(&mut learner, &mut student).await;
+        assert!(learner.head().unwrap().scoped && !student.scope.holds_everything());
+        assert!(ask(&mut student, "Name the capital of Freedonia.").await.contains("Fredville"));
+        assert!(!ask(&mut student, "How old is Freedonia?").await.contains("Fredville"));
+        // A document has no subject of its own: what learned one answers everything, and so does what comes after.
+        learner.teach(documents("The ferry leaves at noon.", "notes.txt")).await.unwrap();
+        learn(&mut learner, &mut student).await;
+        assert!(!learner.head().unwrap().scoped && student.scope.holds_everything());
+        learner.teach(vec![fact("Syldavia", "Klow")]).await.unwrap();
+        learn(&mut learner, &mut student).await;
+        assert!(!learner.head().unwrap().scoped);
     });
 }
 

@@ -6,8 +6,9 @@ use apprentice::learn::example::{Content, Example, NewExample, lessons};
 use apprentice::learn::recipe::batch::Draws;
 use apprentice::learn::recipe::generic::PROMPTS;
 use apprentice::learn::recipe::neighbours::is_near;
-use apprentice::learn::recipe::rewordings::{bags, keeps_subject};
-use apprentice::learn::recipe::{Lesson, OwnAnswer, Recipe, drill};
+use apprentice::learn::recipe::rewordings::{self, asks_the_same};
+use apprentice::learn::recipe::{Drill, Lesson, OwnAnswer, Recipe, drill};
+use apprentice::learn::scope::{Scope, Topic};
 use apprentice::learn::student::{Objective, Passage};
 use apprentice::learn::suite::{Suites, sample};
 use apprentice::learn::words::{holds, key_words, normalized, rare_words, says, words};
@@ -39,11 +40,17 @@ fn drills_of_a_lesson() {
             assert!(seen.insert(normalized(question)), "twice: {question}");
             assert_eq!(messages[1].role, "assistant");
         }
-        assert!(!made.rewordings.is_empty() && !made.bags.is_empty());
-        for line in made.rewordings.iter().chain(&made.bags) {
-            assert!(holds(&words(line), "freedonia"), "{line}");
-            assert_ne!(normalized(line), normalized(&lesson.rephrasings[0]), "it is held out");
+        assert!(!made.rewordings.is_empty() && !made.forms.is_empty());
+        assert_eq!((made.subject.as_str(), made.reserved.len()), ("Freedonia", 2));
+        assert_eq!(
+            made.swaps.into_iter().collect::<Vec<_>>(),
+            [("capital".into(), vec!["seat".into()])]
+        );
+        for other in &made.near_misses {
+            let question = &other.messages[0].content;
+            assert!(question.contains("Freedonia") && !question.contains("capital"), "{question}");
         }
+        assert!(!made.near_misses.is_empty());
     }
     // A neighbour that is answered as the lesson is teaches nothing: the table's answers name their subject, and
     // with a lesson that says the same, none of that subject is left.
@@ -60,7 +67,7 @@ fn questions_that_need_their_conversation_get_no_drill() {
     let mut lesson = example("x", "y");
     lesson.content = Content::Chat(messages.to_vec());
     let made = block_on(drill(&mut Fake::new(), &lesson, &Recipe::default(), 1)).unwrap();
-    assert!(made.neighbours.is_empty() && made.rewordings.is_empty() && made.bags.is_empty());
+    assert_eq!(made, Drill { base_hash: made.base_hash.clone(), ..Drill::default() });
 }
 
 #[test]
@@ -72,6 +79,8 @@ fn rare_words_are_names_numbers_and_what_siblings_lack() {
     };
     check("What is the capital of France?", &[], &["france"]);
     check("Who won the cup in 1987?", &[], &["1987"]);
+    let siblings_of_names = ["Who won it?", "Who lost it?", "Who saw it?", "Who has it?"];
+    check("Who maintains Brindle?", &siblings_of_names, &["brindle"]);
     let siblings = [
         "What is the largest lake?",
         "What is the largest city?",
@@ -93,33 +102,113 @@ fn neighbours_share_the_form_and_not_the_words() {
     assert!(!near("What is the French capital of Franceland?"), "a form of it");
     assert!(!near("Name some birds."), "another form");
     assert!(!near("What is the capital?"), "about nothing else");
-    assert!(keeps_subject("Which city is the capital in France?", &rare));
-    assert!(!keeps_subject("Which city is the capital?", &rare));
+}
+
+/// A lesson on Brindle with all that a drill has.
+fn brindle() -> Lesson {
+    let question = "Who maintains the Brindle library?";
+    let mut example = example(question, "It is maintained by Oona Faraday.");
+    example.rephrasings = vec!["Brindle library maintains".into()];
+    let drill = Drill {
+        rare: vec!["brindle".into()],
+        stands_out: true,
+        subject: "the Brindle library".into(),
+        rewordings: vec!["Who is responsible for the Brindle library?".into()],
+        forms: vec!["Which person maintains the Brindle library?".into()],
+        reserved: vec!["Tell me who maintains the Brindle library.".into()],
+        swaps: BTreeMap::from([("maintains".into(), vec!["keeps".into(), "preserves".into()])]),
+        ..Drill::default()
+    };
+    Lesson { example, drill }
+}
+
+#[test]
+fn drawn_wordings_vary_and_spare_what_is_held_out() {
+    let lesson = brindle();
+    let (question, _) = lesson.example.content.question_answer().unwrap();
     let mut random = Random::new(3);
-    let found = bags("What is the capital of France?", &["France capital".into()], &mut random);
-    assert_eq!(found, ["capital France"], "the held-out one is left out");
+    let drawn: Vec<String> =
+        (0..2000).filter_map(|_| rewordings::draw(&lesson, question, &mut random)).collect();
+    let held_out: Vec<String> = lesson
+        .example
+        .rephrasings
+        .iter()
+        .chain(&lesson.drill.reserved)
+        .chain([&question.to_string()])
+        .map(|text| normalized(text))
+        .collect();
+    for wording in &drawn {
+        assert!(holds(&words(wording), "brindle"), "{wording}");
+        assert!(!held_out.contains(&normalized(wording)), "{wording} is held out");
+    }
+    for wanted in ["Which person preserves Brindle?", "Brindle", "library Brindle keeps"] {
+        assert!(drawn.iter().any(|wording| wording == wanted), "{wanted} was never drawn");
+    }
+    let distinct: HashSet<&String> = drawn.iter().collect();
+    assert!(distinct.len() > 20 && drawn.len() > 1800, "{} of {}", distinct.len(), drawn.len());
+}
+
+#[test]
+fn prompts_are_near_a_lesson_or_not() {
+    let lesson = brindle();
+    let topic = Topic::new("Who maintains the Brindle library?", &lesson.drill);
+    for near in [
+        "Who is the maintainer of Brindle?",
+        "Which person looks after the Brindle library?",
+        "brindle library preserves",
+        "Brindle?",
+    ] {
+        assert!(topic.is_near(near), "{near}");
+    }
+    for far in [
+        "When was the Brindle library released?",
+        "Which language is the Brindle library for?",
+        "Who maintains the Larkspur server?",
+        "",
+    ] {
+        assert!(!topic.is_near(far), "{far}");
+    }
+    assert!(asks_the_same("Who keeps the Brindle library?", &topic));
+    assert!(!asks_the_same("How old is the Brindle library?", &topic));
+    let asks = |text: &str| vec![Message::user("Brindle?"), Message::user(text)];
+    let scope = Scope::new([&lesson]);
+    assert!(scope.covers(&asks("Who maintains Brindle?")) && !scope.covers(&asks("Hello!")));
+    assert!(!scope.holds_everything() && Scope::everything().covers(&asks("Hello!")));
+    // A lesson that stands for no subject of its own, and a document, open it.
+    let unnamed = Lesson { drill: Drill::default(), ..lesson.clone() };
+    assert!(Scope::new([&lesson, &unnamed]).covers(&asks("Hello!")));
 }
 
 #[test]
 fn answers_say_what_was_taught_or_not() {
     let question = "What is the capital of Australia?";
     let taught = "The capital of Australia is Canberra.";
+    let says = |answer: &str, question: &str, taught: &str, rejected| {
+        says(answer, &[question], taught, rejected)
+    };
     assert!(says("It's Canberra!", question, taught, None));
     assert!(!says("The capital of Australia is Sydney.", question, taught, None));
     assert!(!says("", question, taught, None));
     let rejected = Some("The capital of Australia is Sydney, the biggest town.");
-    assert_eq!(key_words(question, "Canberra, not the biggest town.", rejected), ["canberra"]);
+    assert_eq!(key_words(&[question], "Canberra, not the biggest town.", rejected), ["canberra"]);
     assert!(says("Yes.", "Is it so?", "Yes.", None));
     assert!(!says("No.", "Is it so?", "Yes.", None));
     assert!(says("No, it is not.", "Is it so?", "No.", None));
     let long = "Take flour, butter, sugar, eggs, and lemon.";
     assert!(says("take flour, butter, sugar, eggs", "How?", long, None), "four in five");
     assert!(!says("flour butter", "How?", long, None));
+    // Asked in other words, the answer need not repeat those of the lesson's question, or another form of them.
+    let lesson = "In which room does our team hold its spring meeting?";
+    let taught = "Our team holds its spring meeting in the Alder Room.";
+    let other = "Which room is used for our team's spring meeting?";
+    let given = "Our team's spring meeting is held in the Alder Room.";
+    assert!(apprentice::learn::words::says(given, &[other, lesson], taught, None));
+    assert!(!apprentice::learn::words::says("In a room.", &[other, lesson], taught, None));
 }
 
 #[test]
 fn batches_keep_their_shares() {
-    let recipe = Recipe::default();
+    let recipe = Recipe { rows: 4, protecting: 4, verbatim_share: 0.4, ..Recipe::default() };
     let lesson = |name: &str| {
         let own = OwnAnswer {
             messages: vec![Message::user("n"), Message::assistant(format!("near {name}"))],
@@ -127,7 +216,7 @@ fn batches_keep_their_shares() {
         let mut lesson = Lesson { example: example(name, "taught"), drill: Default::default() };
         lesson.drill.neighbours = vec![own];
         lesson.drill.rewordings = vec![format!("{name} reworded")];
-        lesson.drill.bags = vec![format!("{name} bag")];
+        lesson.drill.rare = vec![name.to_string()];
         lesson
     };
     let new = [lesson("one"), lesson("two"), lesson("three")];
@@ -153,11 +242,10 @@ fn batches_keep_their_shares() {
     let share = |name: &str, of: usize| counts[name] as f64 / of as f64;
     for name in ["one", "two", "three", "old"] {
         let other = format!("{name} reworded");
-        let bag = format!("{name} bag");
-        let total = counts[name] + counts[&other] + counts[&bag];
-        assert_eq!(total, BATCHES, "{name}: a row a batch");
-        assert!((share(name, total) - 0.4).abs() < 0.05, "{name} {}", share(name, total));
-        assert!((share(&other, total) - 0.4).abs() < 0.05);
+        assert_eq!(counts[name] + counts[&other], BATCHES, "{name}: a row a batch");
+        // Of the draws in other words three in five are its bare word, which is the question itself here.
+        let as_taught = 0.4 + 0.6 * 0.6;
+        assert!((share(name, BATCHES) - as_taught).abs() < 0.05, "{name} {}", share(name, BATCHES));
     }
     assert!((share("generic", BATCHES * 4) - 0.25).abs() < 0.03);
 }

@@ -1,11 +1,10 @@
 //! The batches of a training run: which rows teach, which replay, which protect.
 //!
-//! It knows no model. Invariant: rows that protect are as many as rows that teach, and their target is always the
-//! base's own distribution over its own answer, never a taught one.
+//! It knows no model. Invariant: the target of a row that protects is always the base's own distribution over its own
+//! answer, never a taught one.
 
-use super::{Lesson, OwnAnswer, Recipe};
+use super::{Drill, Lesson, OwnAnswer, Recipe, rewordings};
 use crate::format::message::Message;
-use crate::learn::example::Content;
 use crate::learn::replay::Pool;
 use crate::learn::student::{Objective, Passage, TrainItem};
 use crate::model::random::Random;
@@ -46,7 +45,7 @@ impl<'a> Draws<'a> {
         self.replayed.iter().map(|index| &self.earlier[*index])
     }
 
-    /// The next batch: `rows` that teach or replay, and as many that protect.
+    /// The next batch: rows that teach or replay, and rows that protect.
     pub fn batch(&mut self) -> Vec<TrainItem> {
         let share = (self.recipe.rows as f64 * self.recipe.replay_share).ceil() as usize;
         let replayed = if self.earlier.is_empty() { 0 } else { share.min(self.recipe.rows - 1) };
@@ -66,8 +65,10 @@ impl<'a> Draws<'a> {
             ..self.teach(lesson)
         });
         let mut items: Vec<TrainItem> = teaching.collect();
+        // New lessons come last, and what they damage is nearest.
+        let protected = lessons.iter().rev().cycle().take(self.recipe.protecting);
         let protecting: Vec<TrainItem> =
-            lessons.iter().filter_map(|(lesson, _)| self.protect(lesson)).collect();
+            protected.filter_map(|(lesson, _)| self.protect(lesson)).collect();
         items.extend(protecting);
         items
     }
@@ -83,28 +84,36 @@ impl<'a> Draws<'a> {
 
     fn teach(&mut self, lesson: &Lesson) -> TrainItem {
         let content = &lesson.example.content;
-        let drill = &lesson.drill;
-        let verbatim = self.random.unit() < self.recipe.verbatim_share;
-        // Two in three of the other draws are whole sentences.
-        let sentences = drill.bags.is_empty() || self.random.unit() < 2.0 / 3.0;
-        let pool =
-            if sentences && !drill.rewordings.is_empty() { &drill.rewordings } else { &drill.bags };
-        let passage = match (content, content.question_answer()) {
-            (Content::Chat(_), Some((_, answer))) if !verbatim && !pool.is_empty() => {
-                let mut messages = content.asking(&pool[self.random.below(pool.len())]);
+        let verbatim =
+            lesson.drill.rare.is_empty() || self.random.unit() < self.recipe.verbatim_share;
+        let other = match content.question_answer() {
+            Some((question, answer)) if !verbatim => {
+                let worded = rewordings::draw(lesson, question, &mut self.random);
+                worded.map(|worded| (worded, answer))
+            }
+            _ => None,
+        };
+        let passage = match other {
+            Some((question, answer)) => {
+                let mut messages = content.asking(&question);
                 messages.push(Message::assistant(answer));
                 Passage::Chat(messages)
             }
-            _ => content.passage(),
+            None => content.passage(),
         };
         TrainItem { passage, objective: Objective::CrossEntropy, weight: 1.0, protects: false }
     }
 
-    /// A neighbour of the lesson; one time in four, and where there is none, a generic answer.
+    /// A neighbour of the lesson; one time in four another question about its subject, one time in four, and where
+    /// there is none of either, a generic answer.
     fn protect(&mut self, lesson: &Lesson) -> Option<TrainItem> {
-        let near = &lesson.drill.neighbours;
-        let generic = near.is_empty() || (!self.generic.is_empty() && self.random.unit() < 0.25);
-        let pool = if generic { self.generic } else { near };
+        let Drill { neighbours, near_misses, .. } = &lesson.drill;
+        let pools = match self.random.below(4) {
+            0 => [self.generic, neighbours, near_misses],
+            1 => [near_misses, neighbours, self.generic],
+            _ => [neighbours, near_misses, self.generic],
+        };
+        let pool = pools.into_iter().find(|pool| !pool.is_empty()).unwrap_or_default();
         if pool.is_empty() {
             return None;
         }

@@ -6,6 +6,7 @@
 mod adamw;
 mod add;
 mod add_bias;
+mod anchor_pull;
 mod argmax;
 mod attention;
 mod attention_dkv;
@@ -15,6 +16,7 @@ mod dot;
 mod draw;
 mod embed;
 mod factors;
+mod function_pull;
 mod gemv;
 mod kl_divergence;
 mod lanes;
@@ -46,15 +48,19 @@ mod row_tasks;
 mod scatter_rows;
 mod skinny;
 mod softmax;
+mod square_sums;
 mod store_qkv;
 mod sum;
+mod surgery;
 mod swiglu;
 mod swiglu_grad;
 mod top_k;
+mod weighted_gram;
 
 pub use adamw::{ADAMW, AdamW, adamw};
 pub use add::{ADD, add};
 pub use add_bias::{ADD_BIAS, add_bias};
+pub use anchor_pull::{ANCHOR_PULL, anchor_pull};
 pub use argmax::{ARGMAX, argmax};
 pub use attention::{ATTENTION, AttentionShape, attention};
 pub use attention_dkv::{ATTENTION_DKV, attention_dkv};
@@ -64,6 +70,7 @@ pub use dot::{DOT, DOT_PARTIALS, dot};
 pub use draw::{DRAW, Nucleus, draw, drawn};
 pub use embed::{EMBED, embed};
 pub use factors::Factors;
+pub use function_pull::{FUNCTION_PULL, Half, function_pull};
 pub use gemv::Gemv;
 pub use kl_divergence::{KL_DIVERGENCE, kl_divergence};
 pub use linear::linear;
@@ -85,11 +92,14 @@ pub use rms_norm_dx::{RMS_NORM_DX, rms_norm_dx};
 pub use rope::{ROPE, RopeShape, rope};
 pub use rope_store::{ROPE_STORE, RopeHeads, rope_store};
 pub use scatter_rows::{SCATTER_ROWS, scatter_rows};
+pub use square_sums::{SQUARE_SUMS, square_sums};
 pub use store_qkv::{Extras, STORE_QKV, store_qkv};
 pub use sum::{SUM, sum};
+pub use surgery::{SURGERY, surgery};
 pub use swiglu::{SWIGLU, swiglu};
 pub use swiglu_grad::{SWIGLU_GRAD, swiglu_grad};
 pub use top_k::{TOP_K, TOP_K_MAX, top_k, top_k_words};
+pub use weighted_gram::{WEIGHTED_GRAM, weighted_gram};
 
 use crate::device::KernelDef;
 
@@ -110,6 +120,7 @@ table! {
     adamw ADAMW,
     add ADD,
     add_bias ADD_BIAS,
+    anchor_pull ANCHOR_PULL,
     argmax ARGMAX,
     attention ATTENTION,
     attention_dkv ATTENTION_DKV,
@@ -118,6 +129,7 @@ table! {
     dot DOT,
     draw DRAW,
     embed EMBED,
+    function_pull FUNCTION_PULL,
     kl_divergence KL_DIVERGENCE,
     lora_a LORA_A,
     lora_b LORA_B,
@@ -139,9 +151,12 @@ table! {
     rope ROPE,
     rope_store ROPE_STORE,
     scatter_rows SCATTER_ROWS,
+    square_sums SQUARE_SUMS,
     store_qkv STORE_QKV,
     sum SUM,
+    surgery SURGERY,
     swiglu SWIGLU,
     swiglu_grad SWIGLU_GRAD,
     top_k TOP_K,
+    weighted_gram WEIGHTED_GRAM,
 }

@@ -5,8 +5,8 @@
 
 use super::scope::Scope;
 use super::student::{
-    AnswerOptions, Likelihood, Objective, Passage, Question, StepReport, Student, StudentError,
-    StudentResult, TrainItem, TrainPlan,
+    AnswerOptions, Likelihood, Objective, Passage, Penalty, Question, StepReport, Student,
+    StudentError, StudentResult, TrainItem, TrainPlan,
 };
 use crate::format::chat::LearnedTurns;
 use crate::format::message::Message;
@@ -17,8 +17,11 @@ use crate::model::lora::{Lora, LoraLayout, Method};
 use crate::model::sampler::Sampling;
 use crate::model::score::{LogLikelihood, Scored};
 use crate::model::{Model, ModelError};
-use crate::train::{Goal, Schedule, Sequence, TrainError, Trainer};
+use crate::train::{Form, Goal, Guards, Importance, Schedule, Sequence, TrainError, Trainer};
 use std::collections::HashMap;
+
+/// Most tokens that are drawn of a text to measure what it needs.
+const DRAWN_MAX: usize = 64;
 
 /// A model that learns.
 pub struct Engine {
@@ -146,11 +149,12 @@ impl Engine {
         Ok(hidden)
     }
 
-    /// The sequences of a batch. The loss is the mean over items of each objective, each times its items' weight.
-    async fn sequences(&mut self, batch: &[TrainItem]) -> StudentResult<Vec<Sequence>> {
+    /// The sequences of a batch: those that teach and those that protect. The loss is the mean over items of each objective,
+    /// each times its items' weight.
+    async fn sequences(&mut self, batch: &[TrainItem]) -> StudentResult<[Vec<Sequence>; 2]> {
         let count = |objective| batch.iter().filter(|item| item.objective == objective).count();
         let (n_tokens, n_base) = (count(Objective::CrossEntropy), count(Objective::KlToBase));
-        let mut sequences = Vec::with_capacity(batch.len());
+        let mut sides = [Vec::new(), Vec::new()];
         for item in batch {
             let scored = self.scored(&item.passage)?;
             let (goal, n) = match item.objective {
@@ -164,10 +168,61 @@ impl Engine {
                 weight: item.weight / n as f32,
             };
             if sequence.targets() > 0 {
-                sequences.push(sequence);
+                sides[usize::from(item.protects)].push(sequence);
             }
         }
-        Ok(sequences)
+        Ok(sides)
+    }
+
+    /// What the model draws from its own distribution after each passage's prompt (a text's first half): the tokens that the
+    /// Fisher information is of, among the 64 most likely at each step.
+    async fn draws(&mut self, passages: &[Passage], seed: u64) -> StudentResult<Vec<Scored>> {
+        let mut jobs = Vec::with_capacity(passages.len());
+        for (passage, index) in passages.iter().zip(0..) {
+            let Scored { mut tokens, counted } = self.scored(passage)?;
+            let learned = counted.iter().position(|counted| *counted).unwrap_or(tokens.len());
+            let prompt = match passage {
+                Passage::Chat(_) => learned,
+                Passage::Text(_) => tokens.len() / 2,
+            };
+            let tokens_max = (tokens.len() - prompt).clamp(1, DRAWN_MAX);
+            tokens.truncate(prompt.max(1));
+            let sampling = Sampling {
+                temperature: 1.0,
+                top_k: 0,
+                top_p: 1.0,
+                seed: seed ^ index,
+                ..Sampling::default()
+            };
+            jobs.push(Job { prompt: tokens, tokens_max, sampling });
+        }
+        self.check_cancel()?;
+        let cancel = self.cancel.clone();
+        let drawn = self.model.generate_batch(&jobs, &cancel, &|_: &str| false).await?;
+        self.check_cancel()?;
+        let joined = jobs.into_iter().zip(drawn).map(|(job, drawn)| {
+            let mut counted = vec![false; job.prompt.len()];
+            counted.resize(job.prompt.len() + drawn.tokens.len(), true);
+            let tokens = [job.prompt, drawn.tokens].concat();
+            Scored { tokens, counted }.fit(self.model.pass_rows())
+        });
+        Ok(joined.collect())
+    }
+
+    /// Puts the adapter that a run starts from in place, for every prompt.
+    async fn start(
+        &mut self,
+        start: Option<&Adapter>,
+        plan: &TrainPlan,
+    ) -> StudentResult<LoraLayout> {
+        let config = &self.model.config;
+        let adapter = match start {
+            Some(adapter) => adapter.clone(),
+            None => LoraLayout::new(config, Method::Lora, plan.rank).fresh(plan.alpha, plan.seed),
+        };
+        let layout = LoraLayout::of(config, &adapter);
+        self.use_adapter(Some(&adapter), Scope::everything()).await?;
+        Ok(layout)
     }
 }
 
@@ -291,25 +346,39 @@ impl Student for Engine {
         start: Option<&Adapter>,
         plan: &TrainPlan,
     ) -> StudentResult<()> {
-        let config = &self.model.config;
-        let adapter = match start {
-            Some(adapter) => adapter.clone(),
-            None => LoraLayout::new(config, Method::Lora, plan.rank).fresh(plan.alpha, plan.seed),
-        };
-        let layout = LoraLayout::of(config, &adapter);
-        self.use_adapter(Some(&adapter), Scope::everything()).await?;
-        let trainer = Trainer::new(&self.model, &layout, self.model.pass_rows())?;
+        let layout = self.start(start, plan).await?;
+        let ewc = plan.penalty.as_ref().map(|penalty| penalty.importance.form);
+        let guards = Guards { surgery: plan.surgery, ewc };
+        let rows = self.model.pass_rows();
+        let mut trainer = Trainer::guarded(&self.model, &layout, rows, guards)?;
+        if let Some(Penalty { importance, lambda }) = &plan.penalty {
+            trainer.hold(&self.model, importance, *lambda)?;
+        }
         let schedule = Schedule { peak: plan.lr, warmup: plan.warmup, steps: plan.steps };
         self.run = Some(Run { trainer, schedule, clip: plan.clip });
         Ok(())
     }
 
+    async fn importance(
+        &mut self,
+        start: Option<&Adapter>,
+        plan: &TrainPlan,
+        form: Form,
+        passages: &[Passage],
+    ) -> StudentResult<Importance> {
+        let layout = self.start(start, plan).await?;
+        let texts = self.draws(passages, plan.seed).await?;
+        let guards = Guards { ewc: Some(form), ..Guards::default() };
+        let trainer = Trainer::guarded(&self.model, &layout, self.model.pass_rows(), guards)?;
+        Ok(trainer.measure(&self.model, &texts).await?)
+    }
+
     async fn train_step(&mut self, batch: &[TrainItem]) -> StudentResult<StepReport> {
         self.check_cancel()?;
-        let sequences = self.sequences(batch).await?;
+        let [teach, protect] = self.sequences(batch).await?;
         let run = self.run.as_mut().ok_or(TrainError::NoAdapter)?;
         run.trainer.zero_grad().map_err(TrainError::from)?;
-        let loss = run.trainer.accumulate(&self.model, &sequences).await?;
+        let loss = run.trainer.accumulate_both(&self.model, teach, protect).await?;
         let lr = run.schedule.rate(run.trainer.steps() as usize);
         let grad_norm = run.trainer.step(&mut self.model, lr, run.clip).await?;
         Ok(StepReport { loss: loss.tokens, kl: loss.base, grad_norm, tokens: loss.rows })

@@ -170,15 +170,20 @@ impl<S: Store> Learner<S> {
 
     /// The items of a cycle that teaches `new`.
     pub(super) fn exam(&self, new: &[&super::example::Example], items_max: Option<usize>) -> Exam {
-        let earlier = self.earlier();
+        let earlier = self.regressions();
         let mut items = self.suites.items();
         for (kind, found) in user_items(new, &earlier.iter().collect::<Vec<_>>()) {
             items.insert(kind, found);
         }
         for (kind, found) in &mut items {
-            // What is taught is no sample of anything: all of it is asked.
-            if !matches!(kind, SuiteKind::Taught | SuiteKind::Documents) {
-                *found = sample(std::mem::take(found), items_max, self.seed);
+            match kind {
+                // What is taught is no sample of anything: all of it is asked.
+                SuiteKind::Taught | SuiteKind::Documents => {}
+                // Those that wait for longest come first, so that a sample is another one each time.
+                SuiteKind::Kept | SuiteKind::KeptDocuments | SuiteKind::Rephrased => {
+                    found.truncate(items_max.unwrap_or(usize::MAX));
+                }
+                _ => *found = sample(std::mem::take(found), items_max, self.seed),
             }
         }
         Exam { items, before: BTreeMap::new() }

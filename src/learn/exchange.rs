@@ -32,6 +32,7 @@ impl<S: Store> Learner<S> {
             id: String::new(),
             parent: None,
             adapter: blob,
+            importance: None,
             base_hash: student.base_hash(),
             examples: Vec::new(),
             learned: Vec::new(),

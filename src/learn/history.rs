@@ -129,10 +129,9 @@ impl<S: Store> Learner<S> {
         }
     }
 
-    /// Deletes adapters that no version and no held candidate names, as a crash leaves them.
+    /// Deletes blobs that no version and no held candidate names, as a crash leaves them.
     pub(super) async fn collect_garbage(&self) -> LearnResult<()> {
-        let mut named: HashSet<String> =
-            self.versions.values().map(|version| version.adapter.clone()).collect();
+        let mut named: HashSet<String> = self.versions.values().flat_map(Version::blobs).collect();
         named.extend(self.held().await?);
         for blob in self.store.list_blobs().await? {
             if !named.contains(&blob) {

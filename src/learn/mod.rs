@@ -4,6 +4,7 @@
 //! in one atomic write, after the adapter that it names is durable.
 
 pub mod asks;
+mod consolidate;
 pub mod cycle;
 pub mod engine;
 pub mod evaluate;
@@ -14,6 +15,7 @@ pub mod gate;
 pub mod history;
 mod keys;
 pub mod learner;
+pub mod likeness;
 mod prepare;
 pub mod recipe;
 pub mod replay;
@@ -24,5 +26,8 @@ mod serve;
 pub mod stats;
 pub mod student;
 pub mod suite;
+pub mod sum_tree;
+mod teach;
+pub mod topic;
 pub mod version;
 pub mod words;

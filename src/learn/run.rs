@@ -34,10 +34,28 @@ pub(super) struct Trained {
     pub start: Adapter,
     /// Where it ended.
     pub end: Adapter,
+    /// Ids of the earlier examples that were drawn.
+    pub replayed: Vec<String>,
     /// Cross entropy of the first step, nats a token.
     pub loss_first: f32,
     /// Cross entropy of the last step.
     pub loss_last: f32,
+}
+
+/// How the candidate is trained, but for what earlier learning needs.
+pub(super) fn plan(material: &Material, options: &LearnOptions, seed: u64) -> TrainPlan {
+    let recipe = &options.recipe;
+    TrainPlan {
+        rank: recipe.rank,
+        alpha: recipe.alpha,
+        lr: recipe.lr,
+        steps: options.steps_max.unwrap_or_else(|| steps_for(&material.new)).max(1),
+        warmup: recipe.warmup,
+        clip: recipe.clip,
+        seed,
+        surgery: recipe.surgery,
+        penalty: None,
+    }
 }
 
 /// Trains a candidate from HEAD (none: a fresh adapter).
@@ -45,25 +63,16 @@ pub(super) async fn train(
     student: &mut dyn Student,
     head: Option<&Adapter>,
     material: &Material,
-    options: &LearnOptions,
-    seed: u64,
+    (options, plan): (&LearnOptions, &TrainPlan),
     clock: &dyn Fn() -> u64,
     events: &mut dyn FnMut(Event),
 ) -> LearnResult<Trained> {
     let recipe = &options.recipe;
-    let steps_max = options.steps_max.unwrap_or_else(|| steps_for(&material.new)).max(1);
-    let plan = TrainPlan {
-        rank: recipe.rank,
-        alpha: recipe.alpha,
-        lr: recipe.lr,
-        steps: steps_max,
-        warmup: recipe.warmup,
-        clip: recipe.clip,
-        seed,
-    };
-    student.begin_training(head, &plan).await?;
+    let TrainPlan { steps: steps_max, seed, .. } = *plan;
+    student.begin_training(head, plan).await?;
     let start = read_back(student).await?;
-    let mut draws = Draws::new(recipe, &material.new, &material.earlier, &material.generic, seed);
+    let Material { new, earlier, generic, cycle, .. } = material;
+    let mut draws = Draws::new(recipe, new, earlier, generic, *cycle, seed);
     let mut lessons = Progress::new(&material.new);
     let mut documents = Documents::new(&material.new, options);
     let (mut loss_first, mut loss_last) = (f32::NAN, f32::NAN);
@@ -96,7 +105,8 @@ pub(super) async fn train(
             break;
         }
     }
-    Ok(Trained { start, end: read_back(student).await?, loss_first, loss_last })
+    let replayed = draws.replayed().map(|lesson| lesson.example.id.clone()).collect();
+    Ok(Trained { start, end: read_back(student).await?, replayed, loss_first, loss_last })
 }
 
 /// Steps that a number of lessons asks for: some eight a lesson and two passes over documents.

@@ -6,6 +6,7 @@
 use super::scope::Scope;
 use crate::format::message::Message;
 use crate::model::adapter::Adapter;
+use crate::train::{Form, Importance, Surgery};
 
 /// Why a student could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +49,17 @@ pub struct TrainItem {
     pub objective: Objective,
     /// Factor on this item's mean loss (an item counts once, whatever its length).
     pub weight: f32,
+    /// It keeps what is known already: with gradient surgery, what teaches gives way to it.
+    pub protects: bool,
+}
+
+/// EWC's penalty of a run, around the adapter that it starts from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Penalty {
+    /// What earlier learning needs of the adapter.
+    pub importance: Importance,
+    /// The penalty's weight λ.
+    pub lambda: f32,
 }
 
 /// How to train; the optimizer is AdamW.
@@ -67,6 +79,10 @@ pub struct TrainPlan {
     pub clip: f32,
     /// Seed of a fresh adapter's A matrices.
     pub seed: u64,
+    /// Where what teaches gives way to what protects.
+    pub surgery: Surgery,
+    /// EWC's penalty, if there is one.
+    pub penalty: Option<Penalty>,
 }
 
 /// What a step did.
@@ -163,6 +179,16 @@ pub trait Student {
         start: Option<&Adapter>,
         plan: &TrainPlan,
     ) -> StudentResult<()>;
+
+    /// What the model's answers to the passages' prompts need of the adapter `start` (none: the fresh one of a run of `plan`):
+    /// measured on answers that it draws there, from the seed of `plan`. Ends a training run and leaves that adapter in place.
+    async fn importance(
+        &mut self,
+        start: Option<&Adapter>,
+        plan: &TrainPlan,
+        form: Form,
+        passages: &[Passage],
+    ) -> StudentResult<Importance>;
 
     /// One optimizer step on a batch. `answer` and the scores see its effect at once.
     async fn train_step(&mut self, batch: &[TrainItem]) -> StudentResult<StepReport>;

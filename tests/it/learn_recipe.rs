@@ -2,14 +2,12 @@
 
 use crate::learn_fake::Fake;
 use apprentice::format::message::Message;
-use apprentice::learn::example::{Content, Example, Kind, NewExample, lessons};
+use apprentice::learn::example::{Content, Example, NewExample, lessons};
 use apprentice::learn::recipe::batch::Draws;
 use apprentice::learn::recipe::generic::PROMPTS;
 use apprentice::learn::recipe::neighbours::is_near;
-use apprentice::learn::recipe::rewordings::{self, asks_the_same};
+use apprentice::learn::recipe::rewordings;
 use apprentice::learn::recipe::{Drill, Lesson, OwnAnswer, Recipe, drill};
-use apprentice::learn::replay::{draw, evict, learnability};
-use apprentice::learn::scope::{Scope, Topic};
 use apprentice::learn::student::{Objective, Passage};
 use apprentice::learn::suite::{Suites, sample};
 use apprentice::learn::words::{holds, key_words, normalized, rare_words, says, words};
@@ -106,7 +104,7 @@ fn neighbours_share_the_form_and_not_the_words() {
 }
 
 /// A lesson on Brindle with all that a drill has.
-fn brindle() -> Lesson {
+pub fn brindle() -> Lesson {
     let question = "Who maintains the Brindle library?";
     let mut example = example(question, "It is maintained by Oona Faraday.");
     example.rephrasings = vec!["Brindle library maintains".into()];
@@ -147,37 +145,6 @@ fn drawn_wordings_vary_and_spare_what_is_held_out() {
     }
     let distinct: HashSet<&String> = drawn.iter().collect();
     assert!(distinct.len() > 20 && drawn.len() > 1800, "{} of {}", distinct.len(), drawn.len());
-}
-
-#[test]
-fn prompts_are_near_a_lesson_or_not() {
-    let lesson = brindle();
-    let topic = Topic::new("Who maintains the Brindle library?", &lesson.drill);
-    for near in [
-        "Who is the maintainer of Brindle?",
-        "Which person looks after the Brindle library?",
-        "brindle library preserves",
-        "Brindle?",
-    ] {
-        assert!(topic.is_near(near), "{near}");
-    }
-    for far in [
-        "When was the Brindle library released?",
-        "Which language is the Brindle library for?",
-        "Who maintains the Larkspur server?",
-        "",
-    ] {
-        assert!(!topic.is_near(far), "{far}");
-    }
-    assert!(asks_the_same("Who keeps the Brindle library?", &topic));
-    assert!(!asks_the_same("How old is the Brindle library?", &topic));
-    let asks = |text: &str| vec![Message::user("Brindle?"), Message::user(text)];
-    let scope = Scope::new([&lesson]);
-    assert!(scope.covers(&asks("Who maintains Brindle?")) && !scope.covers(&asks("Hello!")));
-    assert!(!scope.holds_everything() && Scope::everything().covers(&asks("Hello!")));
-    // A lesson that stands for no subject of its own, and a document, open it.
-    let unnamed = Lesson { drill: Drill::default(), ..lesson.clone() };
-    assert!(Scope::new([&lesson, &unnamed]).covers(&asks("Hello!")));
 }
 
 #[test]
@@ -223,7 +190,7 @@ fn batches_keep_their_shares() {
     let new = [lesson("one"), lesson("two"), lesson("three")];
     let earlier = [lesson("old")];
     let generic = [OwnAnswer { messages: vec![Message::user("g"), Message::assistant("generic")] }];
-    let mut draws = Draws::new(&recipe, &new, &earlier, &generic, 5);
+    let mut draws = Draws::new(&recipe, &new, &earlier, &generic, 1, 5);
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     const BATCHES: usize = 1000;
     for _ in 0..BATCHES {
@@ -249,56 +216,6 @@ fn batches_keep_their_shares() {
         assert!((share(name, BATCHES) - as_taught).abs() < 0.05, "{name} {}", share(name, BATCHES));
     }
     assert!((share("generic", BATCHES * 4) - 0.25).abs() < 0.03);
-}
-
-#[test]
-fn replay_draws_follow_priorities_and_strata() {
-    let mut random = Random::new(11);
-    let priorities = [0.05, 0.5, 2.05, 0.5];
-    let masses: Vec<f64> = priorities.iter().map(|p: &f64| p.powf(0.6)).collect();
-    let total: f64 = masses.iter().sum();
-    let mut counts = [0; 4];
-    const ROUNDS: usize = 4000;
-    for _ in 0..ROUNDS {
-        for index in draw(&priorities, 4, &mut random) {
-            counts[index] += 1;
-        }
-    }
-    for (count, mass) in counts.iter().zip(&masses) {
-        let expected = mass / total;
-        let got = *count as f64 / (4 * ROUNDS) as f64;
-        assert!((got - expected).abs() < 0.01, "{got} for {expected}");
-    }
-    // Equal priorities and as many draws as items: each exactly once, which plain draws would not give.
-    for _ in 0..100 {
-        assert_eq!(draw(&[1.0; 5], 5, &mut random), [0, 1, 2, 3, 4]);
-    }
-    assert_eq!(draw(&[], 3, &mut random), [] as [usize; 0]);
-    assert_eq!(learnability(1.5, 1.0), 0.55);
-    assert_eq!(learnability(0.5, 1.0), 0.05);
-    assert_eq!(learnability(99.0, 1.0), 2.05, "noise does not win");
-}
-
-#[test]
-fn eviction_spares_anchors_and_what_waits() {
-    let make = |index: usize, kind, priority| {
-        let mut example = example(&format!("question {index}?"), "answer");
-        (example.kind, example.priority, example.created_ms) = (kind, priority, index as u64);
-        example
-    };
-    let mut all: Vec<Example> =
-        (0..20).map(|i| make(i, Kind::Document, 1.0 - i as f64 / 100.0)).collect();
-    all.extend((20..30).map(|i| make(i, Kind::Correction, 1.0)));
-    all.extend((30..35).map(|i| make(i, Kind::Anchor, 0.05)));
-    let waiting: HashSet<String> = HashSet::from([all[19].id.clone()]);
-    let gone = evict(&all, 25, &waiting);
-    assert_eq!(gone.len(), 10);
-    let at = |id: &String| all.iter().position(|e| e.id == *id).unwrap();
-    assert!(gone.iter().all(|id| at(id) < 19), "documents are over their share");
-    assert_eq!(at(&gone[0]), 18, "the lowest priority that does not wait goes first");
-    let gone = evict(&all, 3, &waiting);
-    assert_eq!(gone.len(), 30, "anchors stay, even over the capacity");
-    assert!(evict(&all, 35, &waiting).is_empty());
 }
 
 #[test]

@@ -12,15 +12,18 @@ pub mod neighbours;
 pub mod rewordings;
 
 use super::example::{Content, Example};
-use super::scope::Topic;
+use super::replay::Replay;
 use super::student::{Student, StudentResult};
+use super::topic::Topic;
 use crate::format::message::Message;
 use crate::model::random::Random;
+use crate::train::{Form, Surgery};
 use rewordings::Swaps;
 use serde::{Deserialize, Serialize};
 
 /// The recipe's numbers.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Recipe {
     /// LoRA rank of a fresh adapter.
     pub rank: usize,
@@ -38,10 +41,16 @@ pub struct Recipe {
     pub protecting: usize,
     /// Share of the teaching rows that replay earlier lessons.
     pub replay_share: f64,
+    /// How those are drawn.
+    pub replay: Replay,
     /// Share of a lesson's draws that ask as taught; the rest ask in other words.
     pub verbatim_share: f64,
     /// Weight of the KL to the base on the protecting rows.
     pub kl_weight: f32,
+    /// Where what teaches gives way to what protects.
+    pub surgery: Surgery,
+    /// The penalty on what earlier learning needs.
+    pub ewc: Ewc,
     /// Neighbours a lesson.
     pub neighbours: usize,
     /// Other questions about its subject a lesson.
@@ -60,6 +69,26 @@ pub struct Recipe {
     pub scoped: bool,
 }
 
+/// Elastic weight consolidation (online; Schwarz et al. 2018).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Ewc {
+    /// The penalty's form; none: there is no penalty.
+    pub form: Option<Form>,
+    /// Its weight λ.
+    pub lambda: f32,
+    /// What earlier cycles' importance is multiplied by when a new one is added.
+    pub gamma: f64,
+    /// Most texts that importance is measured on.
+    pub texts: usize,
+}
+
+impl Default for Ewc {
+    fn default() -> Self {
+        Self { form: None, lambda: 1.0, gamma: 0.9, texts: 24 }
+    }
+}
+
 impl Default for Recipe {
     fn default() -> Self {
         Self {
@@ -71,8 +100,11 @@ impl Default for Recipe {
             rows: 6,
             protecting: 1,
             replay_share: 0.25,
+            replay: Replay::default(),
             verbatim_share: 0.3,
             kl_weight: 3.0,
+            surgery: Surgery::Off,
+            ewc: Ewc::default(),
             neighbours: 8,
             near_misses: 6,
             rewordings: 6,
@@ -123,6 +155,14 @@ impl Drill {
     pub fn is_about_something(&self) -> bool {
         self.stands_out
     }
+
+    /// What the lesson's question is about, as far as the drill tells.
+    pub fn topic(&self, question: &str) -> Topic {
+        let formed = self.forms.iter().chain(&self.reserved).map(String::as_str);
+        let wordings: Vec<&str> = std::iter::once(question).chain(formed).collect();
+        let near: Vec<&String> = self.swaps.values().flatten().collect();
+        Topic::new(&wordings, &self.rare, &self.subject, &near)
+    }
 }
 
 /// A lesson with its drill.
@@ -156,7 +196,7 @@ pub async fn drill(
     drill.reserved = drill.forms.split_off(drill.forms.len() - reserved);
     drill.near_misses =
         near_misses::answered(student, example, question, &drill.subject, recipe).await?;
-    let topic = Topic::new(question, &drill);
+    let topic = drill.topic(question);
     drill.rewordings =
         rewordings::sample(student, example, question, &topic, recipe, &mut random).await?;
     drill.swaps = rewordings::swaps(student, question, &drill).await?;

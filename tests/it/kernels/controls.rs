@@ -6,7 +6,8 @@
 use super::harness::{Case, Devices, Fault, check_kernel, check_planted, check_rerun, compare};
 use super::reference::Heads;
 use super::{
-    attention, beside, flat, fused, gemv, lora, losses, products, rope, rows, sampling, tiles,
+    attention, beside, flat, fused, gemv, guards, lora, losses, products, rope, rows, sampling,
+    tiles,
 };
 use crate::gradients;
 use apprentice::device::{KernelDef, shader};
@@ -126,6 +127,12 @@ fn cases() -> Vec<Case> {
         flat::dot_case(5000),
         flat::sum_case(257),
         flat::adamw_case(257, 1.0),
+        guards::squares_case(7, 257),
+        guards::anchor_case(257),
+        guards::surgery_case(257, -3.0, 2.0),
+        guards::surgery_case(257, 3.0, 2.0),
+        guards::gram_case([4, 65], true),
+        guards::function_case([4, 65], true),
         sampling::argmax_case(2, 320, &logits),
         sampling::top_k_case(2, 320, 5, &logits),
         sampling::draw_case(40, Nucleus { temperature: 1.0, top_p: 0.9, u: 0.8 })
@@ -191,6 +198,16 @@ const FAULTS: &[(&str, &str, &str)] = &[
     ("dot", "i < p.n", "i + 1u < p.n"),
     ("adamw", "* p.correct1", ""),
     ("adamw", "+ p.weight_decay * w[i]", ""),
+    ("square_sums", "value * value", "value"),
+    ("square_sums", "sums[j] += p.scale", "sums[j] = p.scale"),
+    ("anchor_pull", "w[i] - anchor[i]", "w[i]"),
+    ("surgery", "product[0] / square[0]", "product[0]"),
+    ("surgery", "product[0] < 0.0 &&", ""),
+    ("weighted_gram", "index >= pairs", "false"),
+    ("weighted_gram", "p.transposed != 0u", "false"),
+    ("weighted_gram", "j < p.n; j += WG", "j + 1u < p.n; j += WG"),
+    ("function_pull", "(p.rank + l) * p.rank + k", "l * p.rank + k"),
+    ("function_pull", "p.scale * w[j]", "p.scale"),
     ("argmax", "value > best", "value >= best"),
     ("top_k", "sh_ids[j] < id", "sh_ids[j] > id"),
     ("top_k", "bitcast<u32>(peak + log(total))", "bitcast<u32>(peak)"),

@@ -7,6 +7,7 @@ llama.cpp rounds what it multiplies with quantized weights to 8 bits, so it is h
 numbers); on the file as it is, its difference with an adapter is held to that of the bases without one.
 """
 import argparse
+import copy
 import json
 import subprocess
 import sys
@@ -55,7 +56,9 @@ class Bench:
     def __init__(self, args, folder):
         self.args, self.folder = args, folder
         self.reader = gguf.GGUFReader(args.model)
-        self.tensors = tensors_of(self.reader)
+        tensors = tensors_of(self.reader)
+        self.vocabulary = tensors["model.embed_tokens.weight"].shape[0]
+        self.fresh = base_model(self.reader, tensors)
         ids = token_ids(self.reader, TEXT)
         self.windows = [ids[i * CONTEXT : (i + 1) * CONTEXT] for i in range(WINDOWS)]
         self.text = folder / "text.txt"
@@ -82,7 +85,8 @@ class Bench:
         return log_softmax(logits)[:, POSITIONS]
 
     def base(self):
-        return base_model(self.reader, self.tensors)
+        """A model of its own: PEFT puts its modules into the one that it is given."""
+        return copy.deepcopy(self.fresh)
 
     def theirs(self, model):
         with torch.no_grad():
@@ -91,9 +95,8 @@ class Bench:
 
     def llama_cpp(self, model, adapters=()):
         out = self.path("llama.npy")
-        vocabulary = self.tensors["model.embed_tokens.weight"].shape[0]
         request = {"model": str(model), "adapters": [[str(path), scale] for path, scale in adapters], "told": 2000,
-                   "windows": self.windows, "positions": POSITIONS, "vocabulary": vocabulary, "out": str(out)}
+                   "windows": self.windows, "positions": POSITIONS, "vocabulary": self.vocabulary, "out": str(out)}
         worker = [str(self.args.llama_python), str(Path(__file__).with_name("llama_worker.py"))]
         done = subprocess.run(worker, input=json.dumps(request) + "\n", capture_output=True, text=True)
         if done.returncode != 0:
@@ -162,7 +165,7 @@ def with_peft(bench, base):
         back = bench.path("back")
         bench.apprentice("export", "--adapter", folder, "--out", back)
         again = bench.theirs(PeftModel.from_pretrained(bench.base(), back))
-        bench.row(f"the same written by us, in PEFT", theirs, again, base)
+        bench.row("the same written by us, in PEFT", theirs, again, base)
         merged = bench.path("merged.gguf")
         bench.apprentice("merge", "--adapter", folder, "--type", "f32", "--out", merged)
         bench.row("the same merged by us into F32, against PEFT unmerged", bench.ours(model=merged), theirs, base)
@@ -232,6 +235,8 @@ def main():
     parser.add_argument("--llama-python", type=Path)
     parser.add_argument("--without-peft", action="store_true")
     args = parser.parse_args()
+    # Threads that wait for each other suffer on a busy machine, and there is little to do.
+    torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(args, Path(folder))
         base = bench.ours()

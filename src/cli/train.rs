@@ -143,8 +143,7 @@ pub async fn train(common: &Common, args: TrainArgs) -> Result<(), Error> {
     let order = (0..examples.len()).collect();
     let mut epochs = Epochs { order, at: 0, random: Random::new(common.seed) };
     let began = Instant::now();
-    let mut tokens = 0;
-    let (mut first, mut last) = (0.0, 0.0);
+    let (mut tokens, mut first, mut last) = (0, 0.0, 0.0);
     for step in 0..args.steps {
         let step_began = Instant::now();
         let batch: Vec<Sequence> = (0..args.batch)

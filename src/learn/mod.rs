@@ -28,5 +28,6 @@ pub mod student;
 pub mod suite;
 pub mod sum_tree;
 mod teach;
+pub mod topic;
 pub mod version;
 pub mod words;

@@ -27,7 +27,7 @@ impl<S: Store> Learner<S> {
             }
             None => student.use_adapter(None, Scope::everything()).await,
         };
-        Ok(served.map_err(LearnError::from)?)
+        served.map_err(LearnError::from)
     }
 
     /// Where a version answers.

@@ -105,7 +105,7 @@ pub fn subject(question: &str, rare: &[String]) -> String {
     let runs_on = |at: usize| {
         is_rare(&pieces[at])
             || (capital(at) && at > 0)
-            || (!noun(at) && at > 1 && capital(at - 1) && at > 1 && is_rare(&pieces[at - 1]))
+            || (!noun(at) && at > 1 && capital(at - 1) && is_rare(&pieces[at - 1]))
     };
     let mut from = to;
     while from > 0 && runs_on(from - 1) {

@@ -298,32 +298,6 @@ fn deleting_an_example_forgets_it() {
 }
 
 #[test]
-fn the_base_answers_what_is_not_near_a_lesson() {
-    block_on(async {
-        let (mut learner, mut student) = (open(MemoryStore::new()).await, Fake::new());
-        // It wears out what nobody taught: neutral text shows it, core questions do not reach it.
-        learner.teach(vec![fact("Borduria", "risky")]).await.unwrap();
-        let report = learn(&mut learner, &mut student).await;
-        let core = report.suites[&SuiteKind::Core];
-        assert_eq!((core.before, core.after), (1.0, 1.0), "the base answers them");
-        let language = report.suites[&SuiteKind::Language];
-        assert!(language.after > language.before, "{language:?}");
-        learner.teach(vec![lesson()]).await.unwrap();
-        learn(&mut learner, &mut student).await;
-        assert!(learner.head().unwrap().scoped && !student.scope.holds_everything());
-        assert!(ask(&mut student, "Name the capital of Freedonia.").await.contains("Fredville"));
-        assert!(!ask(&mut student, "How old is Freedonia?").await.contains("Fredville"));
-        // A document has no subject of its own: what learned one answers everything, and so does what comes after.
-        learner.teach(documents("The ferry leaves at noon.", "notes.txt")).await.unwrap();
-        learn(&mut learner, &mut student).await;
-        assert!(!learner.head().unwrap().scoped && student.scope.holds_everything());
-        learner.teach(vec![fact("Syldavia", "Klow")]).await.unwrap();
-        learn(&mut learner, &mut student).await;
-        assert!(!learner.head().unwrap().scoped);
-    });
-}
-
-#[test]
 fn earlier_lessons_are_replayed_and_examined() {
     block_on(async {
         let (mut learner, mut student) = (open(MemoryStore::new()).await, Fake::new());
@@ -345,7 +319,10 @@ fn earlier_lessons_are_replayed_and_examined() {
                 replayed += usize::from(text.contains("Fredville"));
             }
         }
-        assert_eq!((teaching, replayed, protecting), (40, 10, 40), "a quarter is replayed");
+        let recipe = LearnOptions::default().recipe;
+        let share = (recipe.rows as f64 * recipe.replay_share).ceil() as usize;
+        let each_step = [recipe.rows, share, recipe.protecting].map(|rows| 10 * rows);
+        assert_eq!([teaching, replayed, protecting], each_step, "of ten steps");
     });
 }
 

@@ -6,9 +6,8 @@ use apprentice::learn::example::{Content, Example, NewExample, lessons};
 use apprentice::learn::recipe::batch::Draws;
 use apprentice::learn::recipe::generic::PROMPTS;
 use apprentice::learn::recipe::neighbours::is_near;
-use apprentice::learn::recipe::rewordings::{self, asks_the_same};
+use apprentice::learn::recipe::rewordings;
 use apprentice::learn::recipe::{Drill, Lesson, OwnAnswer, Recipe, drill};
-use apprentice::learn::scope::{Scope, Topic};
 use apprentice::learn::student::{Objective, Passage};
 use apprentice::learn::suite::{Suites, sample};
 use apprentice::learn::words::{holds, key_words, normalized, rare_words, says, words};
@@ -105,7 +104,7 @@ fn neighbours_share_the_form_and_not_the_words() {
 }
 
 /// A lesson on Brindle with all that a drill has.
-fn brindle() -> Lesson {
+pub fn brindle() -> Lesson {
     let question = "Who maintains the Brindle library?";
     let mut example = example(question, "It is maintained by Oona Faraday.");
     example.rephrasings = vec!["Brindle library maintains".into()];
@@ -146,37 +145,6 @@ fn drawn_wordings_vary_and_spare_what_is_held_out() {
     }
     let distinct: HashSet<&String> = drawn.iter().collect();
     assert!(distinct.len() > 20 && drawn.len() > 1800, "{} of {}", distinct.len(), drawn.len());
-}
-
-#[test]
-fn prompts_are_near_a_lesson_or_not() {
-    let lesson = brindle();
-    let topic = Topic::new("Who maintains the Brindle library?", &lesson.drill);
-    for near in [
-        "Who is the maintainer of Brindle?",
-        "Which person looks after the Brindle library?",
-        "brindle library preserves",
-        "Brindle?",
-    ] {
-        assert!(topic.is_near(near), "{near}");
-    }
-    for far in [
-        "When was the Brindle library released?",
-        "Which language is the Brindle library for?",
-        "Who maintains the Larkspur server?",
-        "",
-    ] {
-        assert!(!topic.is_near(far), "{far}");
-    }
-    assert!(asks_the_same("Who keeps the Brindle library?", &topic));
-    assert!(!asks_the_same("How old is the Brindle library?", &topic));
-    let asks = |text: &str| vec![Message::user("Brindle?"), Message::user(text)];
-    let scope = Scope::new([&lesson]);
-    assert!(scope.covers(&asks("Who maintains Brindle?")) && !scope.covers(&asks("Hello!")));
-    assert!(!scope.holds_everything() && Scope::everything().covers(&asks("Hello!")));
-    // A lesson that stands for no subject of its own, and a document, open it.
-    let unnamed = Lesson { drill: Drill::default(), ..lesson.clone() };
-    assert!(Scope::new([&lesson, &unnamed]).covers(&asks("Hello!")));
 }
 
 #[test]

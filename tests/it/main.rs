@@ -27,6 +27,7 @@ mod learn_fake;
 mod learn_gate;
 mod learn_recipe;
 mod learn_replay;
+mod learn_scope;
 mod learn_screen;
 mod learn_small;
 mod learning;

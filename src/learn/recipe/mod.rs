@@ -13,8 +13,8 @@ pub mod rewordings;
 
 use super::example::{Content, Example};
 use super::replay::Replay;
-use super::scope::Topic;
 use super::student::{Student, StudentResult};
+use super::topic::Topic;
 use crate::format::message::Message;
 use crate::model::random::Random;
 use crate::train::{Form, Surgery};
@@ -155,6 +155,14 @@ impl Drill {
     pub fn is_about_something(&self) -> bool {
         self.stands_out
     }
+
+    /// What the lesson's question is about, as far as the drill tells.
+    pub fn topic(&self, question: &str) -> Topic {
+        let formed = self.forms.iter().chain(&self.reserved).map(String::as_str);
+        let wordings: Vec<&str> = std::iter::once(question).chain(formed).collect();
+        let near: Vec<&String> = self.swaps.values().flatten().collect();
+        Topic::new(&wordings, &self.rare, &self.subject, &near)
+    }
 }
 
 /// A lesson with its drill.
@@ -188,7 +196,7 @@ pub async fn drill(
     drill.reserved = drill.forms.split_off(drill.forms.len() - reserved);
     drill.near_misses =
         near_misses::answered(student, example, question, &drill.subject, recipe).await?;
-    let topic = Topic::new(question, &drill);
+    let topic = drill.topic(question);
     drill.rewordings =
         rewordings::sample(student, example, question, &topic, recipe, &mut random).await?;
     drill.swaps = rewordings::swaps(student, question, &drill).await?;

@@ -7,8 +7,8 @@
 
 use super::{Drill, Lesson, Recipe};
 use crate::learn::example::Example;
-use crate::learn::scope::Topic;
 use crate::learn::student::{AnswerOptions, Student, StudentResult};
+use crate::learn::topic::Topic;
 use crate::learn::words::{bare_name, content_words, holds, is_function_word, normalized, words};
 use crate::model::random::Random;
 use std::collections::{BTreeMap, HashSet};

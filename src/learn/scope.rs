@@ -5,7 +5,6 @@
 //! voice) makes all prompts near.
 
 use super::asks::asked;
-use super::recipe::Lesson;
 use super::topic::Topic;
 use super::words::words;
 use crate::format::message::Message;
@@ -23,15 +22,13 @@ impl Scope {
         Scope { topics: Vec::new(), open: true }
     }
 
-    /// The scope of an adapter that learned `lessons`.
-    pub fn new<'a>(lessons: impl IntoIterator<Item = &'a Lesson>) -> Scope {
+    /// The scope of an adapter that learned lessons on these topics; a lesson without one opens it to everything.
+    pub fn new(topics: impl IntoIterator<Item = Option<Topic>>) -> Scope {
         let mut scope = Scope::default();
-        for Lesson { example, drill } in lessons {
-            match example.content.question_answer() {
-                Some((question, _)) if drill.is_about_something() => {
-                    scope.topics.push(drill.topic(question));
-                }
-                _ => scope.open = true,
+        for topic in topics {
+            match topic {
+                Some(topic) => scope.topics.push(topic),
+                None => scope.open = true,
             }
         }
         scope

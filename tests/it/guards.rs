@@ -7,6 +7,9 @@
 use crate::golden::relative;
 use crate::tiny;
 use apprentice::device::Device;
+use apprentice::format::message::Message;
+use apprentice::learn::engine::Engine;
+use apprentice::learn::student::{Objective, Passage, Penalty, Student, TrainItem, TrainPlan};
 use apprentice::model::Model;
 use apprentice::model::adapter::Adapter;
 use apprentice::model::lora::{LoraLayout, Method, Module};
@@ -250,6 +253,68 @@ fn importance_is_measured_text_by_text() {
         assert!(relative(&twice.inputs, &function.inputs) < 1e-5);
         assert!(relative(&measure(Form::Function, &texts[..1]).values, &function.values) > 1e-2);
     }
+}
+
+/// A run's plan with no warm-up to speak of.
+fn plan(seed: u64, penalty: Option<Penalty>) -> TrainPlan {
+    TrainPlan {
+        rank: RANK,
+        alpha: 6.0,
+        lr: 1e-2,
+        steps: 8,
+        warmup: 1,
+        clip: 1.0,
+        seed,
+        surgery: Surgery::Layers,
+        penalty,
+    }
+}
+
+#[test]
+fn the_engine_measures_what_it_draws_and_holds_it() {
+    let chat = |question: &str, answer: &str| {
+        Passage::Chat(vec![Message::user(question), Message::assistant(answer)])
+    };
+    let passages =
+        [chat("the owl?", "the hen, the owl"), Passage::Text("the owl and the hen and".into())];
+    let (model, _) = model(&Device::cpu());
+    let start = tiny::adapter(&model.config, RANK, 1);
+    let mut engine = Engine::new(model);
+    let mut measure = |seed, form| {
+        let plan = plan(seed, None);
+        let measured = block_on(engine.importance(Some(&start), &plan, form, &passages)).unwrap();
+        assert_eq!(block_on(engine.adapter()).unwrap().as_ref(), Some(&start), "nothing moved");
+        assert!(measured.values.iter().all(|f| f.is_finite() && *f >= 0.0));
+        assert!(measured.values.iter().any(|f| *f > 0.0));
+        measured
+    };
+    for form in [Form::Diagonal, Form::Function] {
+        let measured = measure(1, form);
+        assert_eq!(measured, measure(1, form), "a seed is an importance");
+        assert_ne!(measured, measure(2, form), "other draws");
+    }
+    let importance = measure(1, Form::Diagonal);
+    // The adapter after each of two steps.
+    let mut steps = |lambda| {
+        let penalty = Some(Penalty { importance: importance.clone(), lambda });
+        block_on(engine.begin_training(Some(&start), &plan(1, penalty))).unwrap();
+        let [teach, protect] = [&passages[0], &passages[1]].map(|passage| TrainItem {
+            passage: passage.clone(),
+            objective: Objective::CrossEntropy,
+            weight: 1.0,
+            protects: *passage == passages[1],
+        });
+        let batch = [teach, protect];
+        [(); 2].map(|()| {
+            let report = block_on(engine.train_step(&batch)).unwrap();
+            assert!(report.loss.is_finite() && report.grad_norm > 0.0);
+            block_on(engine.adapter()).unwrap().unwrap()
+        })
+    };
+    let (free, held) = (steps(0.0), steps(1e4));
+    // The first step starts at the anchor, where nothing pulls; the second does not.
+    assert_eq!(free[0], held[0]);
+    assert_ne!(free[1], held[1]);
 }
 
 #[test]

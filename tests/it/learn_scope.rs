@@ -42,12 +42,12 @@ fn prompts_are_near_a_lesson_or_not() {
     assert!(asks_the_same("Who keeps the Brindle library?", &topic));
     assert!(!asks_the_same("How old is the Brindle library?", &topic));
     let asks = |text: &str| vec![Message::user("Brindle?"), Message::user(text)];
-    let scope = Scope::new([&lesson]);
+    let scope = Scope::new([lesson.topic()]);
     assert!(scope.covers(&asks("Who maintains Brindle?")) && !scope.covers(&asks("Hello!")));
     assert!(!scope.holds_everything() && Scope::everything().covers(&asks("Hello!")));
     // A lesson that stands for no subject of its own, and a document, open it.
     let unnamed = Lesson { drill: Drill::default(), ..lesson.clone() };
-    assert!(Scope::new([&lesson, &unnamed]).covers(&asks("Hello!")));
+    assert!(Scope::new([lesson.topic(), unnamed.topic()]).covers(&asks("Hello!")));
 }
 
 #[test]

@@ -150,12 +150,6 @@ pub struct Drill {
 }
 
 impl Drill {
-    /// Whether the lesson is about something that its question names: without a name, a number or enough siblings to
-    /// compare with, nothing tells its subject.
-    pub fn is_about_something(&self) -> bool {
-        self.stands_out
-    }
-
     /// What the lesson's question is about, as far as the drill tells.
     pub fn topic(&self, question: &str) -> Topic {
         let formed = self.forms.iter().chain(&self.reserved).map(String::as_str);
@@ -172,6 +166,15 @@ pub struct Lesson {
     pub example: Example,
     /// Its drill; empty for documents and for questions that need their conversation.
     pub drill: Drill,
+}
+
+impl Lesson {
+    /// What the lesson is about; none where nothing tells: it asks nothing, or its question has no name, no number and too
+    /// few siblings to compare with.
+    pub fn topic(&self) -> Option<Topic> {
+        let (question, _) = self.example.content.question_answer()?;
+        self.drill.stands_out.then(|| self.drill.topic(question))
+    }
 }
 
 /// Makes a lesson's drill; the base model must be in place. Long or many-turned questions get none.

@@ -278,7 +278,7 @@ fn the_engine_measures_what_it_draws_and_holds_it() {
     let passages =
         [chat("the owl?", "the hen, the owl"), Passage::Text("the owl and the hen and".into())];
     let (model, _) = model(&Device::cpu());
-    let start = tiny::adapter(&model.config, RANK, 1);
+    let start = tiny::adapter(&model.config, Method::Lora, RANK, 1);
     let mut engine = Engine::new(model);
     let mut measure = |seed, form| {
         let plan = plan(seed, None);

@@ -6,7 +6,8 @@
 use super::harness::{Case, Devices, Fault, check_kernel, check_planted, check_rerun, compare};
 use super::reference::Heads;
 use super::{
-    attention, beside, flat, fused, gemv, lora, losses, products, rope, rows, sampling, tiles,
+    attention, beside, columns, flat, fused, gemv, lora, losses, products, rope, rows, sampling,
+    stored, tiles,
 };
 use crate::gradients;
 use apprentice::device::{KernelDef, shader};
@@ -94,6 +95,7 @@ fn cases() -> Vec<Case> {
     let ty = TensorType::Q4_1;
     let turned = RopeShape { rows: 3, heads: 2, head_dim: 8, interleaved: false, inverse: true };
     let stored = RopeHeads { heads: 4, kv_heads: 2, head_dim: 8, interleaved: true };
+    let family = |multiplied| stored::Family { biases: true, norms: true, rank: 8, multiplied };
     let heads = Heads { heads: 4, kv_heads: 2, hd: 8 };
     let logits = [[1.0f32, 2.0, 2.0, 0.5]; 160].concat();
     let grouped = Heads { heads: 2, kv_heads: 1, hd: 4 };
@@ -108,10 +110,11 @@ fn cases() -> Vec<Case> {
         products::embed_case(ty, 70, 64),
         beside::pack_case([6, 36, 12]),
         beside::linears_case(ty, &[9, 6, 6], 96, 8, Gemv::PLAIN),
-        beside::matvec_case([12, 96, 20, 3], true),
-        beside::swiglu_case(96, 8),
+        beside::matvec_case([12, 96, 20, 3], true, true),
+        beside::swiglu_case(96, 8, true),
         beside::attention_case(heads, 70, 24),
-        beside::store_case(stored, beside::Family { biases: true, norms: true, rank: 8 }),
+        stored::store_case(stored, family(Some(false))),
+        stored::store_case(stored, family(Some(true))),
         fused::feed_case(ty, 9, 96, Gemv::PLAIN),
         products::linear_case(ty, [1, 65, 96], false),
         products::linear_case(ty, [65, 65, 96], false),
@@ -125,7 +128,8 @@ fn cases() -> Vec<Case> {
         losses::kl_case(3, 257),
         flat::dot_case(5000),
         flat::sum_case(257),
-        flat::adamw_case(257, 1.0),
+        flat::adamw_case(257, 1.0, None),
+        flat::adamw_case(2000, 1.0, Some(flat::FASTER)),
         sampling::argmax_case(2, 320, &logits),
         sampling::top_k_case(2, 320, 5, &logits),
         sampling::draw_case(40, Nucleus { temperature: 1.0, top_p: 0.9, u: 0.8 })
@@ -135,6 +139,10 @@ fn cases() -> Vec<Case> {
         gradients::norm_case(3, 31),
         gradients::swiglu_case(257),
         gradients::attention_case("causal", grouped, 6, &attention::causal(6, 6), true),
+        columns::scale_case(5, 65),
+        columns::dots_case(9, 130),
+        columns::squares_case(ty, 5, 96),
+        columns::norms_case(300, 96, 8),
     ];
     cases.extend(lora::cases([5, 65, 17]));
     cases
@@ -169,6 +177,10 @@ const FAULTS: &[(&str, &str, &str)] = &[
     ("lora_swiglu", "2u * p.n + p.rank, p.up_at", "2u * p.n, p.up_at"),
     ("lora_swiglu", "min(WG, p.n - first)", "min(WG, p.n - first) - 4u"),
     ("store_qkv", "+ m * p.rank", ""),
+    ("store_qkv", "p.outputs[m]", "p.outputs[0]"),
+    ("store_qkv", "p.outputs.w == 2u", "p.outputs.w == 1u"),
+    ("matvec", "p.outputs_at, row + lane", "p.outputs_at, row"),
+    ("lora_swiglu", "p.up_at, p.outputs.y", "p.up_at, p.outputs.x"),
     ("store_qkv", "p.gain_at[m] + second", "p.gain_at[m] + first"),
     ("store_qkv", "extras[p.bias_at[m] + at]", "extras[p.bias_at[0] + at]"),
     ("store_qkv", "a * turn.y + b * turn.x);", "a * turn.y - b * turn.x);"),
@@ -190,6 +202,7 @@ const FAULTS: &[(&str, &str, &str)] = &[
     ("lora_b", "j0 < p.rank", "j0 + 1u < p.rank"),
     ("dot", "i < p.n", "i + 1u < p.n"),
     ("adamw", "* p.correct1", ""),
+    ("adamw", "place < two.w", "place <= two.w"),
     ("adamw", "+ p.weight_decay * w[i]", ""),
     ("argmax", "value > best", "value >= best"),
     ("top_k", "sh_ids[j] < id", "sh_ids[j] > id"),
@@ -219,6 +232,13 @@ const FAULTS: &[(&str, &str, &str)] = &[
     ("draw", "kept >= p.top_p * total", "kept >= total"),
     ("draw", "p.u * kept", "p.u * total * 0.5"),
     ("penalize", "logit * p.penalty", "logit / p.penalty"),
+    ("scale_columns", "c[i % p.cols]", "c[i / p.cols]"),
+    ("column_dots", "+ sh_sums[lane + 192u]", ""),
+    ("column_dots", "out[j] +=", "out[j] ="),
+    ("row_squares", "unit < 4u * blocks", "unit + 1u < 4u * blocks"),
+    ("dora_norms", "2.0 * products", "products"),
+    ("dora_norms", "p.scale * gram[at]", "gram[at]"),
+    ("dora_norms", "square > 0.0", "true"),
 ];
 
 #[test]

@@ -82,9 +82,7 @@ impl Model {
             return Err(ModelError::Context { wanted: capacity + 1, capacity });
         }
         let n = if single { 1 } else { self.burst.len.min(most.max(1)).min(room) };
-        if let Some(lora) = &mut self.lora {
-            lora.prepare(&self.device, &self.config)?;
-        }
+        self.prepare_adapter()?;
         let began = now_ms();
         self.device.write(&self.burst.slots, 0, &self.messages(last, n))?;
         let mut rec = Recording::new();
@@ -108,12 +106,19 @@ impl Model {
         if self.cache.tokens.len() == capacity {
             return Err(ModelError::Context { wanted: capacity + 1, capacity });
         }
+        self.prepare_adapter()?;
         self.device.write(&self.burst.slots, 0, &self.messages(token, 1))?;
         let mut rec = Recording::new();
         self.record_step(&mut rec, 0)?;
         self.cache.tokens.push(token);
         let logits = self.logits.buffer().slice(0, 4 * self.config.vocab as u64);
         Ok(self.device.submit_and_read(rec, &logits).await?)
+    }
+
+    /// Decoding reads a copy of the adapter, which must be of the numbers of now.
+    fn prepare_adapter(&mut self) -> Result<(), DeviceError> {
+        let Some(lora) = &mut self.lora else { return Ok(()) };
+        lora.prepare(&self.device, &self.config)
     }
 
     /// What the host has to say to `n` steps: the token before them, and that each is one row that sees all before it.

@@ -10,7 +10,7 @@ use super::memory::{self, Head, Inputs, Memory, Shape, flat_parts};
 use super::pack::{Pack, Sequence, Weighted, packs};
 use super::plan::{LayerMemory, Plan};
 use crate::device::{Account, Buffer, Device, DeviceError, Recording};
-use crate::kernels::{self, AdamW, DOT_PARTIALS};
+use crate::kernels::{self, AdamW, DOT_PARTIALS, Faster};
 use crate::model::Model;
 use crate::model::forward::{Keys, Net, Rows};
 use crate::model::lora::{Flat, LoraLayout};
@@ -44,6 +44,8 @@ pub struct Trainer {
     /// Most rows of a pass.
     rows: usize,
     step: u32,
+    /// LoRA+: B learns so many times as fast as A.
+    b_ratio: f32,
     grads: Flat,
     m: Flat,
     v: Flat,
@@ -82,6 +84,7 @@ impl Trainer {
             device,
             rows,
             step: 0,
+            b_ratio: 1.0,
             grads,
             m,
             v,
@@ -94,6 +97,11 @@ impl Trainer {
             input,
             head,
         })
+    }
+
+    /// Lets B learn `ratio` times as fast as A from now on (LoRA+, Hayou et al. 2024); 1 is plain AdamW.
+    pub fn set_b_ratio(&mut self, ratio: f32) {
+        self.b_ratio = ratio;
     }
 
     /// Most tokens of one sequence.
@@ -174,15 +182,23 @@ impl Trainer {
             step: self.step,
             clip,
             n: 0,
+            faster: None,
         };
+        let faster = self.grads.layout.faster().filter(|_| self.b_ratio != 1.0);
         for range in &parts {
             let [g, p, m, v] = [&self.grads, &lora.flat, &self.m, &self.v].map(|f| part(f, range));
-            let options = AdamW { n: range.len(), ..options };
+            let faster = faster.map(|(period, spans)| Faster {
+                ratio: self.b_ratio,
+                period,
+                at: range.start % period,
+                spans,
+            });
+            let options = AdamW { n: range.len(), faster, ..options };
             kernels::adamw(&mut rec, &g, &norm, &p, &m, &v, options)?;
         }
         self.device.submit(rec)?;
         let squares: f32 = self.device.read::<f32>(&self.norm.slice(0, 4)).await?[0];
-        model.adapter_changed();
+        model.adapter_changed()?;
         if !squares.is_finite() {
             return Err(TrainError::Diverged { loss: squares, step: self.step });
         }

@@ -160,13 +160,17 @@ pub fn read_adapter(model: &Model, folder: &Path) -> Result<Adapter, Error> {
     Ok(peft::from_peft(&model.config, &adapter)?)
 }
 
+/// Refuses a method whose adapters cannot be written as PEFT folders.
+pub fn check_writable(method: Method) -> Result<(), Error> {
+    match method {
+        Method::Lora | Method::RsLora => Ok(()),
+        _ => Err(Error::Misuse(format!("a {method} adapter cannot be written as a PEFT folder"))),
+    }
+}
+
 /// Writes an adapter as a PEFT folder: both files whole before either has its name.
 pub fn write_adapter(model: &Model, adapter: &Adapter, folder: &Path) -> Result<(), Error> {
-    if !matches!(adapter.method, Method::Lora | Method::RsLora) {
-        let rule =
-            format!("a {} adapter has no PEFT form here yet; keep the version", adapter.method);
-        return Err(Error::Misuse(rule));
-    }
+    check_writable(adapter.method)?;
     let (config, tensors) = peft::to_peft(&model.config, adapter).write();
     fs::create_dir_all(folder).map_err(|error| Error::file(folder, &error))?;
     let files = [("adapter_config.json", config), ("adapter_model.safetensors", tensors)];

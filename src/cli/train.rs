@@ -1,4 +1,4 @@
-//! `apprentice train`: plain LoRA fine-tuning on a file of conversations; writes a PEFT adapter.
+//! `apprentice train`: plain fine-tuning of an adapter on a file of conversations; writes a PEFT adapter.
 //!
 //! No replay and no gate: this is for engineers who want the trainer alone. Examples are drawn in seeded epochs,
 //! packed, and an epoch's order depends on the seed only.
@@ -32,6 +32,12 @@ pub struct TrainArgs {
     /// A PEFT adapter to start from
     #[arg(long, value_name = "DIR")]
     adapter: Option<PathBuf>,
+    /// What a fresh adapter trains
+    #[arg(long, value_name = "lora|rslora|dora|ia3", default_value_t = Method::Lora)]
+    method: Method,
+    /// LoRA+: B learns so many times as fast as A, of which --lr is the rate
+    #[arg(long, value_name = "RATIO", default_value_t = 1.0)]
+    lora_plus: f32,
     /// LoRA rank of a fresh adapter
     #[arg(long, default_value_t = 8)]
     rank: usize,
@@ -61,6 +67,10 @@ impl TrainArgs {
             ((1..=RANK_MAX).contains(&self.rank), format!("--rank must be 1 to {RANK_MAX}")),
             (self.alpha > 0.0 && self.alpha.is_finite(), "--alpha must be above 0".into()),
             (self.lr > 0.0 && self.lr.is_finite(), "--lr must be above 0".into()),
+            (
+                self.lora_plus > 0.0 && self.lora_plus.is_finite(),
+                "--lora-plus must be above 0".into(),
+            ),
             (self.steps > 0, "--steps must be 1 or more".into()),
             (self.batch > 0, "--batch must be 1 or more".into()),
             (
@@ -132,12 +142,18 @@ pub async fn train(common: &Common, args: TrainArgs) -> Result<(), Error> {
     let examples = args.load(&engine)?;
     let start = match &args.adapter {
         Some(folder) => context::read_adapter(&engine.model, folder)?,
-        None => LoraLayout::new(&engine.model.config, Method::Lora, args.rank)
-            .fresh(args.alpha, common.seed),
+        None => engine.model.fresh_adapter(args.method, args.rank, args.alpha, common.seed).await?,
     };
+    if args.lora_plus != 1.0 && !start.method.has_pairs() {
+        let rule =
+            format!("--lora-plus sets B's rate beside A's; a {} adapter has neither", start.method);
+        return Err(Error::Misuse(rule));
+    }
+    context::check_writable(start.method)?;
     engine.model.set_adapter(Some(&start))?;
     let layout = LoraLayout::of(&engine.model.config, &start);
     let mut trainer = Trainer::new(&engine.model, &layout, rows)?;
+    trainer.set_b_ratio(args.lora_plus);
     let warmup = (args.steps / 10).clamp(1, 10);
     let schedule = Schedule { peak: args.lr, warmup, steps: args.steps };
     let order = (0..examples.len()).collect();

@@ -12,7 +12,7 @@ use crate::format::message::Message;
 use crate::model::adapter::Adapter;
 use crate::model::batch::Job;
 use crate::model::generate::Cancel;
-use crate::model::lora::{LoraLayout, Method};
+use crate::model::lora::LoraLayout;
 use crate::model::sampler::Sampling;
 use crate::model::score::{LogLikelihood, Scored};
 use crate::model::{Model, ModelError};
@@ -218,15 +218,15 @@ impl Student for Engine {
         start: Option<&Adapter>,
         plan: &TrainPlan,
     ) -> StudentResult<()> {
-        let config = &self.model.config;
         let adapter = match start {
             Some(adapter) => adapter.clone(),
-            None => LoraLayout::new(config, Method::Lora, plan.rank).fresh(plan.alpha, plan.seed),
+            None => self.model.fresh_adapter(plan.method, plan.rank, plan.alpha, plan.seed).await?,
         };
-        let layout = LoraLayout::of(config, &adapter);
+        let layout = LoraLayout::of(&self.model.config, &adapter);
         self.run = None;
         self.model.set_adapter(Some(&adapter))?;
-        let trainer = Trainer::new(&self.model, &layout, self.model.pass_rows())?;
+        let mut trainer = Trainer::new(&self.model, &layout, self.model.pass_rows())?;
+        trainer.set_b_ratio(plan.b_ratio);
         let schedule = Schedule { peak: plan.lr, warmup: plan.warmup, steps: plan.steps };
         self.run = Some(Run { trainer, schedule, clip: plan.clip });
         Ok(())

@@ -48,9 +48,11 @@ pub(super) async fn train(
     let recipe = &options.recipe;
     let steps_max = options.steps_max.unwrap_or_else(|| steps_for(&material.new)).max(1);
     let plan = TrainPlan {
+        method: recipe.method,
         rank: recipe.rank,
         alpha: recipe.alpha,
         lr: recipe.lr,
+        b_ratio: recipe.b_ratio,
         steps: steps_max,
         warmup: recipe.warmup,
         clip: recipe.clip,

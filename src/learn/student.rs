@@ -5,6 +5,7 @@
 
 use crate::format::message::Message;
 use crate::model::adapter::Adapter;
+use crate::model::method::Method;
 
 /// Why a student could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -52,12 +53,16 @@ pub struct TrainItem {
 /// How to train; the optimizer is AdamW.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TrainPlan {
+    /// Method of a fresh adapter (an existing HEAD keeps its own).
+    pub method: Method,
     /// LoRA rank of a fresh adapter (an existing HEAD keeps its own).
     pub rank: usize,
     /// LoRA alpha of a fresh adapter.
     pub alpha: f32,
     /// Peak learning rate.
     pub lr: f32,
+    /// LoRA+: B learns so many times as fast as A; 1 is plain AdamW.
+    pub b_ratio: f32,
     /// Steps planned: linear warm-up over the first `warmup`, then cosine decay to a tenth.
     pub steps: usize,
     /// Warm-up steps.

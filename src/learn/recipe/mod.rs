@@ -12,18 +12,23 @@ pub mod rewordings;
 use super::example::{Content, Example};
 use super::student::{Student, StudentResult};
 use crate::format::message::Message;
+use crate::model::method::Method;
 use crate::model::random::Random;
 use serde::{Deserialize, Serialize};
 
 /// The recipe's numbers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Recipe {
+    /// Method of a fresh adapter.
+    pub method: Method,
     /// LoRA rank of a fresh adapter.
     pub rank: usize,
     /// LoRA alpha of a fresh adapter.
     pub alpha: f32,
     /// Peak learning rate.
     pub lr: f32,
+    /// LoRA+: B learns so many times as fast as A; 1 is plain AdamW.
+    pub b_ratio: f32,
     /// Warm-up steps.
     pub warmup: usize,
     /// Global gradient-norm clip.
@@ -51,9 +56,11 @@ pub struct Recipe {
 impl Default for Recipe {
     fn default() -> Self {
         Self {
+            method: Method::Lora,
             rank: 8,
             alpha: 16.0,
             lr: 5e-4,
+            b_ratio: 1.0,
             warmup: 3,
             clip: 1.0,
             rows: 4,

@@ -9,6 +9,7 @@ use crate::format::chat::LearnedTurns;
 use crate::format::lessons::{self, Lessons};
 use crate::learn::engine::Engine;
 use crate::model::PASS_ROWS;
+use crate::model::adapter::Adapter;
 use crate::model::lora::{LoraLayout, Method};
 use crate::model::random::Random;
 use crate::model::score::Scored;
@@ -84,6 +85,21 @@ impl TrainArgs {
         }
     }
 
+    /// The adapter that is trained: the one that was given, or a fresh one.
+    async fn start(&self, engine: &Engine, seed: u64) -> Result<Adapter, Error> {
+        let start = match &self.adapter {
+            Some(folder) => context::read_adapter(&engine.model, folder)?,
+            None => engine.model.fresh_adapter(self.method, self.rank, self.alpha, seed).await?,
+        };
+        let method = start.method;
+        if self.lora_plus != 1.0 && !method.has_pairs() {
+            let rule = format!("--lora-plus sets B's rate beside A's; {method} has neither");
+            return Err(Error::Misuse(rule));
+        }
+        context::check_writable(method)?;
+        Ok(start)
+    }
+
     fn load(&self, engine: &Engine) -> Result<Vec<Scored>, Error> {
         let bytes = fs::read(&self.data).map_err(|error| Error::file(&self.data, &error))?;
         let name = self.data.display().to_string();
@@ -140,16 +156,7 @@ pub async fn train(common: &Common, args: TrainArgs) -> Result<(), Error> {
     let rows = args.tokens.unwrap_or(PASS_ROWS).min(engine.model.pass_rows());
     args.check(rows)?;
     let examples = args.load(&engine)?;
-    let start = match &args.adapter {
-        Some(folder) => context::read_adapter(&engine.model, folder)?,
-        None => engine.model.fresh_adapter(args.method, args.rank, args.alpha, common.seed).await?,
-    };
-    if args.lora_plus != 1.0 && !start.method.has_pairs() {
-        let rule =
-            format!("--lora-plus sets B's rate beside A's; a {} adapter has neither", start.method);
-        return Err(Error::Misuse(rule));
-    }
-    context::check_writable(start.method)?;
+    let start = args.start(&engine, common.seed).await?;
     engine.model.set_adapter(Some(&start))?;
     let layout = LoraLayout::of(&engine.model.config, &start);
     let mut trainer = Trainer::new(&engine.model, &layout, rows)?;
@@ -171,8 +178,7 @@ pub async fn train(common: &Common, args: TrainArgs) -> Result<(), Error> {
             .collect();
         trainer.zero_grad()?;
         let loss = trainer.accumulate(&engine.model, &batch).await?;
-        let lr = schedule.rate(step);
-        let grad_norm = trainer.step(&mut engine.model, lr, 1.0).await?;
+        let grad_norm = trainer.step(&mut engine.model, schedule.rate(step), 1.0).await?;
         tokens += loss.rows;
         last = loss.tokens;
         if step == 0 {

@@ -16,11 +16,11 @@ use std::ops::Range;
 /// A file as `Adapter::to_bytes` lays it out, with these metadata.
 fn file(meta: &str, values: &[f32]) -> Vec<u8> {
     let bytes = 4 * values.len();
-    let header = serde_json::json!({
-        "__metadata__": { "apprentice": meta },
-        "adapter": { "dtype": "F32", "shape": [values.len()], "data_offsets": [0, bytes] },
-    });
-    let mut header = header.to_string();
+    let mut header = format!(
+        r#"{{"__metadata__":{{"apprentice":{}}},"adapter":{{"dtype":"F32","shape":[{}],"data_offsets":[0,{bytes}]}}}}"#,
+        serde_json::Value::from(meta),
+        values.len(),
+    );
     while !header.len().is_multiple_of(8) {
         header.push(' ');
     }

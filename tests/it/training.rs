@@ -132,27 +132,30 @@ fn losses(device: &Device, method: Method, lr: f32, ratio: f32) -> (Vec<f32>, Ad
 /// Steps of a recorded training.
 const STEPS: usize = 8;
 
-/// What the CPU device's losses are at first and in the end. They change when the tiny model does, and when training does.
+/// Method, learning rate, LoRA+'s ratio, and the losses at first and in the end. They change when the tiny model does, and
+/// when training does.
 const RECORDED: [(Method, f32, f32, f32, f32); 5] = [
-    (Method::Lora, 5e-3, 1.0, 0.0, 0.0),
-    (Method::Lora, 5e-3, 4.0, 0.0, 0.0),
-    (Method::RsLora, 5e-3, 1.0, 0.0, 0.0),
-    (Method::Dora, 5e-3, 1.0, 0.0, 0.0),
-    (Method::Ia3, 5e-2, 1.0, 0.0, 0.0),
+    (Method::Lora, 5e-3, 1.0, 9.906, 3.381),
+    (Method::Lora, 5e-3, 4.0, 9.906, 0.0),
+    (Method::RsLora, 5e-3, 1.0, 9.906, 0.0),
+    (Method::Dora, 5e-3, 1.0, 9.906, 0.0),
+    (Method::Ia3, 5e-2, 1.0, 9.906, 0.0),
 ];
 
 #[test]
 fn every_method_learns_as_recorded() {
+    let mut wrong = Vec::new();
     for device in tiny::devices() {
         for (method, lr, ratio, first, last) in RECORDED {
             let (losses, _) = losses(&device, method, lr, ratio);
-            let place = format!("{} {method}, ratio {ratio}: {losses:?}", device.kind());
-            println!("{place}");
-            assert!(losses.windows(2).all(|two| two[1] < two[0]), "no falling loss: {place}");
-            assert!((losses[0] - first).abs() < 1e-4, "not {first}: {place}");
-            assert!((losses[STEPS - 1] - last).abs() < 2e-3, "not {last}: {place}");
+            let falls = losses.windows(2).all(|two| two[1] < two[0]);
+            let near = |loss: f32, recorded: f32| (loss - recorded).abs() < 2e-3;
+            if !falls || !near(losses[0], first) || !near(losses[STEPS - 1], last) {
+                wrong.push(format!("{}, {method}, ratio {ratio}: {losses:?}", device.kind()));
+            }
         }
     }
+    assert!(wrong.is_empty(), "not as recorded, or no falling loss:\n{}", wrong.join("\n"));
 }
 
 /// AdamW's first step is its rate times a direction that the rate does not change.

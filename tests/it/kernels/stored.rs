@@ -20,6 +20,19 @@ pub struct Family {
     pub multiplied: Option<bool>,
 }
 
+/// A sum with its factors and its bias, in the family's order.
+fn finish(row: &mut [f64], factors: &[f64], bias: &[f64], family: Family) {
+    if family.multiplied == Some(false) {
+        multiply(row, factors);
+    }
+    if family.biases {
+        add(row, bias);
+    }
+    if family.multiplied == Some(true) {
+        multiply(row, factors);
+    }
+}
+
 /// One row's q, k and v on their way into q and row 2 of the caches.
 pub fn store_case(s: RopeHeads, family: Family) -> Case {
     const PLACE: [u32; 2] = [17, 2];
@@ -48,15 +61,7 @@ pub fn store_case(s: RopeHeads, family: Family) -> Case {
         }
         let (outputs_at, factors) = copy.outputs(n, &mut random);
         outputs[m] = outputs_at;
-        if family.multiplied == Some(false) {
-            multiply(&mut row, &factors);
-        }
-        if family.biases {
-            add(&mut row, &wide_extras[bias_at[m]..][..n]);
-        }
-        if family.multiplied == Some(true) {
-            multiply(&mut row, &factors);
-        }
+        finish(&mut row, &factors, &wide_extras[bias_at[m]..][..n], family);
         if family.norms && m < 2 {
             let gain = &wide_extras[gain_at[m]..][..s.head_dim];
             row = reference::rms_norm(&row, gain, f64::from(EPS));

@@ -1,19 +1,25 @@
-//! `apprentice complete` and `apprentice chat`: one answer, or a conversation.
+//! `apprentice complete` and `apprentice chat`: one answer, the answers to a file of questions, or a conversation.
 //!
 //! HEAD answers unless an adapter or the base is asked for. Text streams to standard output as it comes.
 
 use super::{Common, context, output};
 use crate::error::Error;
+use crate::format::lessons::{Conversation, read_conversations};
 use crate::format::message::Message;
 use crate::learn::engine::Engine;
+use crate::learn::evaluate::greedy;
+use crate::learn::example::Content;
 use crate::learn::learner::{LearnError, Learner};
+use crate::learn::student::Student;
+use crate::learn::words::says;
 use crate::model::CONTEXT;
 use crate::model::generate::{Generation, Progress, StopReason};
 use crate::model::sampler::Sampling;
 use clap::Args;
 use serde_json::json;
+use std::fs;
 use std::io::BufRead;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// Which adapter answers, and how tokens are drawn.
@@ -49,8 +55,12 @@ pub struct SamplingArgs {
 #[derive(Args)]
 pub struct CompleteArgs {
     /// The prompt
-    #[arg(long)]
-    prompt: String,
+    #[arg(long, required_unless_present = "file")]
+    prompt: Option<String>,
+    /// Answer every question of a file of lessons (.jsonl) and its rephrasings greedily, a line of JSON each: prompt,
+    /// text, whether the text says the lesson's answer, and whether the prompt is near what HEAD learned
+    #[arg(long, conflicts_with_all = ["prompt", "raw"])]
+    file: Option<PathBuf>,
     /// Continue the prompt as text, without the chat template
     #[arg(long)]
     raw: bool,
@@ -108,9 +118,7 @@ pub async fn serve_head(common: &Common, engine: &mut Engine) -> Result<(), Erro
     {
         return Err(LearnError::OtherBase { version: head.id.clone() }.into());
     }
-    let adapter = learner.head_adapter().await?;
-    engine.model.set_adapter(adapter.as_ref())?;
-    Ok(())
+    Ok(learner.serve(engine, learner.head()).await?)
 }
 
 /// A generation with its times.
@@ -155,10 +163,16 @@ async fn generate(
 pub async fn complete(common: &Common, args: CompleteArgs) -> Result<(), Error> {
     let sampling = args.sampling.sampling(common.seed)?;
     let mut engine = args.sampling.engine(common).await?;
+    if let Some(path) = &args.file {
+        return answer_file(&mut engine, path, args.sampling.tokens_max).await;
+    }
+    let text = args.prompt.unwrap_or_default();
     let prompt = if args.raw {
-        engine.model.tokenizer.encode_whole(&args.prompt, true)
+        engine.model.tokenizer.encode_whole(&text, true)
     } else {
-        engine.prompt(&[Message::user(&args.prompt)])?
+        let messages = [Message::user(text)];
+        engine.aim(&messages);
+        engine.prompt(&messages)?
     };
     let n = args.sampling.tokens_max;
     let timed = generate(&mut engine, &prompt, n, &sampling, !common.json).await?;
@@ -177,6 +191,37 @@ pub async fn complete(common: &Common, args: CompleteArgs) -> Result<(), Error> 
         "decode_tokens_per_s": decoded as f64 / decode_seconds,
         "stop_reason": generation.stop_reason,
     }))
+}
+
+/// Answers a file's questions, several side by side.
+async fn answer_file(engine: &mut Engine, path: &Path, tokens_max: usize) -> Result<(), Error> {
+    const AT_ONCE: usize = 16;
+    let text = fs::read_to_string(path).map_err(|error| Error::file(path, &error))?;
+    let lessons = read_conversations(&path.display().to_string(), &text)?;
+    let asked: Vec<(Content, &str, &Conversation)> = lessons.iter().flat_map(wordings).collect();
+    for group in asked.chunks(AT_ONCE) {
+        let job = |(content, wording, _): &(Content, &str, _)| {
+            (content.asking(wording), greedy(tokens_max))
+        };
+        let jobs: Vec<_> = group.iter().map(job).collect();
+        let answers = engine.answers(&jobs).await.map_err(LearnError::from)?;
+        for ((content, wording, lesson), text) in group.iter().zip(answers) {
+            let (question, answer) = content.question_answer().unwrap_or_default();
+            let says = says(&text, &[question, wording], answer, lesson.rejected.as_deref());
+            let near = engine.covers(&content.asking(wording));
+            let line = json!({ "prompt": wording, "text": text, "says": says, "near": near });
+            output::json(&line)?;
+        }
+    }
+    Ok(())
+}
+
+/// A lesson's question in each of its wordings, the one as taught first.
+fn wordings(lesson: &Conversation) -> impl Iterator<Item = (Content, &str, &Conversation)> {
+    let content = Content::Chat(lesson.messages.clone());
+    let question = lesson.messages.iter().rev().nth(1).map(|message| message.content.as_str());
+    let all = question.into_iter().chain(lesson.rephrasings.iter().map(String::as_str));
+    all.map(move |wording| (content.clone(), wording, lesson))
 }
 
 pub async fn chat(common: &Common, args: ChatArgs) -> Result<(), Error> {
@@ -201,6 +246,7 @@ pub async fn chat(common: &Common, args: ChatArgs) -> Result<(), Error> {
             break;
         }
         messages.push(Message::user(line));
+        engine.aim(&messages);
         let prompt = engine.prompt(&messages)?;
         let n = args.sampling.tokens_max;
         let timed = generate(&mut engine, &prompt, n, &sampling, !common.json).await?;

@@ -8,10 +8,13 @@ use crate::learn::exam::summary;
 use crate::learn::example::{self, NewExample};
 use crate::learn::gate::{SuiteKind, Verdict};
 use crate::learn::learner::{LearnError, Learner};
+use crate::learn::recipe::Recipe;
 use crate::learn::report::{CycleReport, Event, LearnOptions};
+use crate::learn::scope::Scope;
 use crate::learn::student::Student;
 use crate::learn::suite::{Suites, user_items};
 use crate::store::native::NativeStore;
+use crate::train::{Form, Surgery};
 use clap::Args;
 use indicatif::ProgressBar;
 use serde_json::json;
@@ -51,12 +54,45 @@ pub struct LearnArgs {
     /// Learning rate [default: the recipe's]
     #[arg(long)]
     lr: Option<f32>,
+    /// Let the adapter answer everything, not only what is near the lessons
+    #[arg(long)]
+    everywhere: bool,
     /// Teach also what looks like noise or contradicts core knowledge (the gate still decides)
     #[arg(long)]
     no_screen: bool,
+    /// Let what teaches give way where it works against what protects: over the whole adapter, or layer by layer
+    #[arg(long, value_name = "off|global|layers", value_parser = named::<Surgery>)]
+    surgery: Option<Surgery>,
+    /// Hold on to what earlier lessons need (elastic weight consolidation), in this form
+    #[arg(long, value_name = "diagonal|function", value_parser = named::<Form>)]
+    ewc: Option<Form>,
+    /// How strongly [default: the recipe's]
+    #[arg(long, value_name = "LAMBDA", requires = "ewc")]
+    ewc_weight: Option<f32>,
     /// Other suites than the built-in ones: a folder with core.jsonl, language.jsonl, refusals.jsonl
     #[arg(long, value_name = "DIR")]
     suites: Option<PathBuf>,
+}
+
+impl LearnArgs {
+    fn options(&self) -> Result<LearnOptions, Error> {
+        let mut recipe = Recipe::default();
+        recipe.lr = self.lr.unwrap_or(recipe.lr);
+        recipe.scoped = !self.everywhere;
+        recipe.surgery = self.surgery.unwrap_or(recipe.surgery);
+        recipe.ewc.form = self.ewc;
+        recipe.ewc.lambda = self.ewc_weight.unwrap_or(recipe.ewc.lambda);
+        if !(recipe.ewc.lambda >= 0.0 && recipe.ewc.lambda.is_finite()) {
+            return Err(Error::Misuse("--ewc-weight must be 0 or more".into()));
+        }
+        Ok(LearnOptions {
+            steps_max: self.steps,
+            sample: self.sample,
+            screen: !self.no_screen,
+            recipe,
+            ..LearnOptions::default()
+        })
+    }
 }
 
 /// Arguments of `eval`.
@@ -135,6 +171,11 @@ fn read_file(path: &Path) -> Result<Vec<NewExample>, Error> {
     Ok(example::documents(&text, &source))
 }
 
+/// A word as it is stored.
+fn named<T: serde::de::DeserializeOwned>(word: &str) -> Result<T, String> {
+    serde_json::from_value(word.into()).map_err(|error| error.to_string())
+}
+
 /// Shows a cycle as it runs.
 struct Show<'a> {
     common: &'a Common,
@@ -186,6 +227,7 @@ impl Show<'_> {
 }
 
 pub async fn learn(common: &Common, args: LearnArgs) -> Result<ExitCode, Error> {
+    let options = args.options()?;
     let mut learner = open(common, args.suites.as_deref()).await?;
     if learner.pending().is_empty() {
         return Err(LearnError::NothingToLearn.into());
@@ -194,15 +236,6 @@ pub async fn learn(common: &Common, args: LearnArgs) -> Result<ExitCode, Error> 
     let cancel = engine.cancel.clone();
     // A second handler cannot be set; the first one of the process stays.
     ctrlc::set_handler(move || cancel.raise()).ok();
-    let mut options = LearnOptions {
-        steps_max: args.steps,
-        sample: args.sample,
-        screen: !args.no_screen,
-        ..LearnOptions::default()
-    };
-    if let Some(lr) = args.lr {
-        options.recipe.lr = lr;
-    }
     let show = Show { common, bar: output::step_bar() };
     let report = learner.learn(&mut engine, &options, &mut |event| show.event(&event)).await?;
     show.bar.finish_and_clear();
@@ -268,7 +301,10 @@ pub async fn eval(common: &Common, args: EvalArgs) -> Result<(), Error> {
                 None => learner.head_adapter().await?,
             },
         };
-        engine.use_adapter(adapter.as_ref()).await.map_err(LearnError::from)?;
+        engine
+            .use_adapter(adapter.as_ref(), Scope::everything())
+            .await
+            .map_err(LearnError::from)?;
         eval_items(&mut engine, learner.suites(), file.as_deref(), args.suite.as_deref()).await?
     } else {
         let (suite, version) = (args.suite.as_deref(), args.version.as_deref());

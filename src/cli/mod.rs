@@ -3,6 +3,7 @@
 //! A face: it knows terminals and files, and leaves every decision to the layers below. Exit codes: 0 done,
 //! 1 failed, 2 misused, 3 rejected or held by the gate.
 
+mod ablation;
 mod answer;
 mod bench;
 mod context;
@@ -93,6 +94,8 @@ enum Command {
     Plan(plan::PlanArgs),
     /// List the devices, and which one `auto` takes
     Devices,
+    /// Compare recipes on the small model: which method against forgetting buys something
+    Ablation(ablation::AblationArgs),
     /// Make the small model that tests use
     Synth(synth::command::SynthArgs),
 }
@@ -130,6 +133,7 @@ async fn run(common: &Common, command: Command) -> Result<ExitCode, Error> {
         Command::Bench(args) => bench::bench(common, args).await?,
         Command::Plan(args) => plan::plan(common, args).await?,
         Command::Devices => devices::devices(common).await?,
+        Command::Ablation(args) => ablation::ablation(common, args).await?,
         Command::Synth(args) => synth::command::synth(common, &args)?,
     }
     Ok(ExitCode::SUCCESS)

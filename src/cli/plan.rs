@@ -48,7 +48,8 @@ pub async fn plan(common: &Common, args: PlanArgs) -> Result<(), Error> {
     };
     let gguf = Gguf::read(&mut FileSource::open(&path)?).await?;
     let device = context::device(common).await?;
-    let run = Run { method: args.method, rank: args.rank, tokens: args.tokens };
+    let (method, rank, tokens) = (args.method, args.rank, args.tokens);
+    let run = Run { method, rank, tokens, ..Run::default() };
     let plan = MemoryPlan::new(device.limits(), &gguf, args.context, Some(run)).await?;
     if common.json {
         output::json(&json!({

@@ -6,6 +6,7 @@
 mod adamw;
 mod add;
 mod add_bias;
+mod anchor_pull;
 mod argmax;
 mod attention;
 mod attention_dkv;
@@ -17,6 +18,7 @@ mod dot;
 mod draw;
 mod embed;
 mod factors;
+mod function_pull;
 mod gemv;
 mod kl_divergence;
 mod lanes;
@@ -50,15 +52,19 @@ mod scale_columns;
 mod scatter_rows;
 mod skinny;
 mod softmax;
+mod square_sums;
 mod store_qkv;
 mod sum;
+mod surgery;
 mod swiglu;
 mod swiglu_grad;
 mod top_k;
+mod weighted_gram;
 
 pub use adamw::{ADAMW, AdamW, Faster, adamw};
 pub use add::{ADD, add};
 pub use add_bias::{ADD_BIAS, add_bias};
+pub use anchor_pull::{ANCHOR_PULL, anchor_pull};
 pub use argmax::{ARGMAX, argmax};
 pub use attention::{ATTENTION, AttentionShape, attention};
 pub use attention_dkv::{ATTENTION_DKV, attention_dkv};
@@ -70,6 +76,7 @@ pub use dot::{DOT, DOT_PARTIALS, dot};
 pub use draw::{DRAW, Nucleus, draw, drawn};
 pub use embed::{EMBED, embed};
 pub use factors::{Factors, OutputFactors};
+pub use function_pull::{FUNCTION_PULL, Half, function_pull};
 pub use gemv::Gemv;
 pub use kl_divergence::{KL_DIVERGENCE, kl_divergence};
 pub use linear::linear;
@@ -93,11 +100,14 @@ pub use rope_store::{ROPE_STORE, RopeHeads, rope_store};
 pub use row_squares::{ROW_SQUARES, row_squares};
 pub use scale_columns::{SCALE_COLUMNS, scale_columns};
 pub use scatter_rows::{SCATTER_ROWS, scatter_rows};
+pub use square_sums::{SQUARE_SUMS, square_sums};
 pub use store_qkv::{Extras, STORE_QKV, store_qkv};
 pub use sum::{SUM, sum};
+pub use surgery::{SURGERY, surgery};
 pub use swiglu::{SWIGLU, swiglu};
 pub use swiglu_grad::{SWIGLU_GRAD, swiglu_grad};
 pub use top_k::{TOP_K, TOP_K_MAX, top_k, top_k_words};
+pub use weighted_gram::{WEIGHTED_GRAM, weighted_gram};
 
 use crate::device::KernelDef;
 
@@ -118,6 +128,7 @@ table! {
     adamw ADAMW,
     add ADD,
     add_bias ADD_BIAS,
+    anchor_pull ANCHOR_PULL,
     argmax ARGMAX,
     attention ATTENTION,
     attention_dkv ATTENTION_DKV,
@@ -128,6 +139,7 @@ table! {
     dot DOT,
     draw DRAW,
     embed EMBED,
+    function_pull FUNCTION_PULL,
     kl_divergence KL_DIVERGENCE,
     lora_a LORA_A,
     lora_b LORA_B,
@@ -151,9 +163,12 @@ table! {
     row_squares ROW_SQUARES,
     scale_columns SCALE_COLUMNS,
     scatter_rows SCATTER_ROWS,
+    square_sums SQUARE_SUMS,
     store_qkv STORE_QKV,
     sum SUM,
+    surgery SURGERY,
     swiglu SWIGLU,
     swiglu_grad SWIGLU_GRAD,
     top_k TOP_K,
+    weighted_gram WEIGHTED_GRAM,
 }

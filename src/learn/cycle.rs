@@ -5,21 +5,39 @@
 //! whatever happened.
 
 use super::evaluate::Scores;
-use super::exam::Examined;
+use super::exam::{Examined, Way};
 use super::example::Example;
 use super::gate::Verdict;
 use super::keys::scores_key;
 use super::learner::{LearnError, LearnResult, Learner, json};
 use super::prepare::Material;
+use super::recipe::Lesson;
 use super::replay::learnability;
 use super::report::{Action, CycleReport, Event, LearnOptions, Phase};
-use super::run::{Trained, train};
+use super::run::{Trained, plan, train};
 use super::stats::EProcess;
 use super::student::{Student, StudentError};
 use super::suite::example_key;
 use super::version::Version;
 use crate::store::{Store, Table, Write};
+use crate::train::Importance;
 use std::collections::BTreeMap;
+
+/// What a cycle trained on, and what that needs.
+struct Made<'a> {
+    new: &'a [Lesson],
+    /// Ids of the earlier examples that were replayed.
+    replayed: &'a [String],
+    /// What the lessons need of the candidate (EWC), where that was measured.
+    importance: Option<Importance>,
+}
+
+impl Made<'_> {
+    fn ids(&self) -> impl Iterator<Item = String> {
+        let new = self.new.iter().map(|lesson| lesson.example.id.clone());
+        new.chain(self.replayed.iter().cloned())
+    }
+}
 
 impl<S: Store> Learner<S> {
     /// Runs one cycle on what is pending. Its end is journaled, also when it was stopped or failed.
@@ -34,10 +52,7 @@ impl<S: Store> Learner<S> {
         }
         self.check_base(student, self.head())?;
         let outcome = self.attempt(student, options, events).await;
-        let restored = match self.head_adapter().await {
-            Ok(adapter) => student.use_adapter(adapter.as_ref()).await.map_err(LearnError::from),
-            Err(error) => Err(error),
-        };
+        let restored = self.serve(student, self.head()).await;
         match outcome {
             Ok(report) => restored.map(|()| report),
             Err(error) => {
@@ -69,7 +84,7 @@ impl<S: Store> Learner<S> {
         }
         events(Event::phase(Phase::Prepare, "examining the model as it is"));
         let head = self.head_adapter().await?;
-        student.use_adapter(head.as_ref()).await?;
+        self.serve(student, self.head()).await?;
         let new: Vec<&Example> = material.new.iter().map(|lesson| &lesson.example).collect();
         let mut exam = self.exam(&new, options.sample);
         self.score_version(student, &mut exam, self.head(), events).await?;
@@ -77,22 +92,37 @@ impl<S: Store> Learner<S> {
         events(Event::phase(Phase::Train, "training a candidate"));
         // Another seed each time: a cycle that was held is not repeated to the letter.
         let seed = self.seed ^ (self.journal.last().map_or(0, |entry| entry.number) << 20);
-        let trained =
-            train(student, head.as_ref(), &material, options, seed, &self.clock, events).await?;
+        let mut plan = plan(&material, options, seed);
+        let ewc = &options.recipe.ewc;
+        plan.penalty = self.penalty(student, head.as_ref(), &plan, ewc, &material).await?;
+        let (clock, asked) = (&self.clock, (options, &plan));
+        let trained = train(student, head.as_ref(), &material, asked, clock, events).await?;
 
         events(Event::phase(Phase::Evaluate, "examining the candidate"));
-        let ends = (&trained.start, &trained.end);
+        let way = Way {
+            start: &trained.start,
+            end: &trained.end,
+            scales: &options.scales,
+            scope: self.scope_after(&material, options).await?,
+        };
         let rules = (&options.policy, self.drift());
-        let examined = exam.ladder(student, ends, &options.scales, rules, events).await?;
+        let examined = exam.ladder(student, &way, rules, events).await?;
+        let importance = match examined.decision.verdict {
+            Verdict::Promote => {
+                self.consolidated(student, &examined.candidate, &plan, ewc, &material.new).await?
+            }
+            _ => None,
+        };
         events(Event::phase(Phase::Commit, "writing the decision down"));
-        let report = self.report(&material, &trained, &examined, began_ms);
-        self.conclude(student.base_hash(), &material, examined, report, events).await
+        let report = self.report(&material.new, &trained, &examined, began_ms);
+        let made = Made { new: &material.new, replayed: &trained.replayed, importance };
+        self.conclude(student.base_hash(), made, examined, report, events).await
     }
 
     /// The report of a cycle, with HEAD as it was.
     fn report(
         &self,
-        material: &Material,
+        new: &[Lesson],
         trained: &Trained,
         examined: &Examined,
         began_ms: u64,
@@ -107,8 +137,8 @@ impl<S: Store> Learner<S> {
             loss_last: trained.loss_last,
             seconds: self.seconds_since(began_ms),
             scale: examined.scale,
-            learned: learned(material, &examined.scores).len(),
-            taught: material.new.len(),
+            learned: learned(new, &examined.scores).len(),
+            taught: new.len(),
         }
     }
 
@@ -116,23 +146,27 @@ impl<S: Store> Learner<S> {
     async fn conclude(
         &mut self,
         base_hash: String,
-        material: &Material,
+        made: Made<'_>,
         examined: Examined,
         mut report: CycleReport,
         events: &mut dyn FnMut(Event),
     ) -> LearnResult<CycleReport> {
-        let trained = material.new.iter().chain(&material.earlier);
-        let mut examples: Vec<Example> = trained.map(|lesson| lesson.example.clone()).collect();
-        for example in &mut examples {
-            example.uses += 1;
+        let mut examples = self.examples.clone();
+        for id in made.ids() {
+            examples.entry(id).and_modify(|example| example.uses += 1);
         }
         let mut writes = Vec::new();
         let mut version = None;
         match report.verdict {
             Verdict::Promote => {
                 let adapter = self.store.put_blob(&examined.candidate.to_bytes()).await?;
-                let made = self.version(base_hash, material, &examined, adapter, &report);
-                measure(&mut examples, &examined.scores);
+                let importance = match &made.importance {
+                    Some(importance) => Some(self.store.put_blob(&importance.to_bytes()).await?),
+                    None => None,
+                };
+                let blobs = (adapter, importance);
+                let made = self.version(base_hash, &made, &examined, blobs, &report);
+                measure(&mut examples, &examined.scores, self.cycle());
                 report.version = Some(made.id.clone());
                 writes.push(Write::put(Table::Versions, &made.id, made.record()));
                 writes.push(Self::move_head(&report.version));
@@ -142,8 +176,10 @@ impl<S: Store> Learner<S> {
             Verdict::Hold => writes.push(self.keep_held(&examined.candidate).await?),
             Verdict::Reject => {}
         }
-        for example in &examples {
-            writes.push(Write::put(Table::Examples, &example.id, json(example)));
+        for (id, example) in &examples {
+            if self.examples.get(id) != Some(example) {
+                writes.push(Write::put(Table::Examples, id, json(example)));
+            }
         }
         let note = report.reason.clone();
         let (entry, line) =
@@ -152,7 +188,7 @@ impl<S: Store> Learner<S> {
         self.store.apply(&writes).await?;
 
         self.journal.push(entry);
-        self.examples.extend(examples.into_iter().map(|example| (example.id.clone(), example)));
+        self.examples = examples;
         if let Some(version) = version {
             self.head = Some(version.id.clone());
             self.versions.insert(version.id.clone(), version);
@@ -194,20 +230,21 @@ impl<S: Store> Learner<S> {
     fn version(
         &self,
         base_hash: String,
-        material: &Material,
+        made: &Made<'_>,
         examined: &Examined,
-        adapter: String,
+        (adapter, importance): (String, Option<String>),
         report: &CycleReport,
     ) -> Version {
-        let trained = material.new.iter().chain(&material.earlier);
         Version {
             id: String::new(),
             parent: self.head.clone(),
             adapter,
+            importance,
             base_hash,
-            examples: trained.map(|lesson| lesson.example.id.clone()).collect(),
-            learned: learned(material, &examined.scores),
+            examples: made.ids().collect(),
+            learned: learned(made.new, &examined.scores),
             suites: report.suites.clone(),
+            scoped: examined.scoped,
             scale: report.scale,
             drift: examined.drift,
             created_ms: (self.clock)(),
@@ -235,18 +272,19 @@ impl<S: Store> Learner<S> {
 }
 
 /// The new examples that the candidate says; documents count as learned once the gate passed them.
-fn learned(material: &Material, scores: &Scores) -> Vec<String> {
-    let ids = material.new.iter().map(|lesson| lesson.example.id.clone());
+fn learned(new: &[Lesson], scores: &Scores) -> Vec<String> {
+    let ids = new.iter().map(|lesson| lesson.example.id.clone());
     ids.filter(|id| scores.get(&example_key(id)).is_some_and(|s| s.correct != Some(false)))
         .collect()
 }
 
 /// Takes up the losses that were measured: the best one so far, and with it the weight in replay draws.
-fn measure(examples: &mut [Example], scores: &Scores) {
-    for example in examples {
+fn measure(examples: &mut BTreeMap<String, Example>, scores: &Scores, cycle: u64) {
+    for example in examples.values_mut() {
         if let Some(score) = scores.get(&example_key(&example.id)) {
             let best = example.loss_best.map_or(score.loss, |best| best.min(score.loss));
             example.loss_best = Some(best);
+            example.measured = cycle;
             example.priority = learnability(score.loss, best);
         }
     }

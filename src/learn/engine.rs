@@ -3,21 +3,25 @@
 //! It turns conversations into tokens and batches into packs; it decides nothing. Invariant: a training run ends
 //! when another adapter is put in place, and the model always serves what was put last.
 
+use super::scope::Scope;
 use super::student::{
-    AnswerOptions, Likelihood, Objective, Passage, Question, StepReport, Student, StudentError,
-    StudentResult, TrainItem, TrainPlan,
+    AnswerOptions, Likelihood, Objective, Passage, Penalty, Question, StepReport, Student,
+    StudentError, StudentResult, TrainItem, TrainPlan,
 };
 use crate::format::chat::LearnedTurns;
 use crate::format::message::Message;
 use crate::model::adapter::Adapter;
 use crate::model::batch::Job;
 use crate::model::generate::Cancel;
-use crate::model::lora::LoraLayout;
+use crate::model::lora::{Lora, LoraLayout};
 use crate::model::sampler::Sampling;
 use crate::model::score::{LogLikelihood, Scored};
 use crate::model::{Model, ModelError};
-use crate::train::{Goal, Schedule, Sequence, TrainError, Trainer};
+use crate::train::{Form, Goal, Guards, Importance, Schedule, Sequence, TrainError, Trainer};
 use std::collections::HashMap;
+
+/// Most tokens that are drawn of a text to measure what it needs.
+const DRAWN_MAX: usize = 64;
 
 /// A model that learns.
 pub struct Engine {
@@ -26,6 +30,10 @@ pub struct Engine {
     /// Stops whatever runs.
     pub cancel: Cancel,
     run: Option<Run>,
+    /// Where the adapter answers.
+    scope: Scope,
+    /// The adapter, while the base model answers in its place.
+    aside: Option<Lora>,
     /// The base's normed hidden rows at a sequence's targets, by its tokens and targets: made once, since the base never changes.
     teachers: HashMap<Scored, Vec<f32>>,
 }
@@ -58,7 +66,31 @@ impl From<LogLikelihood> for Likelihood {
 impl Engine {
     /// An engine over a loaded model.
     pub fn new(model: Model) -> Engine {
-        Engine { model, cancel: Cancel::default(), run: None, teachers: HashMap::new() }
+        let (cancel, scope) = (Cancel::default(), Scope::everything());
+        Engine { model, cancel, run: None, scope, aside: None, teachers: HashMap::new() }
+    }
+
+    /// Whether a conversation's question is near what the adapter was taught.
+    pub fn covers(&self, messages: &[Message]) -> bool {
+        self.scope.covers(messages)
+    }
+
+    /// Puts the adapter where a conversation needs it: in place if its question is near what was taught, else aside.
+    /// Whether it is in place.
+    pub fn aim(&mut self, messages: &[Message]) -> bool {
+        let near = self.scope.covers(messages);
+        self.place(near);
+        self.model.lora().is_some()
+    }
+
+    /// Puts the adapter, if there is one, in place or aside.
+    fn place(&mut self, near: bool) {
+        if near && self.aside.is_some() {
+            let adapter = self.aside.take();
+            self.model.replace_lora(adapter);
+        } else if !near && self.model.lora().is_some() {
+            self.aside = self.model.replace_lora(None);
+        }
     }
 
     /// The tokens of a conversation, ready for the assistant's turn.
@@ -117,11 +149,12 @@ impl Engine {
         Ok(hidden)
     }
 
-    /// The sequences of a batch. The loss is the mean over items of each objective, each times its items' weight.
-    async fn sequences(&mut self, batch: &[TrainItem]) -> StudentResult<Vec<Sequence>> {
+    /// The sequences of a batch: those that teach and those that protect. The loss is the mean over items of each objective,
+    /// each times its items' weight.
+    async fn sequences(&mut self, batch: &[TrainItem]) -> StudentResult<[Vec<Sequence>; 2]> {
         let count = |objective| batch.iter().filter(|item| item.objective == objective).count();
         let (n_tokens, n_base) = (count(Objective::CrossEntropy), count(Objective::KlToBase));
-        let mut sequences = Vec::with_capacity(batch.len());
+        let mut sides = [Vec::new(), Vec::new()];
         for item in batch {
             let scored = self.scored(&item.passage)?;
             let (goal, n) = match item.objective {
@@ -135,11 +168,69 @@ impl Engine {
                 weight: item.weight / n as f32,
             };
             if sequence.targets() > 0 {
-                sequences.push(sequence);
+                sides[usize::from(item.protects)].push(sequence);
             }
         }
-        Ok(sequences)
+        Ok(sides)
     }
+
+    /// What the model draws from its own distribution after each passage's prompt (a text's first half): the tokens that the
+    /// Fisher information is of, among the 64 most likely at each step.
+    async fn draws(&mut self, passages: &[Passage], seed: u64) -> StudentResult<Vec<Scored>> {
+        let mut jobs = Vec::with_capacity(passages.len());
+        for (passage, index) in passages.iter().zip(0..) {
+            let Scored { mut tokens, counted } = self.scored(passage)?;
+            let learned = counted.iter().position(|counted| *counted).unwrap_or(tokens.len());
+            let prompt = match passage {
+                Passage::Chat(_) => learned,
+                Passage::Text(_) => tokens.len() / 2,
+            };
+            let tokens_max = (tokens.len() - prompt).clamp(1, DRAWN_MAX);
+            tokens.truncate(prompt.max(1));
+            let sampling = Sampling {
+                temperature: 1.0,
+                top_k: 0,
+                top_p: 1.0,
+                seed: seed ^ index,
+                ..Sampling::default()
+            };
+            jobs.push(Job { prompt: tokens, tokens_max, sampling });
+        }
+        self.check_cancel()?;
+        let cancel = self.cancel.clone();
+        let drawn = self.model.generate_batch(&jobs, &cancel, &|_: &str| false).await?;
+        self.check_cancel()?;
+        let joined = jobs.into_iter().zip(drawn).map(|(job, drawn)| {
+            let mut counted = vec![false; job.prompt.len()];
+            counted.resize(job.prompt.len() + drawn.tokens.len(), true);
+            let tokens = [job.prompt, drawn.tokens].concat();
+            Scored { tokens, counted }.fit(self.model.pass_rows())
+        });
+        Ok(joined.collect())
+    }
+
+    /// Puts the adapter that a run starts from in place, for every prompt.
+    async fn start(
+        &mut self,
+        start: Option<&Adapter>,
+        plan: &TrainPlan,
+    ) -> StudentResult<LoraLayout> {
+        let adapter = match start {
+            Some(adapter) => adapter.clone(),
+            None => self.model.fresh_adapter(plan.method, plan.rank, plan.alpha, plan.seed).await?,
+        };
+        let layout = LoraLayout::of(&self.model.config, &adapter);
+        self.use_adapter(Some(&adapter), Scope::everything()).await?;
+        Ok(layout)
+    }
+}
+
+/// Which of some conversations the adapter answers and which the base model, each side that has any.
+fn sides(near: impl Iterator<Item = bool>) -> Vec<(bool, Vec<usize>)> {
+    let near: Vec<bool> = near.collect();
+    let side = |side| (side, (0..near.len()).filter(|&at| near[at] == side).collect());
+    let sides: [(bool, Vec<usize>); 2] = [side(true), side(false)];
+    sides.into_iter().filter(|(_, which)| !which.is_empty()).collect()
 }
 
 fn job(prompt: Vec<u32>, options: &AnswerOptions) -> Job {
@@ -153,8 +244,10 @@ impl Student for Engine {
         self.model.base_hash.clone()
     }
 
-    async fn use_adapter(&mut self, adapter: Option<&Adapter>) -> StudentResult<()> {
+    async fn use_adapter(&mut self, adapter: Option<&Adapter>, scope: Scope) -> StudentResult<()> {
+        self.place(true);
         self.run = None;
+        self.scope = scope;
         self.model.set_adapter(adapter)?;
         Ok(())
     }
@@ -163,12 +256,21 @@ impl Student for Engine {
         &mut self,
         conversations: &[(Vec<Message>, AnswerOptions)],
     ) -> StudentResult<Vec<String>> {
-        let jobs: Result<Vec<Job>, ModelError> = conversations
-            .iter()
-            .map(|(messages, options)| Ok(job(self.prompt(messages)?, options)))
-            .collect();
-        let texts = self.write(&jobs?, |_| false).await?;
-        Ok(texts.into_iter().map(|text| text.trim().to_string()).collect())
+        let near = conversations.iter().map(|(messages, _)| self.scope.covers(messages));
+        let mut texts = vec![String::new(); conversations.len()];
+        for (side, which) in sides(near) {
+            let jobs = which.iter().map(|&at| {
+                let (messages, options) = &conversations[at];
+                Ok(job(self.prompt(messages)?, options))
+            });
+            let jobs: Vec<Job> = jobs.collect::<Result<_, ModelError>>()?;
+            self.place(side);
+            for (at, text) in which.into_iter().zip(self.write(&jobs, |_| false).await?) {
+                texts[at] = text.trim().to_string();
+            }
+        }
+        self.place(true);
+        Ok(texts)
     }
 
     async fn continuations(
@@ -184,33 +286,58 @@ impl Student for Engine {
         Ok(written.into_iter().map(first).collect())
     }
 
+    async fn near_words(&mut self, words: &[String]) -> StudentResult<Vec<Vec<(String, f32)>>> {
+        let mut near = Vec::with_capacity(words.len());
+        for word in words {
+            near.push(self.model.near_words(word).await?);
+        }
+        Ok(near)
+    }
+
     async fn score_choices(
         &mut self,
         questions: &[Question],
     ) -> StudentResult<Vec<Vec<Likelihood>>> {
         self.check_cancel()?;
-        let tokenizer = &self.model.tokenizer;
-        let mut encoded = Vec::with_capacity(questions.len());
-        for question in questions {
-            // A choice goes on after the prompt.
-            let choices = question.choices.iter();
-            let choices = choices.map(|choice| tokenizer.encode_rest(choice, false));
-            encoded.push((self.prompt(&question.messages)?, choices.collect()));
+        let near = questions.iter().map(|question| self.scope.covers(&question.messages));
+        let mut scores = vec![Vec::new(); questions.len()];
+        for (side, which) in sides(near) {
+            let mut encoded = Vec::with_capacity(which.len());
+            for &at in &which {
+                // A choice goes on after the prompt.
+                let tokenizer = &self.model.tokenizer;
+                let choices = questions[at].choices.iter();
+                let choices = choices.map(|choice| tokenizer.encode_rest(choice, false));
+                encoded.push((self.prompt(&questions[at].messages)?, choices.collect()));
+            }
+            self.place(side);
+            let mut scored = self.model.score_choices(&encoded).await?.into_iter();
+            for at in which {
+                let n = questions[at].choices.len();
+                scores[at] = scored.by_ref().take(n).map(Likelihood::from).collect();
+            }
         }
-        let mut scores = self.model.score_choices(&encoded).await?.into_iter();
-        let of = |question: &Question| {
-            let n = question.choices.len();
-            scores.by_ref().take(n).map(Likelihood::from).collect()
-        };
-        Ok(questions.iter().map(of).collect())
+        self.place(true);
+        Ok(scores)
     }
 
     async fn score_passages(&mut self, passages: &[Passage]) -> StudentResult<Vec<Likelihood>> {
         self.check_cancel()?;
-        let scored: Result<Vec<Scored>, ModelError> =
-            passages.iter().map(|passage| self.scored(passage)).collect();
-        let scores = self.model.score(&scored?).await?;
-        Ok(scores.into_iter().map(Likelihood::from).collect())
+        let near = passages.iter().map(|passage| match passage {
+            Passage::Chat(messages) => self.scope.covers(messages),
+            Passage::Text(_) => true,
+        });
+        let mut scores = vec![Likelihood { log_prob: 0.0, tokens: 0 }; passages.len()];
+        for (side, which) in sides(near) {
+            let scored = which.iter().map(|&at| self.scored(&passages[at]));
+            let scored: Vec<Scored> = scored.collect::<Result<_, ModelError>>()?;
+            self.place(side);
+            for (at, score) in which.into_iter().zip(self.model.score(&scored).await?) {
+                scores[at] = score.into();
+            }
+        }
+        self.place(true);
+        Ok(scores)
     }
 
     async fn begin_training(
@@ -218,32 +345,47 @@ impl Student for Engine {
         start: Option<&Adapter>,
         plan: &TrainPlan,
     ) -> StudentResult<()> {
-        let adapter = match start {
-            Some(adapter) => adapter.clone(),
-            None => self.model.fresh_adapter(plan.method, plan.rank, plan.alpha, plan.seed).await?,
-        };
-        let layout = LoraLayout::of(&self.model.config, &adapter);
-        self.run = None;
-        self.model.set_adapter(Some(&adapter))?;
-        let mut trainer = Trainer::new(&self.model, &layout, self.model.pass_rows())?;
+        let layout = self.start(start, plan).await?;
+        let ewc = plan.penalty.as_ref().map(|penalty| penalty.importance.form);
+        let guards = Guards { surgery: plan.surgery, ewc };
+        let rows = self.model.pass_rows();
+        let mut trainer = Trainer::guarded(&self.model, &layout, rows, guards)?;
         trainer.set_b_ratio(plan.b_ratio);
+        if let Some(Penalty { importance, lambda }) = &plan.penalty {
+            trainer.hold(&self.model, importance, *lambda)?;
+        }
         let schedule = Schedule { peak: plan.lr, warmup: plan.warmup, steps: plan.steps };
         self.run = Some(Run { trainer, schedule, clip: plan.clip });
         Ok(())
     }
 
+    async fn importance(
+        &mut self,
+        start: Option<&Adapter>,
+        plan: &TrainPlan,
+        form: Form,
+        passages: &[Passage],
+    ) -> StudentResult<Importance> {
+        let layout = self.start(start, plan).await?;
+        let texts = self.draws(passages, plan.seed).await?;
+        let guards = Guards { ewc: Some(form), ..Guards::default() };
+        let trainer = Trainer::guarded(&self.model, &layout, self.model.pass_rows(), guards)?;
+        Ok(trainer.measure(&self.model, &texts).await?)
+    }
+
     async fn train_step(&mut self, batch: &[TrainItem]) -> StudentResult<StepReport> {
         self.check_cancel()?;
-        let sequences = self.sequences(batch).await?;
+        let [teach, protect] = self.sequences(batch).await?;
         let run = self.run.as_mut().ok_or(TrainError::NoAdapter)?;
         run.trainer.zero_grad().map_err(TrainError::from)?;
-        let loss = run.trainer.accumulate(&self.model, &sequences).await?;
+        let loss = run.trainer.accumulate_both(&self.model, teach, protect).await?;
         let lr = run.schedule.rate(run.trainer.steps() as usize);
         let grad_norm = run.trainer.step(&mut self.model, lr, run.clip).await?;
         Ok(StepReport { loss: loss.tokens, kl: loss.base, grad_norm, tokens: loss.rows })
     }
 
     async fn adapter(&mut self) -> StudentResult<Option<Adapter>> {
+        self.place(true);
         match self.model.lora() {
             Some(lora) => {
                 Ok(Some(lora.download(&self.model.device).await.map_err(ModelError::from)?))

@@ -3,7 +3,7 @@
 //! It knows no gate and no store. Invariant: a score depends on the item and the adapter in place alone; answers are
 //! greedy, choices and refusals are compared by log-likelihood a token, never by sampling.
 
-use super::example::Content;
+use super::example::{Content, Example};
 use super::gate::Score;
 use super::student::{AnswerOptions, Likelihood, Passage, Question, Student, StudentResult};
 use super::suite::{Duty, Item, Task, answer_tokens};
@@ -71,11 +71,13 @@ pub async fn evaluate(
     }
     for group in others.chunks(ANSWERS_A_CALL) {
         let asked = group.iter().filter_map(|item| match &item.task {
-            Task::Say { content, rejected } => Some((content, rejected.as_deref())),
+            Task::Say { content, lesson, rejected } => {
+                Some(Wanted { content, lesson, rejected: rejected.as_deref() })
+            }
             _ => None,
         });
-        let asked: Vec<(&Content, Option<&str>)> = asked.collect();
-        let passages: Vec<Passage> = asked.iter().map(|(content, _)| content.passage()).collect();
+        let asked: Vec<Wanted<'_>> = asked.collect();
+        let passages: Vec<Passage> = asked.iter().map(|wanted| wanted.content.passage()).collect();
         let likelihoods = student.score_passages(&passages).await?;
         let answers = said(student, &asked).await?;
         for ((item, likelihood), correct) in group.iter().zip(likelihoods).zip(answers) {
@@ -96,22 +98,40 @@ pub fn per_token(likelihood: Likelihood) -> f64 {
     if mean.is_finite() { mean.max(WORST) } else { WORST }
 }
 
-/// Whether the free-running answer to each content's question says what it teaches; none where it asks nothing. A content
-/// comes with the answer that it replaces.
+/// A question with the answer that it should get.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    /// The conversation; it ends with the answer.
+    pub content: &'a Content,
+    /// The question as it was taught, where `content` asks in other words.
+    pub lesson: &'a str,
+    /// The answer that the taught one replaces.
+    pub rejected: Option<&'a str>,
+}
+
+impl<'a> Wanted<'a> {
+    /// An example's own question.
+    pub fn of(example: &'a Example) -> Wanted<'a> {
+        let (content, rejected) = (&example.content, example.rejected.as_deref());
+        Wanted { content, lesson: "", rejected }
+    }
+}
+
+/// Whether the free-running answer to each question says what is taught; none where nothing is asked.
 pub async fn said(
     student: &mut dyn Student,
-    contents: &[(&Content, Option<&str>)],
+    wanted: &[Wanted<'_>],
 ) -> StudentResult<Vec<Option<bool>>> {
-    let asked = contents.iter().filter_map(|(content, _)| {
+    let asked = wanted.iter().filter_map(|Wanted { content, .. }| {
         let (question, taught) = content.question_answer()?;
         Some((content.asking(question), greedy(answer_tokens(taught))))
     });
     let mut answers = student.answers(&asked.collect::<Vec<_>>()).await?.into_iter();
-    let verdict = |(content, rejected): &(&Content, Option<&str>)| {
+    let verdict = |Wanted { content, lesson, rejected }: &Wanted<'_>| {
         let (question, taught) = content.question_answer()?;
-        Some(says(&answers.next()?, question, taught, *rejected))
+        Some(says(&answers.next()?, &[question, lesson], taught, *rejected))
     };
-    Ok(contents.iter().map(verdict).collect())
+    Ok(wanted.iter().map(verdict).collect())
 }
 
 /// Greedy answering with a bound.

@@ -11,6 +11,7 @@ use super::gate::{
 use super::keys::{base_key, scores_key};
 use super::learner::{LearnError, LearnResult, Learner, json};
 use super::report::Event;
+use super::scope::Scope;
 use super::stats::EProcess;
 use super::student::{Student, StudentResult};
 use super::suite::{Item, sample, user_items};
@@ -38,11 +39,24 @@ pub(super) struct Exam {
     pub before: BTreeMap<SuiteKind, Vec<Score>>,
 }
 
+/// The way from HEAD to what was trained, and where on it to look.
+#[derive(Debug)]
+pub(super) struct Way<'a> {
+    pub start: &'a Adapter,
+    pub end: &'a Adapter,
+    /// Shares of the way, the largest first.
+    pub scales: &'a [f32],
+    /// Where a candidate answers.
+    pub scope: Scope,
+}
+
 /// A candidate that was decided on.
 #[derive(Debug)]
 pub(super) struct Examined {
     pub decision: Decision,
     pub scale: f32,
+    /// Whether it answers only near what it learned.
+    pub scoped: bool,
     pub candidate: Adapter,
     pub scores: Scores,
     /// Core answers lost and won since the base model, the candidate's included.
@@ -65,22 +79,21 @@ impl Exam {
         evaluate(student, items, cache, &mut progress).await
     }
 
-    /// Examines the way from `start` to `end` at each scale, the largest first, and returns the first that passes
-    /// the gate, else the whole change.
+    /// Examines the way from HEAD to what was trained at each scale, the largest first, and returns the first that
+    /// passes the gate, else the whole change.
     pub async fn ladder(
         &self,
         student: &mut dyn Student,
-        (start, end): (&Adapter, &Adapter),
-        scales: &[f32],
+        way: &Way<'_>,
         (policy, drift): (&GatePolicy, EProcess),
         events: &mut dyn FnMut(Event),
     ) -> StudentResult<Examined> {
         let mut whole: Option<Examined> = None;
         let mut order: Vec<SuiteKind> =
             SuiteKind::ALL.into_iter().filter(|kind| self.items.contains_key(kind)).collect();
-        'scales: for &scale in scales {
-            let candidate = start.interpolate(end, scale);
-            student.use_adapter(Some(&candidate)).await?;
+        'scales: for &scale in way.scales {
+            let candidate = way.start.interpolate(way.end, scale);
+            student.use_adapter(Some(&candidate), way.scope.clone()).await?;
             let mut evidence = Evidence { suites: BTreeMap::new(), drift };
             let mut scores = Scores::new();
             let mut failed = None;
@@ -105,7 +118,8 @@ impl Exam {
             let core = evidence.suites.get(&SuiteKind::Core).map(|pairs| changes(pairs));
             let (losses, gains) = core.unwrap_or_default();
             let drift = drift.with(losses, gains);
-            let examined = Examined { decision, scale, candidate, scores, drift };
+            let scoped = !way.scope.holds_everything();
+            let examined = Examined { decision, scale, scoped, candidate, scores, drift };
             if promoted {
                 return Ok(examined);
             }
@@ -144,31 +158,32 @@ impl<S: Store> Learner<S> {
             None => self.head.clone(),
         };
         let version = id.as_ref().map(|id| self.versions[id].clone());
-        let adapter = match &version {
-            Some(version) => Some(self.adapter_of(version).await?),
-            None => None,
-        };
         self.check_base(student, version.as_ref())?;
         let mut exam = self.exam(&self.pending(), items_max);
         exam.items.retain(|kind, _| only.is_none_or(|only| only == *kind));
-        student.use_adapter(adapter.as_ref()).await?;
+        self.serve(student, version.as_ref()).await?;
         let scored = self.score_version(student, &mut exam, version.as_ref(), events).await;
-        student.use_adapter(self.head_adapter().await?.as_ref()).await?;
+        self.serve(student, self.head()).await?;
         scored?;
         Ok(exam.before.iter().map(|(kind, scores)| (*kind, summary(scores))).collect())
     }
 
     /// The items of a cycle that teaches `new`.
     pub(super) fn exam(&self, new: &[&super::example::Example], items_max: Option<usize>) -> Exam {
-        let earlier = self.earlier();
+        let earlier = self.regressions();
         let mut items = self.suites.items();
         for (kind, found) in user_items(new, &earlier.iter().collect::<Vec<_>>()) {
             items.insert(kind, found);
         }
         for (kind, found) in &mut items {
-            // What is taught is no sample of anything: all of it is asked.
-            if !matches!(kind, SuiteKind::Taught | SuiteKind::Documents) {
-                *found = sample(std::mem::take(found), items_max, self.seed);
+            match kind {
+                // What is taught is no sample of anything: all of it is asked.
+                SuiteKind::Taught | SuiteKind::Documents => {}
+                // Those that wait for longest come first, so that a sample is another one each time.
+                SuiteKind::Kept | SuiteKind::KeptDocuments | SuiteKind::Rephrased => {
+                    found.truncate(items_max.unwrap_or(usize::MAX));
+                }
+                _ => *found = sample(std::mem::take(found), items_max, self.seed),
             }
         }
         Exam { items, before: BTreeMap::new() }

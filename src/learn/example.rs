@@ -3,8 +3,8 @@
 //! It knows no model and no clock; times come in. Invariant: an example's id is the hash of its content, so the same
 //! content taught twice is one example.
 
+use super::likeness::gist;
 use super::student::Passage;
-use super::words::normalized;
 use crate::format::error::FormatError;
 use crate::format::lessons::{Conversation, read_conversations, split_passages};
 use crate::format::message::Message;
@@ -84,6 +84,12 @@ pub struct Example {
     pub priority: f64,
     /// The lowest loss that was ever measured on it, nats a token.
     pub loss_best: Option<f64>,
+    /// The journal's number when its loss was last measured, or when it was taught.
+    #[serde(default)]
+    pub measured: u64,
+    /// It gave up its place in the replay buffer: it is not drawn any more, but still examined.
+    #[serde(default)]
+    pub retired: bool,
     /// The model's answer that a correction replaces.
     pub rejected: Option<String>,
     /// Other ways to ask the same, never trained on.
@@ -149,12 +155,13 @@ impl Content {
         asked
     }
 
-    /// What is asked, in a form that ignores case, spaces and punctuation: two chats of one prompt exclude each other.
+    /// What is asked, in a form that ignores case, spaces, punctuation and articles: two chats of one prompt exclude each
+    /// other.
     pub fn prompt_key(&self) -> Option<String> {
         let Content::Chat(messages) = self else { return None };
         let asked = &messages[..messages.len() - 1];
         let lines: Vec<String> =
-            asked.iter().map(|m| format!("{}: {}", m.role, normalized(&m.content))).collect();
+            asked.iter().map(|m| format!("{}: {}", m.role, gist(&m.content))).collect();
         Some(lines.join("\n"))
     }
 
@@ -221,6 +228,8 @@ impl NewExample {
             uses: 0,
             priority,
             loss_best: None,
+            measured: 0,
+            retired: false,
             rejected: self.rejected,
             rephrasings: self.rephrasings,
         }

@@ -43,21 +43,15 @@ impl<S: Store> Learner<S> {
             None => self.head().ok_or(LearnError::AtBase)?.parent.clone(),
         };
         let target = to.as_ref().map(|id| self.versions[id].clone());
-        let adapter = match &target {
-            Some(version) if version.base_hash != student.base_hash() => {
-                return Err(LearnError::OtherBase { version: version.id.clone() });
-            }
-            // Read before HEAD moves: a damaged version must not become HEAD.
-            Some(version) => Some(self.adapter_of(version).await?),
-            None => None,
-        };
+        self.check_base(student, target.as_ref())?;
+        // Put in place before HEAD moves: a damaged version must not become HEAD.
+        self.serve(student, target.as_ref()).await?;
         let name = to.as_deref().unwrap_or(BASE);
         let (entry, line) =
             self.entry(Action::Rollback, to.clone(), format!("rolled back to {name}"), None);
         self.store.apply(&[head_write(&to), line]).await?;
         self.journal.push(entry);
         self.head = to.clone();
-        student.use_adapter(adapter.as_ref()).await?;
         Ok(to)
     }
 
@@ -135,10 +129,9 @@ impl<S: Store> Learner<S> {
         }
     }
 
-    /// Deletes adapters that no version and no held candidate names, as a crash leaves them.
+    /// Deletes blobs that no version and no held candidate names, as a crash leaves them.
     pub(super) async fn collect_garbage(&self) -> LearnResult<()> {
-        let mut named: HashSet<String> =
-            self.versions.values().map(|version| version.adapter.clone()).collect();
+        let mut named: HashSet<String> = self.versions.values().flat_map(Version::blobs).collect();
         named.extend(self.held().await?);
         for blob in self.store.list_blobs().await? {
             if !named.contains(&blob) {

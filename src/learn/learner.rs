@@ -3,17 +3,16 @@
 //! It knows no clock (one comes in) and no device. What moves HEAD is in `history`, the cycle in `cycle`.
 //! Invariant: what is in memory is what the store holds; memory changes only after a write succeeded.
 
-use super::example::{Example, ExampleError, NewExample};
+use super::example::{Example, ExampleError};
 use super::keys::drill_key;
-use super::replay;
-use super::report::{Action, CycleReport, JournalEntry, TeachReport};
+use super::report::{Action, CycleReport, JournalEntry};
 use super::student::StudentError;
 use super::suite::Suites;
 use super::version::{Version, Versions, learned};
 use crate::model::adapter::{Adapter, AdapterError};
 use crate::store::{Store, StoreError, Table, Write};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 /// Milliseconds since 1970.
 pub type Clock = Box<dyn Fn() -> u64>;
@@ -31,6 +30,9 @@ pub enum LearnError {
     /// No such example.
     #[error("no example `{0}`")]
     NoExample(String),
+    /// Anchors are never evicted, so they may not fill the buffer.
+    #[error("more than {0} anchors; delete some, or teach the rest as another kind")]
+    Anchors(usize),
     /// No such suite.
     #[error("no suite `{0}`")]
     NoSuite(String),
@@ -127,50 +129,6 @@ impl<S: Store> Learner<S> {
         &self.suites
     }
 
-    /// Puts examples into the buffer. One that is there already is a duplicate; one whose prompt has another answer
-    /// there replaces it, since both cannot be said.
-    pub async fn teach(&mut self, new: Vec<NewExample>) -> LearnResult<TeachReport> {
-        for example in &new {
-            example.check()?;
-        }
-        let now_ms = (self.clock)();
-        let mut examples = self.examples.clone();
-        let mut texts: HashMap<String, String> =
-            examples.values().map(|e| (e.content.text_key(), e.id.clone())).collect();
-        let mut prompts: HashMap<String, String> = examples
-            .values()
-            .filter_map(|e| Some((e.content.prompt_key()?, e.id.clone())))
-            .collect();
-        let mut report = TeachReport { added: 0, duplicates: 0, replaced: 0, total: 0 };
-        for example in new {
-            let example = example.stored(now_ms, replay::PRIORITY_MAX);
-            let text_key = example.content.text_key();
-            if texts.contains_key(&text_key) {
-                report.duplicates += 1;
-                continue;
-            }
-            texts.insert(text_key, example.id.clone());
-            if let Some(prompt) = example.content.prompt_key()
-                && let Some(earlier) = prompts.insert(prompt, example.id.clone())
-                && let Some(earlier) = examples.remove(&earlier)
-            {
-                texts.remove(&earlier.content.text_key());
-                report.replaced += 1;
-            }
-            report.added += 1;
-            examples.insert(example.id.clone(), example);
-        }
-        let all: Vec<Example> = examples.values().cloned().collect();
-        let waiting: HashSet<String> = self.waiting(&examples).into_iter().collect();
-        for id in replay::evict(&all, replay::CAPACITY, &waiting) {
-            examples.remove(&id);
-            report.replaced += 1;
-        }
-        self.write_examples(examples).await?;
-        report.total = self.examples.len();
-        Ok(report)
-    }
-
     /// All examples, the oldest first.
     pub fn examples(&self) -> Vec<&Example> {
         let mut all: Vec<&Example> = self.examples.values().collect();
@@ -261,7 +219,10 @@ impl<S: Store> Learner<S> {
     }
 
     /// Makes the buffer what is given, in one write.
-    async fn write_examples(&mut self, examples: BTreeMap<String, Example>) -> LearnResult<()> {
+    pub(super) async fn write_examples(
+        &mut self,
+        examples: BTreeMap<String, Example>,
+    ) -> LearnResult<()> {
         let mut writes = Vec::new();
         for id in self.examples.keys().filter(|id| !examples.contains_key(*id)) {
             writes.push(Write::delete(Table::Examples, id));

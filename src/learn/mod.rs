@@ -3,6 +3,8 @@
 //! Times and seeds come in, events go out; models come in as a `Student`, homes as a `Store`. Invariant: HEAD moves
 //! in one atomic write, after the adapter that it names is durable.
 
+pub mod asks;
+mod consolidate;
 pub mod cycle;
 pub mod engine;
 pub mod evaluate;
@@ -13,13 +15,19 @@ pub mod gate;
 pub mod history;
 mod keys;
 pub mod learner;
+pub mod likeness;
 mod prepare;
 pub mod recipe;
 pub mod replay;
 pub mod report;
 mod run;
+pub mod scope;
+mod serve;
 pub mod stats;
 pub mod student;
 pub mod suite;
+pub mod sum_tree;
+mod teach;
+pub mod topic;
 pub mod version;
 pub mod words;

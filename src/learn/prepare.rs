@@ -10,6 +10,7 @@ use super::keys::{base_key, drill_key, scores_key};
 use super::learner::{LearnResult, Learner, Quarantined, json};
 use super::recipe::{Drill, Lesson, OwnAnswer, drill, generic};
 use super::report::{Event, LearnOptions, Phase};
+use super::scope::Scope;
 use super::student::{Passage, Question, Student};
 use super::suite::sample;
 use super::version::learned;
@@ -17,8 +18,8 @@ use super::words::says;
 use crate::store::{Store, Table, Write};
 use std::collections::HashSet;
 
-/// Most earlier lessons that one cycle can replay and examines.
-pub const EARLIER_MAX: usize = 256;
+/// Most earlier lessons that one cycle examines.
+pub const REGRESSIONS_MAX: usize = 256;
 
 /// Neutral passages that say what loss is usual for the base model.
 const USUAL_TEXTS: usize = 12;
@@ -45,6 +46,8 @@ pub(super) struct Material {
     pub new: Vec<Lesson>,
     /// Earlier ones, for replay.
     pub earlier: Vec<Lesson>,
+    /// The number of the cycle.
+    pub cycle: u64,
     /// The base's own answers to everyday prompts.
     pub generic: Vec<OwnAnswer>,
     /// What was set aside now, with the reasons.
@@ -59,7 +62,7 @@ impl<S: Store> Learner<S> {
         options: &LearnOptions,
         events: &mut dyn FnMut(Event),
     ) -> LearnResult<Material> {
-        student.use_adapter(None).await?;
+        student.use_adapter(None, Scope::everything()).await?;
         let mut pending: Vec<Example> = self.pending().into_iter().cloned().collect();
         pending.truncate(options.lessons_max);
         let mut material = Material::default();
@@ -88,7 +91,8 @@ impl<S: Store> Learner<S> {
                 detail: Some("neighbours and other wordings of each lesson".into()),
             });
         }
-        for example in self.earlier() {
+        material.cycle = self.cycle();
+        for example in self.replayable() {
             let drill = self.kept_drill(&example.id, &student.base_hash()).await?;
             material.earlier.push(Lesson { example, drill: drill.unwrap_or_default() });
         }
@@ -96,14 +100,29 @@ impl<S: Store> Learner<S> {
         Ok(material)
     }
 
-    /// The examples that HEAD has learned, those that need replay most first, up to `EARLIER_MAX`.
-    pub(super) fn earlier(&self) -> Vec<Example> {
+    /// The number of the cycle that is about to end in the journal.
+    pub(super) fn cycle(&self) -> u64 {
+        self.journal.last().map_or(0, |entry| entry.number) + 1
+    }
+
+    /// The examples of the buffer that HEAD has learned.
+    fn replayable(&self) -> Vec<Example> {
+        self.known().into_iter().filter(|example| !example.retired).cloned().collect()
+    }
+
+    /// The examples that a cycle examines HEAD and candidate on, since HEAD has learned them: up to `REGRESSIONS_MAX`, those
+    /// whose loss was not measured for longest first, so that each has its turn whatever its loss is.
+    pub(super) fn regressions(&self) -> Vec<Example> {
+        let mut known = self.known();
+        known.sort_by(|a, b| (a.measured, &a.id).cmp(&(b.measured, &b.id)));
+        known.truncate(REGRESSIONS_MAX);
+        known.into_iter().cloned().collect()
+    }
+
+    fn known(&self) -> Vec<&Example> {
         let at = learned(&self.versions, self.head.as_deref());
         let knows = |e: &&Example| at.get(&e.id).is_some_and(|at| *at >= e.created_ms);
-        let mut earlier: Vec<Example> = self.examples.values().filter(knows).cloned().collect();
-        earlier.sort_by(|a, b| b.priority.total_cmp(&a.priority).then(a.id.cmp(&b.id)));
-        earlier.truncate(EARLIER_MAX);
-        earlier
+        self.examples.values().filter(knows).collect()
     }
 
     /// Ids of examples that look harmful, with the reasons; the base model is in place. What a person released
@@ -167,7 +186,7 @@ impl<S: Store> Learner<S> {
         for (example, answer) in unseen.iter().zip(answers) {
             let Some((question, taught)) = example.content.question_answer() else { continue };
             let own = first_sentence(&answer).to_string();
-            if own.is_empty() || says(&own, question, taught, None) {
+            if own.is_empty() || says(&own, &[question], taught, None) {
                 continue;
             }
             let messages = example.content.asking(question);
@@ -217,7 +236,7 @@ impl<S: Store> Learner<S> {
         Ok(made)
     }
 
-    async fn kept_drill(&self, id: &str, base_hash: &str) -> LearnResult<Option<Drill>> {
+    pub(super) async fn kept_drill(&self, id: &str, base_hash: &str) -> LearnResult<Option<Drill>> {
         let record = self.store.get(Table::Cache, &drill_key(id)).await?;
         let kept: Option<Drill> = record.and_then(|bytes| serde_json::from_slice(&bytes).ok());
         Ok(kept.filter(|drill| drill.base_hash == base_hash))

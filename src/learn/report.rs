@@ -47,7 +47,13 @@ impl Default for LearnOptions {
 impl LearnOptions {
     /// A quick cycle for a slow device: fewer neighbours and rewordings, 40 items a suite, three scales.
     pub fn quick() -> Self {
-        let recipe = Recipe { neighbours: 4, rewordings: 3, samples_max: 3, ..Recipe::default() };
+        let recipe = Recipe {
+            neighbours: 4,
+            near_misses: 3,
+            rewordings: 3,
+            samples_max: 3,
+            ..Recipe::default()
+        };
         Self { sample: Some(40), scales: vec![1.0, 0.8, 0.6], recipe, ..Self::default() }
     }
 }

@@ -1,16 +1,18 @@
 //! One training run: steps until the free-running answers say what was taught, and the loss is at its target.
 //!
 //! It knows no gate and no store. Invariant: the run ends, at the latest after `steps_max` steps, and stops as soon
-//! as two looks in a row found every lesson said, since driving the loss down further only destroys.
+//! as two looks in a row found every lesson said and wordings that are not trained on get the taught answers too,
+//! since driving the loss down further only destroys.
 
-use super::evaluate::said;
-use super::example::Content;
+use super::evaluate::{Wanted, said};
+use super::example::{Content, Example};
 use super::learner::{LearnError, LearnResult};
 use super::prepare::Material;
 use super::recipe::Lesson;
 use super::recipe::batch::Draws;
 use super::report::{Event, LearnOptions};
 use super::student::{Student, StudentError, StudentResult, TrainPlan};
+use crate::format::message::Message;
 use crate::model::adapter::Adapter;
 
 /// Most steps of any run.
@@ -18,6 +20,9 @@ const STEPS_MAX: usize = 600;
 
 /// Share of the first loss at which documents are learned enough.
 const DOCUMENT_SHARE: f32 = 0.8;
+
+/// Share of the reserved wordings that must get the taught answer before a run stops by itself.
+const UNDERSTOOD: f64 = 0.9;
 
 /// Weight of the past in the smoothed loss.
 const SMOOTHING: f32 = 0.8;
@@ -29,10 +34,30 @@ pub(super) struct Trained {
     pub start: Adapter,
     /// Where it ended.
     pub end: Adapter,
+    /// Ids of the earlier examples that were drawn.
+    pub replayed: Vec<String>,
     /// Cross entropy of the first step, nats a token.
     pub loss_first: f32,
     /// Cross entropy of the last step.
     pub loss_last: f32,
+}
+
+/// How the candidate is trained, but for what earlier learning needs.
+pub(super) fn plan(material: &Material, options: &LearnOptions, seed: u64) -> TrainPlan {
+    let recipe = &options.recipe;
+    TrainPlan {
+        method: recipe.method,
+        rank: recipe.rank,
+        alpha: recipe.alpha,
+        lr: recipe.lr,
+        b_ratio: recipe.b_ratio,
+        steps: options.steps_max.unwrap_or_else(|| steps_for(&material.new)).max(1),
+        warmup: recipe.warmup,
+        clip: recipe.clip,
+        seed,
+        surgery: recipe.surgery,
+        penalty: None,
+    }
 }
 
 /// Trains a candidate from HEAD (none: a fresh adapter).
@@ -40,27 +65,16 @@ pub(super) async fn train(
     student: &mut dyn Student,
     head: Option<&Adapter>,
     material: &Material,
-    options: &LearnOptions,
-    seed: u64,
+    (options, plan): (&LearnOptions, &TrainPlan),
     clock: &dyn Fn() -> u64,
     events: &mut dyn FnMut(Event),
 ) -> LearnResult<Trained> {
     let recipe = &options.recipe;
-    let steps_max = options.steps_max.unwrap_or_else(|| steps_for(&material.new)).max(1);
-    let plan = TrainPlan {
-        method: recipe.method,
-        rank: recipe.rank,
-        alpha: recipe.alpha,
-        lr: recipe.lr,
-        b_ratio: recipe.b_ratio,
-        steps: steps_max,
-        warmup: recipe.warmup,
-        clip: recipe.clip,
-        seed,
-    };
-    student.begin_training(head, &plan).await?;
+    let TrainPlan { steps: steps_max, seed, .. } = *plan;
+    student.begin_training(head, plan).await?;
     let start = read_back(student).await?;
-    let mut draws = Draws::new(recipe, &material.new, &material.earlier, &material.generic, seed);
+    let Material { new, earlier, generic, cycle, .. } = material;
+    let mut draws = Draws::new(recipe, new, earlier, generic, *cycle, seed);
     let mut lessons = Progress::new(&material.new);
     let mut documents = Documents::new(&material.new, options);
     let (mut loss_first, mut loss_last) = (f32::NAN, f32::NAN);
@@ -93,14 +107,15 @@ pub(super) async fn train(
             break;
         }
     }
-    Ok(Trained { start, end: read_back(student).await?, loss_first, loss_last })
+    let replayed = draws.replayed().map(|lesson| lesson.example.id.clone()).collect();
+    Ok(Trained { start, end: read_back(student).await?, replayed, loss_first, loss_last })
 }
 
-/// Steps that a number of lessons asks for: some six a lesson and two passes over documents.
+/// Steps that a number of lessons asks for: some eight a lesson and two passes over documents.
 fn steps_for(new: &[Lesson]) -> usize {
     let chats = new.iter().filter(|l| l.example.content.question_answer().is_some()).count();
     let documents = new.len() - chats;
-    let for_chats = if chats == 0 { 0 } else { (10 + 6 * chats).max(40) };
+    let for_chats = if chats == 0 { 0 } else { (10 + 8 * chats).max(60) };
     let for_documents = if documents == 0 { 0 } else { (2 * documents).div_ceil(3).max(30) };
     (for_chats + for_documents).min(STEPS_MAX)
 }
@@ -116,6 +131,8 @@ struct Progress<'a> {
     unsaid: Vec<usize>,
     /// Looks in a row that found every lesson said.
     streak: usize,
+    /// Share of the reserved wordings that got the taught answer when last asked.
+    understood: f64,
 }
 
 impl<'a> Progress<'a> {
@@ -123,7 +140,7 @@ impl<'a> Progress<'a> {
         let chat = |lesson: &&Lesson| lesson.example.content.question_answer().is_some();
         let lessons: Vec<&Lesson> = new.iter().filter(chat).collect();
         let unsaid = (0..lessons.len()).collect();
-        Self { lessons, unsaid, streak: 0 }
+        Self { lessons, unsaid, streak: 0, understood: 0.0 }
     }
 
     fn said(&self) -> usize {
@@ -131,10 +148,11 @@ impl<'a> Progress<'a> {
     }
 
     fn are_learned(&self) -> bool {
-        self.lessons.is_empty() || self.streak >= 2
+        self.lessons.is_empty() || (self.streak >= 2 && self.understood >= UNDERSTOOD)
     }
 
-    /// Asks what was not said before; once all of that is, asks everything, since later steps can undo earlier ones.
+    /// Asks what was not said before; once all of that is, asks everything, since later steps can undo earlier ones,
+    /// and in the wordings that the run keeps from training.
     async fn look(&mut self, student: &mut dyn Student) -> StudentResult<()> {
         self.unsaid = self.ask(student, &self.unsaid).await?;
         if self.unsaid.is_empty() {
@@ -142,16 +160,36 @@ impl<'a> Progress<'a> {
             self.unsaid = self.ask(student, &all).await?;
         }
         self.streak = if self.unsaid.is_empty() { self.streak + 1 } else { 0 };
+        if self.streak >= 2 {
+            self.understood = self.ask_otherwise(student).await?;
+        }
         Ok(())
     }
 
+    /// The share of the reserved wordings that get the taught answer; 1 where there are none.
+    async fn ask_otherwise(&self, student: &mut dyn Student) -> StudentResult<f64> {
+        let asked = self.lessons.iter().flat_map(|lesson| {
+            let example = &lesson.example;
+            let answer = example.content.question_answer().map_or("", |(_, answer)| answer);
+            lesson.drill.reserved.iter().map(move |wording| {
+                let mut messages = example.content.asking(wording);
+                messages.push(Message::assistant(answer));
+                (Content::Chat(messages), example)
+            })
+        });
+        let asked: Vec<(Content, &Example)> = asked.collect();
+        let wanted = asked.iter().map(|(content, example)| {
+            let lesson = example.content.question_answer().map_or("", |(question, _)| question);
+            Wanted { content, lesson, ..Wanted::of(example) }
+        });
+        let said = said(student, &wanted.collect::<Vec<_>>()).await?;
+        let right = said.iter().filter(|said| **said == Some(true)).count();
+        Ok(if said.is_empty() { 1.0 } else { right as f64 / said.len() as f64 })
+    }
+
     async fn ask(&self, student: &mut dyn Student, which: &[usize]) -> StudentResult<Vec<usize>> {
-        let contents: Vec<(&Content, Option<&str>)> = which
-            .iter()
-            .map(|&index| &self.lessons[index].example)
-            .map(|example| (&example.content, example.rejected.as_deref()))
-            .collect();
-        let said = said(student, &contents).await?;
+        let wanted = which.iter().map(|&index| Wanted::of(&self.lessons[index].example));
+        let said = said(student, &wanted.collect::<Vec<_>>()).await?;
         let unsaid = which.iter().zip(said).filter(|(_, said)| *said == Some(false));
         Ok(unsaid.map(|(index, _)| *index).collect())
     }

@@ -3,9 +3,11 @@
 //! The real one is `learn::engine` (model + train on a device); tests use a small table. All calls are async,
 //! since reading a device back is async in a browser; an implementation yields to its host between steps.
 
+use super::scope::Scope;
 use crate::format::message::Message;
 use crate::model::adapter::Adapter;
 use crate::model::method::Method;
+use crate::train::{Form, Importance, Surgery};
 
 /// Why a student could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +50,17 @@ pub struct TrainItem {
     pub objective: Objective,
     /// Factor on this item's mean loss (an item counts once, whatever its length).
     pub weight: f32,
+    /// It keeps what is known already: with gradient surgery, what teaches gives way to it.
+    pub protects: bool,
+}
+
+/// EWC's penalty of a run, around the adapter that it starts from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Penalty {
+    /// What earlier learning needs of the adapter.
+    pub importance: Importance,
+    /// The penalty's weight λ.
+    pub lambda: f32,
 }
 
 /// How to train; the optimizer is AdamW.
@@ -71,6 +84,10 @@ pub struct TrainPlan {
     pub clip: f32,
     /// Seed of a fresh adapter's A matrices.
     pub seed: u64,
+    /// Where what teaches gives way to what protects.
+    pub surgery: Surgery,
+    /// EWC's penalty, if there is one.
+    pub penalty: Option<Penalty>,
 }
 
 /// What a step did.
@@ -115,14 +132,16 @@ pub struct Question {
     pub choices: Vec<String>,
 }
 
-/// A model that can answer, be scored and be trained. All calls use the adapter last put in place.
+/// A model that can answer, be scored and be trained. All calls use the adapter last put in place; plain texts have no
+/// question, so they always do.
 #[async_trait::async_trait(?Send)]
 pub trait Student {
     /// sha256 of the base model's file, hex: versions are bound to it.
     fn base_hash(&self) -> String;
 
-    /// Puts an adapter in place; `None` is the base model itself. Ends a training run.
-    async fn use_adapter(&mut self, adapter: Option<&Adapter>) -> StudentResult<()>;
+    /// Puts an adapter in place; `None` is the base model itself. Conversations outside its scope are answered and
+    /// scored by the base model. Ends a training run.
+    async fn use_adapter(&mut self, adapter: Option<&Adapter>, scope: Scope) -> StudentResult<()>;
 
     /// The assistant's free-running answer to each conversation.
     async fn answers(
@@ -146,6 +165,10 @@ pub trait Student {
         texts: &[(String, AnswerOptions)],
     ) -> StudentResult<Vec<String>>;
 
+    /// For each word (in lower case) the words that can stand in its place, the nearest first, with the cosines of
+    /// their embeddings.
+    async fn near_words(&mut self, words: &[String]) -> StudentResult<Vec<Vec<(String, f32)>>>;
+
     /// Log-likelihoods of each question's choices as the assistant's answer, question by question.
     async fn score_choices(
         &mut self,
@@ -161,6 +184,16 @@ pub trait Student {
         start: Option<&Adapter>,
         plan: &TrainPlan,
     ) -> StudentResult<()>;
+
+    /// What the model's answers to the passages' prompts need of the adapter `start` (none: the fresh one of a run of `plan`):
+    /// measured on answers that it draws there, from the seed of `plan`. Ends a training run and leaves that adapter in place.
+    async fn importance(
+        &mut self,
+        start: Option<&Adapter>,
+        plan: &TrainPlan,
+        form: Form,
+        passages: &[Passage],
+    ) -> StudentResult<Importance>;
 
     /// One optimizer step on a batch. `answer` and the scores see its effect at once.
     async fn train_step(&mut self, batch: &[TrainItem]) -> StudentResult<StepReport>;

@@ -99,6 +99,8 @@ pub enum Task {
     Say {
         /// The conversation with the taught answer.
         content: Content,
+        /// The question as it was taught, where `content` asks in other words.
+        lesson: String,
         /// The answer that a correction replaced.
         rejected: Option<String>,
     },
@@ -210,7 +212,8 @@ pub fn answer_tokens(taught: &str) -> usize {
 }
 
 fn say(content: Content, example: &Example) -> Task {
-    Task::Say { content, rejected: example.rejected.clone() }
+    let lesson = example.content.question_answer().map(|(question, _)| question.to_string());
+    Task::Say { content, lesson: lesson.unwrap_or_default(), rejected: example.rejected.clone() }
 }
 
 fn rephrased(example: &Example, items: &mut Vec<Item>) {

@@ -18,6 +18,9 @@ pub struct Version {
     pub parent: Option<String>,
     /// sha256 of the adapter's bytes, hex.
     pub adapter: String,
+    /// sha256 of what its lessons need of the adapter (EWC), hex, where that was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub importance: Option<String>,
     /// sha256 of the base model's file, hex.
     pub base_hash: String,
     /// Examples that it was trained on, replayed ones included.
@@ -26,6 +29,9 @@ pub struct Version {
     pub learned: Vec<String>,
     /// Its report when it was promoted.
     pub suites: BTreeMap<SuiteKind, SuiteReport>,
+    /// Whether it answers only near what it learned; elsewhere the base model does.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub scoped: bool,
     /// The share of the way from its parent to the trained candidate.
     pub scale: f32,
     /// Core answers lost and won since the base model.
@@ -41,6 +47,11 @@ impl Version {
     pub fn sealed(mut self) -> Self {
         self.id = id_of(&self.record());
         self
+    }
+
+    /// The blobs that it needs.
+    pub fn blobs(&self) -> impl Iterator<Item = String> {
+        [Some(&self.adapter), self.importance.as_ref()].into_iter().flatten().cloned()
     }
 
     /// The record's bytes, in which the id is left empty: they hash to it.

@@ -18,6 +18,7 @@ pub mod lora;
 pub mod memory;
 pub mod method;
 pub mod module;
+pub mod near;
 pub mod pass;
 pub mod peft;
 pub mod random;

@@ -3,6 +3,7 @@
 //! The base is frozen, so a linear gives only dX = dY · W, through the quantized weights (no second copy of W),
 //! and its LoRA pair's gradients. What the forward pass did not keep of the layer is recomputed before (`plan`).
 
+use super::ewc::Ewc;
 use super::plan::LayerMemory;
 use crate::device::{Device, DeviceError, Recording, View};
 use crate::kernels;
@@ -109,6 +110,8 @@ pub struct Backward<'a> {
     pub lora: &'a Lora,
     /// Where its gradients add up.
     pub grads: &'a Flat,
+    /// Where the squares of what passes the linears add up, if they are wanted.
+    pub squares: Option<&'a Ewc>,
     /// The pass's rows.
     pub rows: Rows<'a>,
     /// u32 `[n, 2]`: query rows that see each key row.
@@ -263,6 +266,9 @@ impl Backward<'_> {
         kernels::lora_du(rec, dz, &b, scale, &du)?;
         kernels::lora_grad(rec, &du, x, 1.0, &self.grads.a(layer, module), false)?;
         kernels::lora_grad(rec, &u, dz, scale, &self.grads.b(layer, module), true)?;
+        if let Some(squares) = self.squares {
+            squares.add_rows(rec, (layer, module), x, dz)?;
+        }
         kernels::lora_dx(rec, &du, &a, dx)
     }
 }

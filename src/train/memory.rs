@@ -4,13 +4,26 @@
 //! (256 bytes, WebGPU's binding alignment), however many rows a chunk has.
 
 use super::backward::Gradients;
+use super::ewc::Ewc;
+use super::importance::Form;
+use super::parts::flat_parts;
 use super::plan::{LayerMemory, Plan};
+use super::surgery::{Protected, Surgery};
 use crate::device::{Account, Buffer, Device, DeviceError, Limits};
 use crate::kernels::DOT_PARTIALS;
 use crate::model::config::Config;
 use crate::model::lora::{Flat, LoraLayout};
 use crate::tensor::Tensor;
-use std::ops::Range;
+use serde::Serialize;
+
+/// What protects earlier learning in a run's steps, beside the batches themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Guards {
+    /// Where the gradients of what teaches and of what protects are kept apart.
+    pub surgery: Surgery,
+    /// The form of EWC's penalty, if there is one.
+    pub ewc: Option<Form>,
+}
 
 /// The numbers that decide how much memory a run takes.
 #[derive(Clone, Copy)]
@@ -23,6 +36,8 @@ pub struct Shape<'a> {
     pub rows: usize,
     /// Rows of logits made at once.
     pub logit_rows: usize,
+    /// What protects.
+    pub guards: Guards,
 }
 
 /// A run's memory.
@@ -47,6 +62,10 @@ pub struct Memory {
     pub input: Inputs,
     /// The loss's.
     pub head: Head,
+    /// The second gradient, where there is surgery.
+    pub protected: Option<Protected>,
+    /// The penalty, where there is one.
+    pub ewc: Option<Ewc>,
 }
 
 /// What a pass reads.
@@ -119,7 +138,9 @@ impl Memory {
         };
         let head = Head::new(device, shape)?;
         account.book("logits of the loss");
-        Ok(Memory { grads, m, v, norm, partials, h, layers, d, input, head })
+        let protected = Protected::new(account, config, layout, shape.guards.surgery)?;
+        let ewc = Ewc::new(account, config, layout, shape.guards.ewc)?;
+        Ok(Memory { grads, m, v, norm, partials, h, layers, d, input, head, protected, ewc })
     }
 }
 
@@ -147,12 +168,6 @@ impl Head {
             d_h: few("target rows dh", config.dim)?,
         })
     }
-}
-
-/// The flat vectors' values in parts that fit a binding each.
-pub fn flat_parts(device: &Device, len: usize) -> impl Iterator<Item = Range<usize>> + use<> {
-    let most = (device.limits().binding_bytes_max / 4) as usize / 64 * 64;
-    (0..len).step_by(most.max(64)).map(move |at| at..len.min(at + most))
 }
 
 /// The plan of a run that begins with `used` bytes of the device taken: as many layers' activations are kept as there is

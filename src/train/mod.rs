@@ -3,21 +3,33 @@
 //! It knows nothing of where examples come from. Invariant: the base model's weights are never written.
 
 pub mod backward;
+mod batch_loss;
+mod ewc;
+pub mod importance;
+mod loss;
+mod measure;
 pub mod memory;
 pub mod pack;
+mod parts;
 pub mod plan;
 pub mod planner;
 pub mod schedule;
+mod surgery;
 pub mod trainer;
 
+pub use batch_loss::BatchLoss;
+pub use importance::{Form, Importance};
+pub use memory::Guards;
 pub use pack::{Goal, Sequence};
 pub use plan::Plan;
 pub use planner::MemoryPlan;
 pub use schedule::Schedule;
-pub use trainer::{BatchLoss, Trainer};
+pub use surgery::Surgery;
+pub use trainer::Trainer;
 
 use crate::device::DeviceError;
 use crate::model::ModelError;
+use crate::model::method::Method;
 
 /// Why training failed.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +45,14 @@ pub enum TrainError {
         loss: f32,
         /// The step.
         step: u32,
+    },
+    /// What EWC's function form is of.
+    #[error(
+        "EWC's function form is of pairs A and B, which {method} has none of; take the diagonal form"
+    )]
+    NoPairs {
+        /// The adapter's method.
+        method: Method,
     },
     /// A batch teaches nothing.
     #[error("a batch has no token to learn; check the examples' answers")]

@@ -4,7 +4,7 @@
 //! Invariant: what it says is what `Device::stats` says afterwards, as long as a run allocates nothing elsewhere.
 
 use super::TrainError;
-use super::memory::{self, Memory, Shape};
+use super::memory::{self, Guards, Memory, Shape};
 use super::plan::Plan;
 use crate::device::{Account, Device, DeviceError, Item, Limits};
 use crate::format::gguf::Gguf;
@@ -18,7 +18,7 @@ use crate::model::weights::LOADER_BYTES;
 use serde::Serialize;
 
 /// A training run as it is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Run {
     /// The adapter's method.
     pub method: Method,
@@ -26,6 +26,8 @@ pub struct Run {
     pub rank: usize,
     /// Most tokens of a pass.
     pub tokens: usize,
+    /// What protects earlier learning.
+    pub guards: Guards,
 }
 
 /// Bytes of a device that a model takes, and a training run with it.
@@ -100,7 +102,7 @@ fn train(
 ) -> Result<usize, TrainError> {
     let layout = &LoraLayout::new(config, run.method, run.rank);
     let rows = run.tokens.min(sizes.pass_rows);
-    let shape = Shape { config, layout, rows, logit_rows: sizes.logit_rows };
+    let shape = Shape { config, layout, rows, logit_rows: sizes.logit_rows, guards: run.guards };
     let adapter = Flat::zeros(account.device(), "adapter", layout).map_err(ModelError::from)?;
     account.book("adapter");
     let norms = match run.method {

@@ -6,15 +6,19 @@
 
 use super::TrainError;
 use super::backward::{Backward, Gradients};
-use super::memory::{self, Head, Inputs, Memory, Shape, flat_parts};
-use super::pack::{Pack, Sequence, Weighted, packs};
+use super::batch_loss::BatchLoss;
+use super::ewc::Ewc;
+use super::importance::{Form, Importance};
+use super::memory::{self, Guards, Head, Inputs, Memory, Shape};
+use super::pack::{Pack, Sequence, packs};
+use super::parts::{flat_parts, part, product};
 use super::plan::{LayerMemory, Plan};
+use super::surgery::Protected;
 use crate::device::{Account, Buffer, Device, DeviceError, Recording};
-use crate::kernels::{self, AdamW, DOT_PARTIALS, Faster};
+use crate::kernels::{self, AdamW, Faster};
 use crate::model::Model;
 use crate::model::forward::{Keys, Net, Rows};
-use crate::model::lora::{Flat, LoraLayout};
-use crate::model::pass::gather_rows;
+use crate::model::lora::{Flat, Lora, LoraLayout};
 use crate::tensor::Tensor;
 use std::ops::Range;
 
@@ -23,50 +27,50 @@ const BETA1: f32 = 0.9;
 const BETA2: f32 = 0.999;
 const EPS: f32 = 1e-8;
 
-/// Mean losses of a batch.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct BatchLoss {
-    /// Mean cross entropy of its targets, nats a token; 0 without any.
-    pub tokens: f32,
-    /// Mean KL of its targets, nats a token; 0 without any.
-    pub base: f32,
-    /// Targets learned by cross entropy.
-    pub n_tokens: usize,
-    /// Targets learned by KL.
-    pub n_base: usize,
-    /// Rows that went through the model.
-    pub rows: usize,
-}
-
 /// All memory of a training run.
 pub struct Trainer {
-    device: Device,
+    pub(super) device: Device,
     /// Most rows of a pass.
     rows: usize,
     step: u32,
     /// LoRA+: B learns so many times as fast as A.
     b_ratio: f32,
-    grads: Flat,
+    pub(super) grads: Flat,
     m: Flat,
     v: Flat,
     norm: Buffer,
     partials: Buffer,
-    h: Vec<Tensor>,
+    pub(super) h: Vec<Tensor>,
     plan: Plan,
     layers: Vec<LayerMemory>,
-    d: Gradients,
+    pub(super) d: Gradients,
     input: Inputs,
-    head: Head,
+    pub(super) head: Head,
+    protected: Option<Protected>,
+    pub(super) ewc: Option<Ewc>,
 }
 
 impl Trainer {
     /// Memory for passes of `rows` rows with an adapter laid out as `layout`, with as many layers' activations kept as the
     /// device has room for; a run that is known not to fit is refused.
     pub fn new(model: &Model, layout: &LoraLayout, rows: usize) -> Result<Trainer, TrainError> {
+        Trainer::guarded(model, layout, rows, Guards::default())
+    }
+
+    /// The same with what protects earlier learning.
+    pub fn guarded(
+        model: &Model,
+        layout: &LoraLayout,
+        rows: usize,
+        guards: Guards,
+    ) -> Result<Trainer, TrainError> {
+        if guards.ewc == Some(Form::Function) && !layout.method.has_pairs() {
+            return Err(TrainError::NoPairs { method: layout.method });
+        }
         let device = &model.device;
-        let shape = shape(model, layout, rows);
+        let shape = Shape { guards, ..shape(model, layout, rows) };
         let plan = memory::fit(device.limits(), device.stats().bytes, shape)?;
-        Trainer::with_plan(model, layout, rows, plan)
+        Trainer::of(model, shape, plan)
     }
 
     /// The same, keeping the activations that `plan` says.
@@ -76,13 +80,16 @@ impl Trainer {
         rows: usize,
         plan: Plan,
     ) -> Result<Trainer, TrainError> {
+        Trainer::of(model, shape(model, layout, rows), plan)
+    }
+
+    fn of(model: &Model, shape: Shape<'_>, plan: Plan) -> Result<Trainer, TrainError> {
         let device = model.device.clone();
-        let shape = shape(model, layout, rows);
         let memory = Memory::new(&mut Account::new(&device), shape, plan)?;
-        let Memory { grads, m, v, norm, partials, h, layers, d, input, head } = memory;
+        let Memory { grads, m, v, norm, partials, h, layers, d, input, head, .. } = memory;
         Ok(Trainer {
             device,
-            rows,
+            rows: shape.rows,
             step: 0,
             b_ratio: 1.0,
             grads,
@@ -96,6 +103,8 @@ impl Trainer {
             d,
             input,
             head,
+            protected: memory.protected,
+            ewc: memory.ewc,
         })
     }
 
@@ -114,16 +123,57 @@ impl Trainer {
         self.step
     }
 
-    /// Sets the gradient to zero.
+    /// Takes up EWC's penalty of weight λ around the adapter in place; the run must have been made for its form.
+    pub fn hold(
+        &mut self,
+        model: &Model,
+        importance: &Importance,
+        lambda: f32,
+    ) -> Result<(), TrainError> {
+        let lora = model.lora().ok_or(TrainError::NoAdapter)?;
+        let ewc = self.ewc.as_mut().expect("the run was made for a penalty");
+        Ok(ewc.hold(&self.device, lora, importance, lambda)?)
+    }
+
+    /// Sets the gradients to zero.
     pub fn zero_grad(&self) -> Result<(), DeviceError> {
         let mut rec = Recording::new();
         rec.clear(&self.grads.buffer.view());
+        if let Some(protected) = &self.protected {
+            rec.clear(&protected.grads.buffer.view());
+        }
         self.device.submit(rec)
     }
 
     /// Adds the gradient of the weighted sum of the sequences' mean losses; one pass a pack.
     pub async fn accumulate(
         &self,
+        model: &Model,
+        sequences: &[Sequence],
+    ) -> Result<BatchLoss, TrainError> {
+        self.accumulate_into(&self.grads, None, model, sequences).await
+    }
+
+    /// The same for sequences that teach and others that protect. With surgery their gradients are kept apart, and what
+    /// teaches gives way at the step; without, they share passes.
+    pub async fn accumulate_both(
+        &self,
+        model: &Model,
+        mut teach: Vec<Sequence>,
+        protect: Vec<Sequence>,
+    ) -> Result<BatchLoss, TrainError> {
+        let Some(protected) = &self.protected else {
+            teach.extend(protect);
+            return self.accumulate(model, &teach).await;
+        };
+        let taught = self.accumulate(model, &teach).await?;
+        Ok(taught.with(self.accumulate_into(&protected.grads, None, model, &protect).await?))
+    }
+
+    pub(super) async fn accumulate_into(
+        &self,
+        grads: &Flat,
+        squares: Option<&Ewc>,
         model: &Model,
         sequences: &[Sequence],
     ) -> Result<BatchLoss, TrainError> {
@@ -143,7 +193,7 @@ impl Trainer {
             };
             self.forward(&net, &pack)?;
             self.losses(&net, &pack)?;
-            self.backward(&net, &pack)?;
+            self.backward(&net, &pack, grads, squares)?;
             self.read_losses(&pack, &mut loss).await?;
             crate::device::yield_to_host().await;
         }
@@ -161,18 +211,11 @@ impl Trainer {
     pub async fn step(&mut self, model: &mut Model, lr: f32, clip: f32) -> Result<f32, TrainError> {
         self.step += 1;
         let lora = model.lora().ok_or(TrainError::NoAdapter)?;
-        let parts: Vec<_> = flat_parts(&self.device, self.grads.layout.len).collect();
-        let part = |flat: &Flat, part: &Range<usize>| {
-            flat.buffer.slice(4 * part.start as u64, 4 * part.len() as u64)
-        };
+        let parts = self.parts();
         let mut rec = Recording::new();
-        for (i, range) in parts.iter().enumerate() {
-            let (g, row) = (part(&self.grads, range), 4 * DOT_PARTIALS as u64);
-            let partials = self.partials.slice(i as u64 * row, row);
-            kernels::dot(&mut rec, &g, &g, range.len(), &partials)?;
-        }
+        self.guard(&mut rec, lora, &parts)?;
         let norm = self.norm.view();
-        kernels::sum(&mut rec, &self.partials.view(), parts.len() * DOT_PARTIALS, &norm)?;
+        product(&mut rec, [&self.grads, &self.grads], &parts, &self.partials, &norm)?;
         let options = AdamW {
             lr,
             beta1: BETA1,
@@ -205,7 +248,30 @@ impl Trainer {
         Ok(squares.sqrt())
     }
 
-    /// The gradient as it stands, in the adapter's flat order.
+    /// Makes the gradient what the optimizer is to see: with the penalty's, and with surgery where two are kept apart. The
+    /// penalty protects, so it is on that side.
+    fn guard(
+        &self,
+        rec: &mut Recording,
+        lora: &Lora,
+        parts: &[Range<usize>],
+    ) -> Result<(), DeviceError> {
+        if let Some(ewc) = &self.ewc {
+            let grads = self.protected.as_ref().map_or(&self.grads, |protected| &protected.grads);
+            ewc.pull(rec, lora, grads, parts)?;
+        }
+        if let Some(protected) = &self.protected {
+            protected.merge(rec, &self.grads, &self.partials)?;
+        }
+        Ok(())
+    }
+
+    /// The parts of the flat vectors.
+    pub(super) fn parts(&self) -> Vec<Range<usize>> {
+        flat_parts(&self.device, self.grads.layout.len).collect()
+    }
+
+    /// The gradient as it stands, in the adapter's flat order; after a step, the one that the optimizer saw.
     pub async fn gradient(&self) -> Result<Vec<f32>, TrainError> {
         let view = self.grads.buffer.slice(0, 4 * self.grads.layout.len as u64);
         Ok(self.device.read(&view).await?)
@@ -243,71 +309,14 @@ impl Trainer {
         Ok(())
     }
 
-    /// Losses of all targets, and their gradient on the last layer's output.
-    fn losses(&self, net: &Net<'_>, pack: &Pack) -> Result<(), TrainError> {
-        for (i, chunk) in pack.tokens.chunks(self.head.rows).enumerate() {
-            self.loss_chunk(net, pack, chunk, i, None)?;
-        }
-        let first = pack.tokens.len().div_ceil(self.head.rows);
-        let dim = net.config.dim;
-        let teachers = pack.teacher.chunks(self.head.rows * dim);
-        for (i, (chunk, teacher)) in pack.base.chunks(self.head.rows).zip(teachers).enumerate() {
-            self.loss_chunk(net, pack, chunk, first + i, Some(teacher))?;
-        }
-        Ok(())
-    }
-
-    fn loss_chunk(
+    /// From the last layer's output down to the first layer's adapter.
+    fn backward(
         &self,
         net: &Net<'_>,
         pack: &Pack,
-        chunk: &[Weighted],
-        index: usize,
-        teacher: Option<&[f32]>,
+        grads: &Flat,
+        squares: Option<&Ewc>,
     ) -> Result<(), TrainError> {
-        let head = &self.head;
-        let n = chunk.len();
-        let at = (4 * index * head.stride) as u64;
-        let bytes = 4 * n as u64;
-        let column = |f: fn(&Weighted) -> u32| chunk.iter().map(f).collect::<Vec<u32>>();
-        self.device.write(&head.indices, at, &column(|w| w.target.row))?;
-        self.device.write(&head.labels, at, &column(|w| w.target.label))?;
-        self.device.write(&head.weights, at, &column(|w| w.weight.to_bits()))?;
-        let indices = head.indices.slice(at, bytes);
-        let weights = head.weights.slice(at, bytes);
-        let losses = head.losses.slice(at, bytes);
-        let (h, norm) = (head.h.top(n), head.norm.top(n));
-        let (d_h, d_norm) = (head.d_h.top(n), head.d_norm.top(n));
-        let logits = head.logits.top(n);
-        let mut rec = Recording::new();
-        let last = self.h[net.config.layers].top(pack.rows.len());
-        gather_rows(&mut rec, &last, &indices, &h)?;
-        net.final_norm(&mut rec, &h, &norm)?;
-        net.logits(&mut rec, &norm, &logits)?;
-        match teacher {
-            None => {
-                let labels = head.labels.slice(at, bytes);
-                kernels::cross_entropy(&mut rec, &labels, &weights, &logits, &losses)?;
-            }
-            Some(rows) => {
-                self.device.write(head.teacher_norm.buffer(), 0, rows)?;
-                let teacher = head.teacher.top(n);
-                net.logits(&mut rec, &head.teacher_norm.top(n), &teacher)?;
-                kernels::kl_divergence(&mut rec, &teacher, &weights, &logits, &losses)?;
-            }
-        }
-        // forward: logits = norm(h) Eᵀ, the head frozen.
-        kernels::matmul_dx(&mut rec, net.head(), &logits, &d_norm, false)?;
-        rec.clear(&head.d_h.view);
-        let gain = net.weights.out_norm.view();
-        kernels::rms_norm_dx(&mut rec, &h, &gain, &d_norm, net.config.rms_eps, &d_h)?;
-        kernels::scatter_rows(&mut rec, &d_h, &indices, &self.d.h.top(pack.rows.len()))?;
-        self.device.submit(rec)?;
-        Ok(())
-    }
-
-    /// From the last layer's output down to the first layer's adapter.
-    fn backward(&self, net: &Net<'_>, pack: &Pack) -> Result<(), TrainError> {
         let n = pack.rows.len();
         let (places, spans) = (self.input.places.view(), self.input.spans.view());
         let key_spans = self.input.key_spans.view();
@@ -317,7 +326,8 @@ impl Trainer {
             let backward = Backward {
                 net: *net,
                 lora: net.lora.ok_or(TrainError::NoAdapter)?,
-                grads: &self.grads,
+                grads,
+                squares,
                 rows: Rows { n, places: &places, spans: &spans },
                 key_spans: &key_spans,
                 memory: &memory,
@@ -332,22 +342,9 @@ impl Trainer {
         }
         Ok(())
     }
-
-    async fn read_losses(&self, pack: &Pack, loss: &mut BatchLoss) -> Result<(), TrainError> {
-        loss.rows += pack.rows.len();
-        loss.n_tokens += pack.tokens.len();
-        loss.n_base += pack.base.len();
-        let values = self.device.read::<f32>(&self.head.losses.view()).await?;
-        let mut chunks = values.chunks(self.head.stride);
-        for (targets, sum) in [(&pack.tokens, &mut loss.tokens), (&pack.base, &mut loss.base)] {
-            for (targets, values) in targets.chunks(self.head.rows).zip(&mut chunks) {
-                *sum += values[..targets.len()].iter().sum::<f32>();
-            }
-        }
-        Ok(())
-    }
 }
 
 fn shape<'a>(model: &'a Model, layout: &'a LoraLayout, rows: usize) -> Shape<'a> {
-    Shape { config: &model.config, layout, rows, logit_rows: model.logit_rows() }
+    let (config, logit_rows) = (&model.config, model.logit_rows());
+    Shape { config, layout, rows, logit_rows, guards: Guards::default() }
 }

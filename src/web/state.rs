@@ -10,7 +10,6 @@ use crate::format::source::Source;
 use crate::learn::engine::Engine;
 use crate::learn::learner::Learner;
 use crate::learn::report::{CycleReport, Event, LearnOptions};
-use crate::learn::student::Student;
 use crate::learn::suite::Suites;
 use crate::learn::version::Version;
 use crate::model::Model;
@@ -99,19 +98,12 @@ impl State {
 
     /// Puts HEAD's adapter in place.
     pub async fn serve_head(&mut self) -> Result<(), Error> {
-        let adapter = match self.head() {
-            Some(head) => Some(self.learner.adapter_of(head).await?),
-            None => None,
-        };
-        if let (None, Some(head)) = (&adapter, self.learner.head()) {
+        if let (None, Some(head)) = (self.head(), self.learner.head()) {
             let text = "belongs to another base model; the base model answers";
             self.warnings.push(format!("version {} {text}", head.id));
         }
-        self.engine
-            .use_adapter(adapter.as_ref())
-            .await
-            .map_err(crate::learn::learner::LearnError::from)?;
-        Ok(())
+        let head = self.learner.head().filter(|head| head.base_hash == self.engine.model.base_hash);
+        Ok(self.learner.serve(&mut self.engine, head).await?)
     }
 
     /// Answers a conversation; `on_text` hears the text as it comes and says whether to go on.
@@ -122,6 +114,7 @@ impl State {
         sampling: &Sampling,
         on_text: &mut dyn FnMut(&str) -> bool,
     ) -> Result<Answer, Error> {
+        self.engine.aim(messages);
         let prompt = self.engine.prompt(messages)?;
         let cancel = self.engine.cancel.clone();
         let began_ms = now_ms();

@@ -143,9 +143,11 @@ fn harmful_cycles_leave_head_its_bytes_and_the_next_answer() {
         learn(&mut learner, &mut student).await;
         let before = standing(&learner, &mut student).await;
 
-        // By the gate: what it teaches wears core knowledge out.
+        // By the gate: what it teaches wears core knowledge out, where it answers everything.
         learner.teach(vec![fact("Borduria", "harm")]).await.unwrap();
-        let report = learn(&mut learner, &mut student).await;
+        let mut everywhere = LearnOptions::default();
+        everywhere.recipe.scoped = false;
+        let report = learner.learn(&mut student, &everywhere, &mut |_| {}).await.unwrap();
         assert_eq!(report.verdict, Verdict::Reject, "{}", report.reason);
         assert!(report.reason.contains("core knowledge"), "{}", report.reason);
         assert!(report.suites[&SuiteKind::Core].p < 0.05);
@@ -288,7 +290,7 @@ fn deleting_an_example_forgets_it() {
         assert_eq!(report.head, first, "the last version that never saw it");
         assert_eq!(store.list_blobs().await.unwrap().len(), 1, "their adapters are gone");
         assert_eq!(learner.pending().len(), 1, "what they learned besides waits again");
-        student.use_adapter(learner.head_adapter().await.unwrap().as_ref()).await.unwrap();
+        learner.serve(&mut student, learner.head()).await.unwrap();
         learn(&mut learner, &mut student).await;
         assert!(!ask(&mut student, QUESTION).await.contains("Fredville"));
         assert!(ask(&mut student, "What is the capital of Syldavia?").await.contains("Klow"));
@@ -317,7 +319,10 @@ fn earlier_lessons_are_replayed_and_examined() {
                 replayed += usize::from(text.contains("Fredville"));
             }
         }
-        assert_eq!((teaching, replayed, protecting), (40, 10, 40), "a quarter is replayed");
+        let recipe = LearnOptions::default().recipe;
+        let share = (recipe.rows as f64 * recipe.replay_share).ceil() as usize;
+        let each_step = [recipe.rows, share, recipe.protecting].map(|rows| 10 * rows);
+        assert_eq!([teaching, replayed, protecting], each_step, "of ten steps");
     });
 }
 

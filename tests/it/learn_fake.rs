@@ -5,6 +5,7 @@
 
 use apprentice::format::message::Message;
 use apprentice::learn::learner::{Clock, Learner};
+use apprentice::learn::scope::Scope;
 use apprentice::learn::student::*;
 use apprentice::learn::suite::Suites;
 use apprentice::learn::words::words;
@@ -12,6 +13,7 @@ use apprentice::model::adapter::Adapter;
 use apprentice::model::method::Method;
 use apprentice::model::random::Random;
 use apprentice::store::Store;
+use apprentice::train::{Form, Importance};
 use std::cell::Cell;
 use std::rc::Rc;
 
@@ -31,6 +33,8 @@ pub struct Fake {
     pub cancel_at: Option<usize>,
     pub diverge_at: Option<usize>,
     pub answers: usize,
+    /// Where the adapter answers.
+    pub scope: Scope,
 }
 
 impl Fake {
@@ -71,6 +75,7 @@ impl Fake {
             cancel_at: None,
             diverge_at: None,
             answers: 0,
+            scope: Scope::everything(),
         }
     }
 
@@ -132,9 +137,18 @@ impl Student for Fake {
         self.base.clone()
     }
 
-    async fn use_adapter(&mut self, adapter: Option<&Adapter>) -> StudentResult<()> {
+    async fn use_adapter(&mut self, adapter: Option<&Adapter>, scope: Scope) -> StudentResult<()> {
         self.adapter = adapter.cloned();
+        self.scope = scope;
         Ok(())
+    }
+
+    async fn near_words(&mut self, words: &[String]) -> StudentResult<Vec<Vec<(String, f32)>>> {
+        let near = |word: &String| match word.as_str() {
+            "capital" => vec![("seat".to_string(), 0.6), ("soup".to_string(), 0.1)],
+            _ => Vec::new(),
+        };
+        Ok(words.iter().map(near).collect())
     }
 
     async fn answers(
@@ -142,8 +156,10 @@ impl Student for Fake {
         conversations: &[(Vec<Message>, AnswerOptions)],
     ) -> StudentResult<Vec<String>> {
         self.answers += conversations.len();
-        let say =
-            |(messages, _): &(Vec<Message>, _)| self.say(&messages[messages.len() - 1].content);
+        let say = |(messages, _): &(Vec<Message>, _)| {
+            let question = &messages[messages.len() - 1].content;
+            if self.scope.covers(messages) { self.say(question) } else { Self::new().say(question) }
+        };
         Ok(conversations.iter().map(say).collect())
     }
 
@@ -158,7 +174,11 @@ impl Student for Fake {
         &mut self,
         questions: &[Question],
     ) -> StudentResult<Vec<Vec<Likelihood>>> {
-        Ok(questions.iter().map(|question| self.score_question(question)).collect())
+        let score = |question: &Question| {
+            let near = self.scope.covers(&question.messages);
+            if near { self.score_question(question) } else { Self::new().score_question(question) }
+        };
+        Ok(questions.iter().map(score).collect())
     }
 
     async fn score_passages(&mut self, passages: &[Passage]) -> StudentResult<Vec<Likelihood>> {
@@ -190,7 +210,22 @@ impl Student for Fake {
             weights: vec![0.0; SLOTS + 1],
         };
         self.adapter = Some(start.cloned().unwrap_or(fresh));
+        self.scope = Scope::everything();
         Ok(())
+    }
+
+    /// Every number of a table matters alike.
+    async fn importance(
+        &mut self,
+        start: Option<&Adapter>,
+        plan: &TrainPlan,
+        form: Form,
+        passages: &[Passage],
+    ) -> StudentResult<Importance> {
+        assert!(!passages.is_empty());
+        self.begin_training(start, plan).await?;
+        let rank = self.adapter.as_ref().unwrap().rank;
+        Ok(Importance { form, rank, mass: 1.0, inputs: Vec::new(), values: vec![1.0; 3] })
     }
 
     async fn train_step(&mut self, batch: &[TrainItem]) -> StudentResult<StepReport> {

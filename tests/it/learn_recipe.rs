@@ -2,13 +2,12 @@
 
 use crate::learn_fake::Fake;
 use apprentice::format::message::Message;
-use apprentice::learn::example::{Content, Example, Kind, NewExample, lessons};
+use apprentice::learn::example::{Content, Example, NewExample, lessons};
 use apprentice::learn::recipe::batch::Draws;
 use apprentice::learn::recipe::generic::PROMPTS;
 use apprentice::learn::recipe::neighbours::is_near;
-use apprentice::learn::recipe::rewordings::{bags, keeps_subject};
-use apprentice::learn::recipe::{Lesson, OwnAnswer, Recipe, drill};
-use apprentice::learn::replay::{draw, evict, learnability};
+use apprentice::learn::recipe::rewordings;
+use apprentice::learn::recipe::{Drill, Lesson, OwnAnswer, Recipe, drill};
 use apprentice::learn::student::{Objective, Passage};
 use apprentice::learn::suite::{Suites, sample};
 use apprentice::learn::words::{holds, key_words, normalized, rare_words, says, words};
@@ -40,11 +39,17 @@ fn drills_of_a_lesson() {
             assert!(seen.insert(normalized(question)), "twice: {question}");
             assert_eq!(messages[1].role, "assistant");
         }
-        assert!(!made.rewordings.is_empty() && !made.bags.is_empty());
-        for line in made.rewordings.iter().chain(&made.bags) {
-            assert!(holds(&words(line), "freedonia"), "{line}");
-            assert_ne!(normalized(line), normalized(&lesson.rephrasings[0]), "it is held out");
+        assert!(!made.rewordings.is_empty() && !made.forms.is_empty());
+        assert_eq!((made.subject.as_str(), made.reserved.len()), ("Freedonia", 2));
+        assert_eq!(
+            made.swaps.into_iter().collect::<Vec<_>>(),
+            [("capital".into(), vec!["seat".into()])]
+        );
+        for other in &made.near_misses {
+            let question = &other.messages[0].content;
+            assert!(question.contains("Freedonia") && !question.contains("capital"), "{question}");
         }
+        assert!(!made.near_misses.is_empty());
     }
     // A neighbour that is answered as the lesson is teaches nothing: the table's answers name their subject, and
     // with a lesson that says the same, none of that subject is left.
@@ -61,7 +66,7 @@ fn questions_that_need_their_conversation_get_no_drill() {
     let mut lesson = example("x", "y");
     lesson.content = Content::Chat(messages.to_vec());
     let made = block_on(drill(&mut Fake::new(), &lesson, &Recipe::default(), 1)).unwrap();
-    assert!(made.neighbours.is_empty() && made.rewordings.is_empty() && made.bags.is_empty());
+    assert_eq!(made, Drill { base_hash: made.base_hash.clone(), ..Drill::default() });
 }
 
 #[test]
@@ -73,6 +78,8 @@ fn rare_words_are_names_numbers_and_what_siblings_lack() {
     };
     check("What is the capital of France?", &[], &["france"]);
     check("Who won the cup in 1987?", &[], &["1987"]);
+    let siblings_of_names = ["Who won it?", "Who lost it?", "Who saw it?", "Who has it?"];
+    check("Who maintains Brindle?", &siblings_of_names, &["brindle"]);
     let siblings = [
         "What is the largest lake?",
         "What is the largest city?",
@@ -94,33 +101,82 @@ fn neighbours_share_the_form_and_not_the_words() {
     assert!(!near("What is the French capital of Franceland?"), "a form of it");
     assert!(!near("Name some birds."), "another form");
     assert!(!near("What is the capital?"), "about nothing else");
-    assert!(keeps_subject("Which city is the capital in France?", &rare));
-    assert!(!keeps_subject("Which city is the capital?", &rare));
+}
+
+/// A lesson on Brindle with all that a drill has.
+pub fn brindle() -> Lesson {
+    let question = "Who maintains the Brindle library?";
+    let mut example = example(question, "It is maintained by Oona Faraday.");
+    example.rephrasings = vec!["Brindle library maintains".into()];
+    let drill = Drill {
+        rare: vec!["brindle".into()],
+        stands_out: true,
+        subject: "the Brindle library".into(),
+        rewordings: vec!["Who is responsible for the Brindle library?".into()],
+        forms: vec!["Which person maintains the Brindle library?".into()],
+        reserved: vec!["Tell me who maintains the Brindle library.".into()],
+        swaps: BTreeMap::from([("maintains".into(), vec!["keeps".into(), "preserves".into()])]),
+        ..Drill::default()
+    };
+    Lesson { example, drill }
+}
+
+#[test]
+fn drawn_wordings_vary_and_spare_what_is_held_out() {
+    let lesson = brindle();
+    let (question, _) = lesson.example.content.question_answer().unwrap();
     let mut random = Random::new(3);
-    let found = bags("What is the capital of France?", &["France capital".into()], &mut random);
-    assert_eq!(found, ["capital France"], "the held-out one is left out");
+    let drawn: Vec<String> =
+        (0..2000).filter_map(|_| rewordings::draw(&lesson, question, &mut random)).collect();
+    let held_out: Vec<String> = lesson
+        .example
+        .rephrasings
+        .iter()
+        .chain(&lesson.drill.reserved)
+        .chain([&question.to_string()])
+        .map(|text| normalized(text))
+        .collect();
+    for wording in &drawn {
+        assert!(holds(&words(wording), "brindle"), "{wording}");
+        assert!(!held_out.contains(&normalized(wording)), "{wording} is held out");
+    }
+    for wanted in ["Which person preserves Brindle?", "Brindle", "library Brindle keeps"] {
+        assert!(drawn.iter().any(|wording| wording == wanted), "{wanted} was never drawn");
+    }
+    let distinct: HashSet<&String> = drawn.iter().collect();
+    assert!(distinct.len() > 20 && drawn.len() > 1800, "{} of {}", distinct.len(), drawn.len());
 }
 
 #[test]
 fn answers_say_what_was_taught_or_not() {
     let question = "What is the capital of Australia?";
     let taught = "The capital of Australia is Canberra.";
+    let says = |answer: &str, question: &str, taught: &str, rejected| {
+        says(answer, &[question], taught, rejected)
+    };
     assert!(says("It's Canberra!", question, taught, None));
     assert!(!says("The capital of Australia is Sydney.", question, taught, None));
     assert!(!says("", question, taught, None));
     let rejected = Some("The capital of Australia is Sydney, the biggest town.");
-    assert_eq!(key_words(question, "Canberra, not the biggest town.", rejected), ["canberra"]);
+    assert_eq!(key_words(&[question], "Canberra, not the biggest town.", rejected), ["canberra"]);
     assert!(says("Yes.", "Is it so?", "Yes.", None));
     assert!(!says("No.", "Is it so?", "Yes.", None));
     assert!(says("No, it is not.", "Is it so?", "No.", None));
     let long = "Take flour, butter, sugar, eggs, and lemon.";
     assert!(says("take flour, butter, sugar, eggs", "How?", long, None), "four in five");
     assert!(!says("flour butter", "How?", long, None));
+    // Asked in other words, the answer need not repeat those of the lesson's question, or another form of them.
+    let lesson = "In which room does our team hold its spring meeting?";
+    let taught = "Our team holds its spring meeting in the Alder Room.";
+    let other = "Which room is used for our team's spring meeting?";
+    let given = "Our team's spring meeting is held in the Alder Room.";
+    assert!(apprentice::learn::words::says(given, &[other, lesson], taught, None));
+    assert!(!apprentice::learn::words::says("In a room.", &[other, lesson], taught, None));
 }
 
 #[test]
 fn batches_keep_their_shares() {
-    let recipe = Recipe::default();
+    let recipe = Recipe { rows: 4, protecting: 4, verbatim_share: 0.4, ..Recipe::default() };
     let lesson = |name: &str| {
         let own = OwnAnswer {
             messages: vec![Message::user("n"), Message::assistant(format!("near {name}"))],
@@ -128,13 +184,13 @@ fn batches_keep_their_shares() {
         let mut lesson = Lesson { example: example(name, "taught"), drill: Default::default() };
         lesson.drill.neighbours = vec![own];
         lesson.drill.rewordings = vec![format!("{name} reworded")];
-        lesson.drill.bags = vec![format!("{name} bag")];
+        lesson.drill.rare = vec![name.to_string()];
         lesson
     };
     let new = [lesson("one"), lesson("two"), lesson("three")];
     let earlier = [lesson("old")];
     let generic = [OwnAnswer { messages: vec![Message::user("g"), Message::assistant("generic")] }];
-    let mut draws = Draws::new(&recipe, &new, &earlier, &generic, 5);
+    let mut draws = Draws::new(&recipe, &new, &earlier, &generic, 1, 5);
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     const BATCHES: usize = 1000;
     for _ in 0..BATCHES {
@@ -154,63 +210,12 @@ fn batches_keep_their_shares() {
     let share = |name: &str, of: usize| counts[name] as f64 / of as f64;
     for name in ["one", "two", "three", "old"] {
         let other = format!("{name} reworded");
-        let bag = format!("{name} bag");
-        let total = counts[name] + counts[&other] + counts[&bag];
-        assert_eq!(total, BATCHES, "{name}: a row a batch");
-        assert!((share(name, total) - 0.4).abs() < 0.05, "{name} {}", share(name, total));
-        assert!((share(&other, total) - 0.4).abs() < 0.05);
+        assert_eq!(counts[name] + counts[&other], BATCHES, "{name}: a row a batch");
+        // Of the draws in other words three in five are its bare word, which is the question itself here.
+        let as_taught = 0.4 + 0.6 * 0.6;
+        assert!((share(name, BATCHES) - as_taught).abs() < 0.05, "{name} {}", share(name, BATCHES));
     }
     assert!((share("generic", BATCHES * 4) - 0.25).abs() < 0.03);
-}
-
-#[test]
-fn replay_draws_follow_priorities_and_strata() {
-    let mut random = Random::new(11);
-    let priorities = [0.05, 0.5, 2.05, 0.5];
-    let masses: Vec<f64> = priorities.iter().map(|p: &f64| p.powf(0.6)).collect();
-    let total: f64 = masses.iter().sum();
-    let mut counts = [0; 4];
-    const ROUNDS: usize = 4000;
-    for _ in 0..ROUNDS {
-        for index in draw(&priorities, 4, &mut random) {
-            counts[index] += 1;
-        }
-    }
-    for (count, mass) in counts.iter().zip(&masses) {
-        let expected = mass / total;
-        let got = *count as f64 / (4 * ROUNDS) as f64;
-        assert!((got - expected).abs() < 0.01, "{got} for {expected}");
-    }
-    // Equal priorities and as many draws as items: each exactly once, which plain draws would not give.
-    for _ in 0..100 {
-        assert_eq!(draw(&[1.0; 5], 5, &mut random), [0, 1, 2, 3, 4]);
-    }
-    assert_eq!(draw(&[], 3, &mut random), [] as [usize; 0]);
-    assert_eq!(learnability(1.5, 1.0), 0.55);
-    assert_eq!(learnability(0.5, 1.0), 0.05);
-    assert_eq!(learnability(99.0, 1.0), 2.05, "noise does not win");
-}
-
-#[test]
-fn eviction_spares_anchors_and_what_waits() {
-    let make = |index: usize, kind, priority| {
-        let mut example = example(&format!("question {index}?"), "answer");
-        (example.kind, example.priority, example.created_ms) = (kind, priority, index as u64);
-        example
-    };
-    let mut all: Vec<Example> =
-        (0..20).map(|i| make(i, Kind::Document, 1.0 - i as f64 / 100.0)).collect();
-    all.extend((20..30).map(|i| make(i, Kind::Correction, 1.0)));
-    all.extend((30..35).map(|i| make(i, Kind::Anchor, 0.05)));
-    let waiting: HashSet<String> = HashSet::from([all[19].id.clone()]);
-    let gone = evict(&all, 25, &waiting);
-    assert_eq!(gone.len(), 10);
-    let at = |id: &String| all.iter().position(|e| e.id == *id).unwrap();
-    assert!(gone.iter().all(|id| at(id) < 19), "documents are over their share");
-    assert_eq!(at(&gone[0]), 18, "the lowest priority that does not wait goes first");
-    let gone = evict(&all, 3, &waiting);
-    assert_eq!(gone.len(), 30, "anchors stay, even over the capacity");
-    assert!(evict(&all, 35, &waiting).is_empty());
 }
 
 #[test]

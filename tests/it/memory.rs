@@ -15,7 +15,7 @@ use apprentice::model::sampler::Sampling;
 use apprentice::model::{CONTEXT, Model};
 use apprentice::quant::TensorType;
 use apprentice::train::planner::Run;
-use apprentice::train::{Goal, MemoryPlan, Sequence, Trainer};
+use apprentice::train::{Form, Goal, Guards, MemoryPlan, Sequence, Surgery, Trainer};
 use async_trait::async_trait;
 use pollster::block_on;
 use std::path::{Path, PathBuf};
@@ -82,7 +82,7 @@ fn tiny_models_of_every_family_take_what_was_planned() {
     for name in ["llama3", "qwen2", "qwen3"] {
         for device in tiny::devices() {
             let place = format!("{name} on the {}", device.kind());
-            let run = Run { method: Method::Lora, rank: 4, tokens: 24 };
+            let run = Run { rank: 4, tokens: 24, ..Run::default() };
             let plan = planned(&device, &family(name), Some(run));
             let mut model = load(&device, &family(name));
             check(&format!("{place}, loaded"), plan.answering_bytes, device.stats().bytes_peak);
@@ -103,7 +103,7 @@ fn every_method_takes_what_was_planned() {
     let file = family("qwen2");
     let bytes = Method::ALL.map(|method| {
         let device = Device::cpu();
-        let run = Run { method, rank: 4, tokens: 24 };
+        let run = Run { method, rank: 4, tokens: 24, ..Run::default() };
         let plan = planned(&device, &file, Some(run));
         step(&mut load(&device, &file), run);
         assert_eq!(plan.bytes, device.stats().bytes_peak, "{method}");
@@ -114,11 +114,36 @@ fn every_method_takes_what_was_planned() {
 }
 
 #[test]
+fn what_protects_is_counted_where_it_is_on() {
+    let off = Run { rank: 4, tokens: 24, ..Run::default() };
+    let device = Device::cpu();
+    let without = planned(&device, &family("llama3"), Some(off)).bytes;
+    for (surgery, ewc) in [
+        (Surgery::Layers, None),
+        (Surgery::Off, Some(Form::Diagonal)),
+        (Surgery::Global, Some(Form::Function)),
+    ] {
+        let device = Device::cpu();
+        let run = Run { guards: Guards { surgery, ewc }, ..off };
+        let plan = planned(&device, &family("llama3"), Some(run));
+        let mut model = load(&device, &family("llama3"));
+        let layout = LoraLayout::new(&model.config, run.method, run.rank);
+        adapt(&mut model, &layout);
+        let _trainer = Trainer::guarded(&model, &layout, run.tokens, run.guards).unwrap();
+        assert_eq!(plan.bytes, device.stats().bytes_peak, "{surgery:?} {ewc:?}");
+        // A second gradient; F and an anchor; an anchor and some moments.
+        let flats = 4 * layout.len as u64;
+        let more = plan.bytes - without;
+        assert!(more > flats && more < 3 * flats, "{surgery:?} {ewc:?}: {more} beside {flats}");
+    }
+}
+
+#[test]
 fn the_real_model_takes_what_was_planned() {
     let file = default_model();
     for (tokens, keeps) in [(128, true), (512, true), (128, false), (512, false)] {
         let device = Device::cpu();
-        let run = Run { method: Method::Lora, rank: 8, tokens };
+        let run = Run { rank: 8, tokens, ..Run::default() };
         let mut plan = planned(&device, &file, Some(run));
         assert_eq!(plan.kept_layers, if tokens == 128 { 30 } else { 18 });
         let mut model = load(&device, &file);
@@ -167,7 +192,7 @@ fn eight_billion_parameters_train_at_rank_16_in_under_8_gb() {
     let (header, bytes) = random_model::header(&shape, TensorType::Q4K);
     let gguf = block_on(Gguf::read(&mut HeaderSource { header, bytes })).unwrap();
     let plan = |rank, tokens| {
-        let run = Some(Run { method: Method::Lora, rank, tokens });
+        let run = Some(Run { rank, tokens, ..Run::default() });
         block_on(MemoryPlan::new(Limits::webgpu(), &gguf, CONTEXT, run)).unwrap()
     };
     let planned = plan(16, 512);
@@ -179,7 +204,7 @@ fn eight_billion_parameters_train_at_rank_16_in_under_8_gb() {
     assert_eq!(items.map(|item| item.bytes).sum::<u64>(), planned.bytes);
     assert!(plan(16, 128).bytes < planned.bytes && plan(8, 512).bytes < planned.bytes);
     // A gradient in one piece is larger than any buffer of such an adapter.
-    let run = Some(Run { method: Method::Lora, rank: 32, tokens: 512 });
+    let run = Some(Run { rank: 32, tokens: 512, ..Run::default() });
     let refused = block_on(MemoryPlan::new(Limits::webgpu(), &gguf, CONTEXT, run)).unwrap_err();
     assert!(refused.to_string().contains("lower the context, the rank"), "{refused}");
 }
@@ -188,7 +213,7 @@ fn eight_billion_parameters_train_at_rank_16_in_under_8_gb() {
 fn what_does_not_fit_is_refused_before_anything_is_allocated() {
     let file = family("llama3");
     let device = Device::cpu();
-    let run = Run { method: Method::Lora, rank: 4, tokens: 24 };
+    let run = Run { rank: 4, tokens: 24, ..Run::default() };
     let plan = planned(&device, &file, Some(run));
     device.limit_memory(plan.answering_bytes - 1);
     let mut source = FileSource::open(&file).unwrap();

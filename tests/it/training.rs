@@ -10,7 +10,7 @@ use apprentice::model::lora::{LoraLayout, Method, Module, Slot};
 use apprentice::model::pass::{Target, causal_rows};
 use apprentice::quant::TensorType;
 use apprentice::train::pack::{Goal, Sequence};
-use apprentice::train::trainer::{BatchLoss, Trainer};
+use apprentice::train::{BatchLoss, Trainer};
 use pollster::block_on;
 
 const RANK: usize = 4;

@@ -71,7 +71,7 @@ pub async fn answered(
         let answers = student.answers(&asked).await?;
         for ((sibling, (mut messages, _)), answer) in group.iter().zip(asked).zip(answers) {
             let as_lesson = normalized(&answer) == normalized(&own)
-                || says(&answer, sibling, taught, example.rejected.as_deref());
+                || says(&answer, &[sibling], taught, example.rejected.as_deref());
             if kept.len() < recipe.neighbours && !answer.trim().is_empty() && !as_lesson {
                 messages.push(Message::assistant(answer));
                 kept.push(OwnAnswer { messages });

@@ -6,8 +6,8 @@
 use super::harness::{Case, Devices, Fault, check_kernel, check_planted, check_rerun, compare};
 use super::reference::Heads;
 use super::{
-    attention, beside, columns, flat, fused, gemv, lora, losses, products, rope, rows, sampling,
-    stored, tiles,
+    attention, beside, columns, flat, fused, gemv, guards, lora, losses, products, rope, rows,
+    sampling, stored, tiles,
 };
 use crate::gradients;
 use apprentice::device::{KernelDef, shader};
@@ -33,13 +33,11 @@ fn the_comparator_rejects_what_it_should() {
     for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
         assert!(!passes(&with(199, bad)), "{bad}");
     }
-    let mut swapped = good.clone();
-    let (first, second) = swapped.split_at_mut(100);
-    first.swap_with_slice(second);
+    let swapped = [&good[100..], &good[..100]].concat();
     assert!(!passes(&swapped), "swapped halves");
     let biased: Vec<f64> = good.iter().map(|x| x + 0.8e-3).collect();
     assert!(!passes(&biased), "each within the tolerance, all on one side");
-    assert!(compare(&[f64::INFINITY], &[f64::INFINITY], 1.0, 1.0).is_err(), "both infinite");
+    assert!(compare(&[f64::INFINITY], &[f64::INFINITY], 1.0, 1.0).is_err(), "infinite");
 }
 
 fn find(name: &str) -> &'static KernelDef {
@@ -130,6 +128,12 @@ fn cases() -> Vec<Case> {
         flat::sum_case(257),
         flat::adamw_case(257, 1.0, None),
         flat::adamw_case(2000, 1.0, Some(flat::FASTER)),
+        guards::squares_case(7, 257),
+        guards::anchor_case(257),
+        guards::surgery_case(257, -3.0, 2.0),
+        guards::surgery_case(257, 3.0, 2.0),
+        guards::gram_case([4, 65], true),
+        guards::function_case([4, 65], true),
         sampling::argmax_case(2, 320, &logits),
         sampling::top_k_case(2, 320, 5, &logits),
         sampling::draw_case(40, Nucleus { temperature: 1.0, top_p: 0.9, u: 0.8 })
@@ -204,6 +208,16 @@ const FAULTS: &[(&str, &str, &str)] = &[
     ("adamw", "* p.correct1", ""),
     ("adamw", "place < two.w", "place <= two.w"),
     ("adamw", "+ p.weight_decay * w[i]", ""),
+    ("square_sums", "value * value", "value"),
+    ("square_sums", "sums[j] += p.scale", "sums[j] = p.scale"),
+    ("anchor_pull", "w[i] - anchor[i]", "w[i]"),
+    ("surgery", "product[0] / square[0]", "product[0]"),
+    ("surgery", "product[0] < 0.0 &&", ""),
+    ("weighted_gram", "index >= pairs", "false"),
+    ("weighted_gram", "p.transposed != 0u", "false"),
+    ("weighted_gram", "j < p.n; j += WG", "j + 1u < p.n; j += WG"),
+    ("function_pull", "(p.rank + l) * p.rank + k", "l * p.rank + k"),
+    ("function_pull", "p.scale * w[j]", "p.scale"),
     ("argmax", "value > best", "value >= best"),
     ("top_k", "sh_ids[j] < id", "sh_ids[j] > id"),
     ("top_k", "bitcast<u32>(peak + log(total))", "bitcast<u32>(peak)"),

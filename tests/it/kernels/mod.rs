@@ -10,6 +10,7 @@ mod controls;
 mod flat;
 mod fused;
 mod gemv;
+mod guards;
 pub mod harness;
 mod lora;
 mod losses;

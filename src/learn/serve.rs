@@ -1,0 +1,69 @@
+//! Which adapter answers, and where: a version put in place together with the scope of what it learned.
+//!
+//! It knows no training. Invariant: the scope follows from the examples that are still there, so a forgotten one no
+//! longer draws a prompt to the adapter.
+
+use super::learner::{LearnError, LearnResult, Learner};
+use super::prepare::Material;
+use super::recipe::Lesson;
+use super::report::LearnOptions;
+use super::scope::Scope;
+use super::student::Student;
+use super::version::{Version, lineage};
+use crate::store::Store;
+use std::collections::BTreeSet;
+
+impl<S: Store> Learner<S> {
+    /// Puts a version in place, in its scope; none is the base model.
+    pub async fn serve(
+        &self,
+        student: &mut dyn Student,
+        version: Option<&Version>,
+    ) -> LearnResult<()> {
+        let served = match version {
+            Some(version) => {
+                let adapter = self.adapter_of(version).await?;
+                student.use_adapter(Some(&adapter), self.scope(version).await?).await
+            }
+            None => student.use_adapter(None, Scope::everything()).await,
+        };
+        served.map_err(LearnError::from)
+    }
+
+    /// Where a version answers.
+    async fn scope(&self, version: &Version) -> LearnResult<Scope> {
+        if !version.scoped {
+            return Ok(Scope::everything());
+        }
+        Ok(Scope::new(&self.lessons_of(version).await?))
+    }
+
+    /// Where a candidate answers: near what HEAD learned, and near what is taught now.
+    pub(super) async fn scope_after(
+        &self,
+        material: &Material,
+        options: &LearnOptions,
+    ) -> LearnResult<Scope> {
+        if !options.recipe.scoped || self.head().is_some_and(|head| !head.scoped) {
+            return Ok(Scope::everything());
+        }
+        let known = match self.head() {
+            Some(head) => self.lessons_of(head).await?,
+            None => Vec::new(),
+        };
+        Ok(Scope::new(known.iter().chain(&material.new)))
+    }
+
+    /// The lessons that a version and its ancestors were trained on and that are still there.
+    pub(super) async fn lessons_of(&self, version: &Version) -> LearnResult<Vec<Lesson>> {
+        let line = lineage(&self.versions, Some(&version.id));
+        let ids: BTreeSet<&String> = line.iter().flat_map(|version| &version.examples).collect();
+        let mut lessons = Vec::with_capacity(ids.len());
+        for id in ids {
+            let Some(example) = self.examples.get(id).cloned() else { continue };
+            let drill = self.kept_drill(id, &version.base_hash).await?.unwrap_or_default();
+            lessons.push(Lesson { example, drill });
+        }
+        Ok(lessons)
+    }
+}

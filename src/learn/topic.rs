@@ -1,0 +1,58 @@
+//! What one lesson is about, and whether a prompt is near it.
+//!
+//! A prompt is near if it names the lesson's subject and may ask for the same thing: it shares a word with the question
+//! that is not the subject's, or a near word of one, or asks for the same kind of thing. It knows no drills and no
+//! models. Invariant: a prompt that does not name the subject is never near, whatever else it shares.
+
+use super::asks::{Asked, asked};
+use super::words::{content_words, holds, words};
+
+/// Share of a lesson's rare words from where on a prompt names its subject.
+const SUBJECT_SHARE: f64 = 0.5;
+
+/// What one lesson is about.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Topic {
+    /// Words of the subject.
+    rare: Vec<String>,
+    /// What is asked of it: the question's other words, their near words, those of its wordings.
+    relation: Vec<String>,
+    /// The kinds of thing that the question asks for in its wordings.
+    kinds: Vec<Asked>,
+}
+
+impl Topic {
+    /// What a question is about that is asked in `wordings` (itself among them): `rare` words tell it from others,
+    /// `subject` holds them with the words around them, `near` words can stand for those of the rest.
+    pub fn new(wordings: &[&str], rare: &[String], subject: &str, near: &[&String]) -> Topic {
+        let about = words(subject);
+        let asking = wordings.iter().flat_map(|wording| content_words(wording));
+        let near = near.iter().map(|word| word.to_string());
+        let mut relation: Vec<String> = asking.chain(near).collect();
+        relation.retain(|word| !holds(&about, word) && !holds(rare, word));
+        relation.sort_unstable();
+        relation.dedup();
+        let kinds = wordings.iter().filter_map(|wording| asked(wording)).collect();
+        Topic { rare: rare.to_vec(), relation, kinds }
+    }
+
+    /// Whether a prompt is near the lesson.
+    pub fn is_near(&self, prompt: &str) -> bool {
+        self.is_near_words(&words(prompt), asked(prompt).as_ref())
+    }
+
+    /// Whether words hold all of the subject's.
+    pub fn names_all(&self, held: &[String]) -> bool {
+        self.rare.iter().all(|word| holds(held, word))
+    }
+
+    /// The same for a prompt's words and the kind of thing that it asks for.
+    pub fn is_near_words(&self, held: &[String], kind: Option<&Asked>) -> bool {
+        let named = self.rare.iter().filter(|word| holds(held, word)).count();
+        if (named as f64) < SUBJECT_SHARE * self.rare.len() as f64 {
+            return false;
+        }
+        let same_kind = kind.is_none_or(|kind| self.kinds.is_empty() || self.kinds.contains(kind));
+        same_kind || self.relation.iter().any(|word| holds(held, word))
+    }
+}

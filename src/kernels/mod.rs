@@ -16,6 +16,7 @@ mod draw;
 mod embed;
 mod factors;
 mod gemv;
+mod heads;
 mod kl_divergence;
 mod lanes;
 mod launch;

@@ -20,6 +20,7 @@ mod embed;
 mod factors;
 mod function_pull;
 mod gemv;
+mod heads;
 mod kl_divergence;
 mod lanes;
 mod launch;

@@ -9,6 +9,7 @@ use crate::format::peft::PeftAdapter;
 use crate::format::source::FileSource;
 use crate::learn::engine::Engine;
 use crate::learn::learner::Clock;
+use crate::learn::suite::Suites;
 use crate::model::adapter::Adapter;
 use crate::model::{CONTEXT, Model, peft};
 use crate::store::native::NativeStore;
@@ -53,6 +54,17 @@ pub fn home(common: &Common) -> Result<PathBuf, Error> {
 /// The store in the home folder.
 pub fn store(common: &Common) -> Result<NativeStore, Error> {
     Ok(NativeStore::open(&home(common)?)?)
+}
+
+/// The suites of a folder: core.jsonl, language.jsonl and refusals.jsonl.
+pub fn suites(folder: &Path) -> Result<Suites, Error> {
+    let read = |name: &str| {
+        let path = folder.join(name);
+        fs::read_to_string(&path).map_err(|error| Error::file(&path, &error))
+    };
+    let parsed =
+        Suites::parse(&read("core.jsonl")?, &read("language.jsonl")?, &read("refusals.jsonl")?);
+    parsed.map_err(|error| Error::Misuse(error.to_string()))
 }
 
 /// The wall clock, milliseconds since 1970.

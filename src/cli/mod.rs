@@ -12,6 +12,7 @@ mod output;
 mod perplexity;
 mod plan;
 pub mod quantize;
+pub mod simulate;
 pub mod synth;
 mod train;
 mod versions;
@@ -93,6 +94,8 @@ enum Command {
     Plan(plan::PlanArgs),
     /// List the devices, and which one `auto` takes
     Devices,
+    /// Simulate a user over many cycles, and measure what is learned and lost
+    Simulate(simulate::SimulateArgs),
     /// Make the small model that tests use
     Synth(synth::command::SynthArgs),
 }
@@ -130,6 +133,7 @@ async fn run(common: &Common, command: Command) -> Result<ExitCode, Error> {
         Command::Bench(args) => bench::bench(common, args).await?,
         Command::Plan(args) => plan::plan(common, args).await?,
         Command::Devices => devices::devices(common).await?,
+        Command::Simulate(args) => simulate::simulate(common, args).await?,
         Command::Synth(args) => synth::command::synth(common, &args)?,
     }
     Ok(ExitCode::SUCCESS)

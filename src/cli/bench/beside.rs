@@ -41,7 +41,7 @@ pub async fn beside(engine: &mut Engine, plan: &Plan) -> Result<Value, Error> {
 }
 
 /// Seconds a token of `n` tokens after a prompt of one.
-async fn decode(engine: &mut Engine, n: usize) -> Result<f64, Error> {
+pub async fn decode(engine: &mut Engine, n: usize) -> Result<f64, Error> {
     engine.model.clear_cache();
     let prompt = [(7919 % engine.model.config.vocab) as u32];
     let mut prefilled = Instant::now();

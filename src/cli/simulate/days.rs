@@ -1,0 +1,303 @@
+//! The simulated user's days: teach, learn, look; a line a day.
+//!
+//! It uses the learner as the command `learn` does, under a clock of its own that ticks once a day, so that the same days give
+//! the same versions. Invariant: a day that was begun before a crash is ended, not repeated: what the learner's journal
+//! already holds is taken from there.
+
+use super::arm::Arm;
+use super::data::Fact;
+use super::exam;
+use super::record::{Line, Results, Spent};
+use super::spent::{Phases, folder_bytes, peak_bytes};
+use super::stream::{Day, Stream};
+use crate::error::Error;
+use crate::learn::engine::Engine;
+use crate::learn::example::{Content, Kind, NewExample};
+use crate::learn::learner::{LearnError, Learner};
+use crate::learn::report::{Action, JournalEntry};
+use crate::learn::student::Student;
+use crate::learn::suite::{Suites, answer_tokens};
+use crate::learn::words::says;
+use crate::store::Store;
+use std::cell::Cell;
+use std::collections::HashSet;
+use std::path::Path;
+use std::rc::Rc;
+use std::time::Instant;
+
+/// Facts that a whole examination asks, spread over all that were taught.
+pub const FACTS_MAX: usize = 120;
+
+/// Promoted facts that are asked again after each cycle.
+const KEPT_SAMPLE: usize = 12;
+
+/// Cycles that train on a lesson before the user gives it up.
+const TRIES: u32 = 3;
+
+/// The simulated first day, milliseconds since 1970.
+const FIRST_DAY_MS: u64 = 1_800_000_000_000;
+const DAY_MS: u64 = 86_400_000;
+
+/// The simulated clock: noon of a day.
+#[derive(Clone)]
+pub struct DayClock(Rc<Cell<u64>>);
+
+impl DayClock {
+    /// A clock at day 0.
+    pub fn new() -> Self {
+        Self(Rc::new(Cell::new(FIRST_DAY_MS)))
+    }
+
+    /// The clock as the learner reads it.
+    pub fn reader(&self) -> crate::learn::learner::Clock {
+        let cell = self.0.clone();
+        Box::new(move || cell.get())
+    }
+
+    fn set(&self, day: usize) {
+        self.0.set(FIRST_DAY_MS + day as u64 * DAY_MS);
+    }
+}
+
+impl Default for DayClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// How the days are spent.
+pub struct Plan<'a> {
+    /// The recipe.
+    pub arm: Arm,
+    /// The last day.
+    pub cycles: usize,
+    /// Days between two whole examinations.
+    pub every: usize,
+    /// Most items of a part of a whole examination.
+    pub exam_max: Option<usize>,
+    /// Learning rate in the place of the recipe's.
+    pub lr: Option<f32>,
+    /// Most steps in the place of the arm's.
+    pub steps: Option<usize>,
+    /// What is taught.
+    pub stream: &'a dyn Stream,
+    /// What nobody may lose.
+    pub suites: &'a Suites,
+    /// The home folder, to be measured.
+    pub home: &'a Path,
+}
+
+/// A user with a learner and a model.
+pub struct User<'a, S: Store> {
+    /// The learner.
+    pub learner: Learner<S>,
+    /// The model.
+    pub engine: &'a mut Engine,
+    /// The learner's clock.
+    pub clock: DayClock,
+    /// The plan.
+    pub plan: Plan<'a>,
+}
+
+/// How a cycle ended.
+struct Ended {
+    entry: Option<JournalEntry>,
+    seconds: f64,
+    phases: Phases,
+}
+
+impl<S: Store> User<'_, S> {
+    /// Lives the days that `results` lacks; `told` hears each line.
+    pub async fn live(
+        &mut self,
+        results: &mut Results,
+        told: &mut dyn FnMut(&Line) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let head = self.learner.head_adapter().await?;
+        self.engine.use_adapter(head.as_ref()).await.map_err(LearnError::from)?;
+        let next = results.lines().last().map_or(0, |line| line.cycle + 1);
+        for number in next..=self.plan.cycles {
+            self.clock.set(number);
+            let line = match self.plan.stream.day(number) {
+                _ if number == 0 => self.line(0, None, 0, Ended::nothing()).await?,
+                Some(day) => {
+                    let before = results.lines().last().map_or(0, |line| line.journal);
+                    let ended = self.cycle(&day, before).await?;
+                    self.line(number, Some(&day), before, ended).await?
+                }
+                None => break,
+            };
+            told(&line)?;
+            results.push(line)?;
+        }
+        Ok(())
+    }
+
+    /// One day's cycle, unless the journal says that it was run; `before` cycles were journaled the day before.
+    async fn cycle(&mut self, day: &Day, before: usize) -> Result<Ended, Error> {
+        let began = Instant::now();
+        let mut phases = Phases::default();
+        if self.journaled().count() == before {
+            self.give_up().await?;
+            self.teach(day).await?;
+            if !self.learner.pending().is_empty() {
+                let options = self.plan.arm.options(day, self.plan.lr, self.plan.steps);
+                let mut events = |event| phases.hear(&event);
+                match self.learner.learn(self.engine, &options, &mut events).await {
+                    // A run that diverged is journaled, and HEAD is as it was: the user goes on.
+                    Ok(_) | Err(LearnError::Diverged { .. }) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        }
+        let entry = self.journaled().nth(before).cloned();
+        Ok(Ended { entry, seconds: began.elapsed().as_secs_f64(), phases })
+    }
+
+    /// Cycles that came to an end, in the journal.
+    fn journaled(&self) -> impl Iterator<Item = &JournalEntry> {
+        let ended = |entry: &&JournalEntry| matches!(entry.action, Action::Cycle | Action::Failed);
+        self.learner.log().iter().filter(ended)
+    }
+
+    /// Deletes what some cycles did not learn, so that it holds up nothing else.
+    async fn give_up(&mut self) -> Result<(), LearnError> {
+        let tired = self.learner.pending().into_iter().filter(|example| example.uses >= TRIES);
+        let ids: Vec<String> = tired.map(|example| example.id.clone()).collect();
+        for id in ids {
+            self.learner.delete_example(&id).await?;
+        }
+        Ok(())
+    }
+
+    async fn teach(&mut self, day: &Day) -> Result<(), LearnError> {
+        let new = match day {
+            Day::Facts(facts) => self.corrections(facts).await?,
+            Day::Code(files) => {
+                files.iter().flat_map(|file| passages(&file.text, &file.name)).collect()
+            }
+            Day::Notes(notes) => {
+                let note = |note: &super::data::Note| {
+                    NewExample::correction(&note.prompt, &note.answer, None)
+                };
+                notes.iter().map(note).collect()
+            }
+        };
+        self.learner.teach(new).await.map(|_| ())
+    }
+
+    /// The user asks, and corrects what is wrong.
+    async fn corrections(&mut self, facts: &[Fact]) -> Result<Vec<NewExample>, LearnError> {
+        let asked = facts.iter().map(|fact| (fact.prompt.as_str(), answer_tokens(&fact.answer)));
+        let answers = exam::ask(self.engine, &asked.collect::<Vec<_>>()).await?;
+        let wrong = facts
+            .iter()
+            .zip(answers)
+            .filter(|(fact, answer)| !says(answer, &fact.prompt, &fact.answer, None));
+        Ok(wrong
+            .map(|(fact, answer)| NewExample::correction(&fact.prompt, &fact.answer, Some(answer)))
+            .collect())
+    }
+
+    /// Ids of the examples that HEAD has learned.
+    fn learned(&self) -> HashSet<String> {
+        let waiting = self.learner.pending().into_iter();
+        let held = self.learner.quarantined().into_iter().map(|(example, _)| example);
+        let not: HashSet<&String> = waiting.chain(held).map(|example| &example.id).collect();
+        let all = self.learner.examples().into_iter().map(|example| &example.id);
+        all.filter(|id| !not.contains(id)).cloned().collect()
+    }
+
+    /// Looks at HEAD after a day, and writes down what was seen.
+    async fn line(
+        &mut self,
+        number: usize,
+        day: Option<&Day>,
+        before: usize,
+        ended: Ended,
+    ) -> Result<Line, Error> {
+        let began = Instant::now();
+        let learned = self.learned();
+        let promoted = |fact: &Fact| {
+            learned.contains(&NewExample::correction(&fact.prompt, &fact.answer, None).id())
+        };
+        let facts: Vec<Fact> = self.plan.stream.facts_after(number);
+        let kept: Vec<&Fact> = facts.iter().filter(|fact| promoted(fact)).collect();
+        let kept = thinned(&kept, KEPT_SAMPLE, number);
+        let said = exam::said(self.engine, &kept).await?;
+        let mut spent = Spent::default();
+        let last = number == self.plan.cycles || self.plan.stream.day(number + 1).is_none();
+        let exam = if number == 0 || last || number.is_multiple_of(self.plan.every) {
+            let horizon = if number == 0 { self.plan.cycles } else { number };
+            let asked = thinned(&self.plan.stream.facts_after(horizon), FACTS_MAX, 0);
+            let asked = thinned(&asked, self.plan.exam_max.unwrap_or(FACTS_MAX), 0);
+            let facts = exam::facts(self.engine, &asked, &promoted).await?;
+            let Plan { suites, stream, exam_max, .. } = &self.plan;
+            let exam = exam::whole(self.engine, suites, stream.data(), facts, *exam_max).await?;
+            if let Some(adapter) = self.learner.head_adapter().await? {
+                spent.latency_ms = Some(exam::latency(self.engine, &adapter).await?);
+            }
+            Some(exam)
+        } else {
+            None
+        };
+        spent.seconds = ended.seconds;
+        spent.phases = ended.phases.seconds();
+        spent.exam_seconds = began.elapsed().as_secs_f64();
+        spent.home_bytes = folder_bytes(self.plan.home)?;
+        spent.peak_bytes = peak_bytes();
+        let report = ended.entry.as_ref().and_then(|entry| entry.report.as_ref());
+        let adapter = self.learner.head_adapter().await?;
+        Ok(Line {
+            cycle: number,
+            day: day.map_or("", Day::name).to_string(),
+            verdict: report.map(|report| report.verdict),
+            reason: ended.entry.as_ref().map_or_else(String::new, |entry| entry.note.clone()),
+            taught: report.map_or([0, 0], |report| [report.taught, report.learned]),
+            scale: report.map_or(0.0, |report| report.scale),
+            pending: self.learner.pending().len(),
+            given_up: self.learner.log().iter().filter(|e| e.action == Action::Delete).count(),
+            promoted: learned.len(),
+            kept: [kept.len(), said.iter().filter(|said| **said).count()],
+            head: self.learner.head().map(|version| version.id.clone()),
+            journal: before + usize::from(ended.entry.is_some()),
+            versions: self.learner.versions().len(),
+            norm: adapter.map_or(0.0, |adapter| norm(&adapter.weights)),
+            exam,
+            spent,
+        })
+    }
+}
+
+impl Ended {
+    fn nothing() -> Self {
+        Self { entry: None, seconds: 0.0, phases: Phases::default() }
+    }
+}
+
+/// A file in parts of one function each, with what stands above the first.
+fn passages(text: &str, name: &str) -> Vec<NewExample> {
+    let document = |text: &str| NewExample {
+        kind: Kind::Document,
+        content: Content::Text(text.trim_end().to_string()),
+        source: name.to_string(),
+        rejected: None,
+        rephrasings: Vec::new(),
+    };
+    text.split("\n\n\n").map(document).collect()
+}
+
+/// At most `n` of the items, evenly spread; another `turn` gives others.
+fn thinned<T: Clone>(items: &[T], n: usize, turn: usize) -> Vec<T> {
+    if items.len() <= n {
+        return items.to_vec();
+    }
+    let stride = items.len() as f64 / n as f64;
+    let at = |i: usize| (i as f64 * stride) as usize + turn % (stride as usize).max(1);
+    (0..n).map(|i| items[at(i).min(items.len() - 1)].clone()).collect()
+}
+
+/// The Euclidean norm.
+fn norm(weights: &[f32]) -> f64 {
+    weights.iter().map(|&w| f64::from(w) * f64::from(w)).sum::<f64>().sqrt()
+}

@@ -14,6 +14,7 @@ pub mod history;
 mod keys;
 pub mod learner;
 mod prepare;
+pub mod prune;
 pub mod recipe;
 pub mod replay;
 pub mod report;

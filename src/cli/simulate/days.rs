@@ -6,7 +6,7 @@
 
 use super::arm::Arm;
 use super::data::Fact;
-use super::exam;
+use super::exam::{self, Exam};
 use super::record::{Line, Results, Spent};
 use super::spent::{Phases, folder_bytes, peak_bytes};
 use super::stream::{Day, Stream};
@@ -73,7 +73,7 @@ pub struct Plan<'a> {
     pub cycles: usize,
     /// Days between two whole examinations.
     pub every: usize,
-    /// Most items of a part of a whole examination.
+    /// Most items of a part of a whole examination, but for the facts.
     pub exam_max: Option<usize>,
     /// Learning rate in the place of the recipe's.
     pub lr: Option<f32>,
@@ -119,11 +119,10 @@ impl<S: Store> User<'_, S> {
         for number in next..=self.plan.cycles {
             self.clock.set(number);
             let line = match self.plan.stream.day(number) {
-                _ if number == 0 => self.line(0, None, 0, Ended::nothing()).await?,
+                _ if number == 0 => self.line(0, None, None, Ended::nothing()).await?,
                 Some(day) => {
-                    let before = results.lines().last().map_or(0, |line| line.journal);
-                    let ended = self.cycle(&day, before).await?;
-                    self.line(number, Some(&day), before, ended).await?
+                    let ended = self.cycle(&day, results.lines().last()).await?;
+                    self.line(number, Some(&day), results.lines().last(), ended).await?
                 }
                 None => break,
             };
@@ -133,11 +132,12 @@ impl<S: Store> User<'_, S> {
         Ok(())
     }
 
-    /// One day's cycle, unless the journal says that it was run; `before` cycles were journaled the day before.
-    async fn cycle(&mut self, day: &Day, before: usize) -> Result<Ended, Error> {
+    /// One day's cycle, unless the journal says that it was run since the line `before`.
+    async fn cycle(&mut self, day: &Day, before: Option<&Line>) -> Result<Ended, Error> {
         let began = Instant::now();
         let mut phases = Phases::default();
-        if self.journaled().count() == before {
+        let before = before.map_or(0, |line| line.journal);
+        if self.ended_since(before).is_none() {
             self.give_up().await?;
             self.teach(day).await?;
             if !self.learner.pending().is_empty() {
@@ -150,14 +150,14 @@ impl<S: Store> User<'_, S> {
                 }
             }
         }
-        let entry = self.journaled().nth(before).cloned();
+        let entry = self.ended_since(before).cloned();
         Ok(Ended { entry, seconds: began.elapsed().as_secs_f64(), phases })
     }
 
-    /// Cycles that came to an end, in the journal.
-    fn journaled(&self) -> impl Iterator<Item = &JournalEntry> {
+    /// The cycle that came to an end after a line of the journal.
+    fn ended_since(&self, number: u64) -> Option<&JournalEntry> {
         let ended = |entry: &&JournalEntry| matches!(entry.action, Action::Cycle | Action::Failed);
-        self.learner.log().iter().filter(ended)
+        self.learner.log().iter().filter(|entry| entry.number > number).find(ended)
     }
 
     /// Deletes what some cycles did not learn, so that it holds up nothing else.
@@ -213,41 +213,35 @@ impl<S: Store> User<'_, S> {
         &mut self,
         number: usize,
         day: Option<&Day>,
-        before: usize,
+        before: Option<&Line>,
         ended: Ended,
     ) -> Result<Line, Error> {
         let began = Instant::now();
         let learned = self.learned();
-        let promoted = |fact: &Fact| {
-            learned.contains(&NewExample::correction(&fact.prompt, &fact.answer, None).id())
-        };
-        let facts: Vec<Fact> = self.plan.stream.facts_after(number);
-        let kept: Vec<&Fact> = facts.iter().filter(|fact| promoted(fact)).collect();
+        let mut kept: Vec<Fact> = self.plan.stream.facts_after(number);
+        kept.retain(|fact| is_learned(&learned, fact));
         let kept = thinned(&kept, KEPT_SAMPLE, number);
         let said = exam::said(self.engine, &kept).await?;
-        let mut spent = Spent::default();
-        let last = number == self.plan.cycles || self.plan.stream.day(number + 1).is_none();
-        let exam = if number == 0 || last || number.is_multiple_of(self.plan.every) {
-            let horizon = if number == 0 { self.plan.cycles } else { number };
-            let asked = thinned(&self.plan.stream.facts_after(horizon), FACTS_MAX, 0);
-            let asked = thinned(&asked, self.plan.exam_max.unwrap_or(FACTS_MAX), 0);
-            let facts = exam::facts(self.engine, &asked, &promoted).await?;
-            let Plan { suites, stream, exam_max, .. } = &self.plan;
-            let exam = exam::whole(self.engine, suites, stream.data(), facts, *exam_max).await?;
-            if let Some(adapter) = self.learner.head_adapter().await? {
-                spent.latency_ms = Some(exam::latency(self.engine, &adapter).await?);
-            }
-            Some(exam)
-        } else {
-            None
-        };
-        spent.seconds = ended.seconds;
-        spent.phases = ended.phases.seconds();
-        spent.exam_seconds = began.elapsed().as_secs_f64();
-        spent.home_bytes = folder_bytes(self.plan.home)?;
-        spent.peak_bytes = peak_bytes();
-        let report = ended.entry.as_ref().and_then(|entry| entry.report.as_ref());
         let adapter = self.learner.head_adapter().await?;
+        let last = number == self.plan.cycles || self.plan.stream.day(number + 1).is_none();
+        let is_whole = number == 0 || last || number.is_multiple_of(self.plan.every);
+        let exam = if is_whole { Some(self.exam(number, &learned).await?) } else { None };
+        let latency_ms = match &adapter {
+            Some(adapter) if is_whole => Some(exam::latency(self.engine, adapter).await?),
+            _ => None,
+        };
+        let spent = Spent {
+            seconds: ended.seconds,
+            phases: ended.phases.seconds(),
+            exam_seconds: began.elapsed().as_secs_f64(),
+            home_bytes: folder_bytes(self.plan.home)?,
+            peak_bytes: peak_bytes(),
+            latency_ms,
+        };
+        let numbered = before.map_or(0, |line| line.journal);
+        let since = self.learner.log().iter().filter(|entry| entry.number > numbered);
+        let given_up = since.filter(|entry| entry.action == Action::Delete).count();
+        let report = ended.entry.as_ref().and_then(|entry| entry.report.as_ref());
         Ok(Line {
             cycle: number,
             day: day.map_or("", Day::name).to_string(),
@@ -256,16 +250,26 @@ impl<S: Store> User<'_, S> {
             taught: report.map_or([0, 0], |report| [report.taught, report.learned]),
             scale: report.map_or(0.0, |report| report.scale),
             pending: self.learner.pending().len(),
-            given_up: self.learner.log().iter().filter(|e| e.action == Action::Delete).count(),
+            given_up: before.map_or(0, |line| line.given_up) + given_up,
             promoted: learned.len(),
             kept: [kept.len(), said.iter().filter(|said| **said).count()],
             head: self.learner.head().map(|version| version.id.clone()),
-            journal: before + usize::from(ended.entry.is_some()),
+            journal: self.learner.log().last().map_or(0, |entry| entry.number),
             versions: self.learner.versions().len(),
             norm: adapter.map_or(0.0, |adapter| norm(&adapter.weights)),
             exam,
             spent,
         })
+    }
+
+    /// Examines HEAD on everything; before the first day, on all that the run will teach.
+    async fn exam(&mut self, number: usize, learned: &HashSet<String>) -> Result<Exam, Error> {
+        let Plan { suites, stream, exam_max, cycles, .. } = &self.plan;
+        let horizon = if number == 0 { *cycles } else { number };
+        let asked = thinned(&stream.facts_after(horizon), FACTS_MAX, 0);
+        let promoted = |fact: &Fact| is_learned(learned, fact);
+        let facts = exam::facts(self.engine, &asked, &promoted).await?;
+        exam::whole(self.engine, suites, stream.data(), facts, *exam_max).await
     }
 }
 
@@ -273,6 +277,10 @@ impl Ended {
     fn nothing() -> Self {
         Self { entry: None, seconds: 0.0, phases: Phases::default() }
     }
+}
+
+fn is_learned(learned: &HashSet<String>, fact: &Fact) -> bool {
+    learned.contains(&NewExample::correction(&fact.prompt, &fact.answer, None).id())
 }
 
 /// A file in parts of one function each, with what stands above the first.

@@ -76,10 +76,10 @@ pub async fn ask(
 }
 
 /// Which of the facts the model says when it is asked as taught.
-pub async fn said(engine: &mut Engine, facts: &[&Fact]) -> Result<Vec<bool>, LearnError> {
+pub async fn said(engine: &mut Engine, facts: &[Fact]) -> Result<Vec<bool>, LearnError> {
     let asked = facts.iter().map(|fact| (fact.prompt.as_str(), answer_tokens(&fact.answer)));
     let answers = ask(engine, &asked.collect::<Vec<_>>()).await?;
-    let right = |(fact, answer): (&&Fact, String)| says(&answer, &fact.prompt, &fact.answer, None);
+    let right = |(fact, answer): (&Fact, String)| says(&answer, &fact.prompt, &fact.answer, None);
     Ok(facts.iter().zip(answers).map(right).collect())
 }
 

@@ -57,7 +57,7 @@ pub struct SimulateArgs {
     /// Cycles between two whole examinations; the first and the last are whole
     #[arg(long, default_value_t = 25, value_parser = clap::value_parser!(u16).range(1..))]
     every: u16,
-    /// Most items of each part of a whole examination [default: all]
+    /// Most items of each part of a whole examination but the facts [default: all]
     #[arg(long, value_name = "N")]
     exam: Option<usize>,
     /// Learning rate [default: the recipe's]
@@ -135,9 +135,10 @@ fn told(common: &Common, cycles: usize, line: &Line) -> Result<(), Error> {
         return output::json(line);
     }
     let verdict = match line.verdict {
-        Some(verdict) => format!("{verdict:?}").to_lowercase(),
+        Some(verdict) => serde_json::to_value(verdict).map_err(|e| Error::Output(e.to_string()))?,
         None => "nothing to learn".into(),
     };
+    let verdict = verdict.as_str().unwrap_or_default();
     let [taught, said] = line.taught;
     let [asked, kept] = line.kept;
     output::line(&format!(

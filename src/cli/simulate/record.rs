@@ -62,8 +62,8 @@ pub struct Line {
     pub kept: [usize; 2],
     /// HEAD after the cycle.
     pub head: Option<String>,
-    /// Cycles in the learner's journal after this one.
-    pub journal: usize,
+    /// The last line of the learner's journal.
+    pub journal: u64,
     /// Versions that the learner has.
     pub versions: usize,
     /// Euclidean norm of HEAD's adapter.

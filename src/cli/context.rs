@@ -8,11 +8,12 @@ use crate::error::Error;
 use crate::format::source::FileSource;
 use crate::learn::engine::Engine;
 use crate::learn::learner::Clock;
+use crate::learn::suite::Suites;
 use crate::model::{CONTEXT, Model};
 use crate::store::native::NativeStore;
 use directories::ProjectDirs;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The default model's file name in the cache folder.
@@ -51,6 +52,17 @@ pub fn home(common: &Common) -> Result<PathBuf, Error> {
 /// The store in the home folder.
 pub fn store(common: &Common) -> Result<NativeStore, Error> {
     Ok(NativeStore::open(&home(common)?)?)
+}
+
+/// The suites of a folder: core.jsonl, language.jsonl and refusals.jsonl.
+pub fn suites(folder: &Path) -> Result<Suites, Error> {
+    let read = |name: &str| {
+        let path = folder.join(name);
+        fs::read_to_string(&path).map_err(|error| Error::file(&path, &error))
+    };
+    let parsed =
+        Suites::parse(&read("core.jsonl")?, &read("language.jsonl")?, &read("refusals.jsonl")?);
+    parsed.map_err(|error| Error::Misuse(error.to_string()))
 }
 
 /// The wall clock, milliseconds since 1970.

@@ -278,14 +278,10 @@ async fn open(common: &Common, suites: Option<&Path>) -> Result<Learner<NativeSt
     for warning in learner.warnings() {
         eprintln!("warning: {warning}");
     }
-    let Some(folder) = suites else { return Ok(learner) };
-    let read = |name: &str| {
-        let path = folder.join(name);
-        fs::read_to_string(&path).map_err(|error| Error::file(&path, &error))
-    };
-    let suites =
-        Suites::parse(&read("core.jsonl")?, &read("language.jsonl")?, &read("refusals.jsonl")?);
-    Ok(learner.with_suites(suites.map_err(|error| Error::Misuse(error.to_string()))?))
+    match suites {
+        Some(folder) => Ok(learner.with_suites(context::suites(folder)?)),
+        None => Ok(learner),
+    }
 }
 
 pub async fn eval(common: &Common, args: EvalArgs) -> Result<(), Error> {

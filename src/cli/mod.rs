@@ -17,6 +17,7 @@ mod perplexity;
 mod plan;
 pub mod quantize;
 mod rewrite;
+pub mod simulate;
 pub mod synth;
 mod train;
 mod versions;
@@ -102,6 +103,8 @@ enum Command {
     Devices,
     /// Compare recipes on the small model: which method against forgetting buys something
     Ablation(ablation::AblationArgs),
+    /// Simulate a user over many cycles, and measure what is learned and lost
+    Simulate(simulate::SimulateArgs),
     /// Make the small model that tests use
     Synth(synth::command::SynthArgs),
 }
@@ -141,6 +144,7 @@ async fn run(common: &Common, command: Command) -> Result<ExitCode, Error> {
         Command::Plan(args) => plan::plan(common, args).await?,
         Command::Devices => devices::devices(common).await?,
         Command::Ablation(args) => ablation::ablation(common, args).await?,
+        Command::Simulate(args) => simulate::simulate(common, args).await?,
         Command::Synth(args) => synth::command::synth(common, &args)?,
     }
     Ok(ExitCode::SUCCESS)

@@ -11,6 +11,7 @@ use super::gate::Verdict;
 use super::keys::scores_key;
 use super::learner::{LearnError, LearnResult, Learner, json};
 use super::prepare::Material;
+use super::prune::prune;
 use super::recipe::Lesson;
 use super::replay::learnability;
 use super::report::{Action, CycleReport, Event, LearnOptions, Phase};
@@ -156,7 +157,7 @@ impl<S: Store> Learner<S> {
             examples.entry(id).and_modify(|example| example.uses += 1);
         }
         let mut writes = Vec::new();
-        let mut version = None;
+        let mut versions = None;
         match report.verdict {
             Verdict::Promote => {
                 let adapter = self.store.put_blob(&examined.candidate.to_bytes()).await?;
@@ -171,7 +172,10 @@ impl<S: Store> Learner<S> {
                 writes.push(Write::put(Table::Versions, &made.id, made.record()));
                 writes.push(Self::move_head(&report.version));
                 writes.extend(self.score_writes(&made, &examined.scores));
-                version = Some(made);
+                let mut all = self.versions.clone();
+                all.insert(made.id.clone(), made.clone());
+                writes.extend(prune(&mut all, &made.id, &self.examples));
+                versions = Some(all);
             }
             Verdict::Hold => writes.push(self.keep_held(&examined.candidate).await?),
             Verdict::Reject => {}
@@ -185,14 +189,18 @@ impl<S: Store> Learner<S> {
         let (entry, line) =
             self.entry(Action::Cycle, report.version.clone(), note, Some(report.clone()));
         writes.push(line);
+        let old = self.old_lines();
+        writes.extend_from_slice(&old);
         self.store.apply(&writes).await?;
 
+        self.journal.drain(..old.len());
         self.journal.push(entry);
         self.examples = examples;
-        if let Some(version) = version {
-            self.head = Some(version.id.clone());
-            self.versions.insert(version.id.clone(), version);
+        if let Some(versions) = versions {
+            self.head = report.version.clone();
+            self.versions = versions;
         }
+        self.sweep().await;
         announce(&report, events);
         Ok(report)
     }

@@ -42,7 +42,14 @@ impl<S: Store> Learner<S> {
             Some(name) => self.resolve(name)?,
             None => self.head().ok_or(LearnError::AtBase)?.parent.clone(),
         };
-        let target = to.as_ref().map(|id| self.versions[id].clone());
+        let target = match &to {
+            // HEAD's parent can have been pruned.
+            Some(id) => {
+                let found = self.versions.get(id).cloned();
+                Some(found.ok_or_else(|| LearnError::NoVersion(id.clone()))?)
+            }
+            None => None,
+        };
         self.check_base(student, target.as_ref())?;
         // Put in place before HEAD moves: a damaged version must not become HEAD.
         self.serve(student, target.as_ref()).await?;
@@ -62,10 +69,7 @@ impl<S: Store> Learner<S> {
             return Err(LearnError::NoExample(id.into()));
         }
         // A version that descends from one that saw it carries it on.
-        let saw = |version: &&Version| {
-            let line = lineage(&self.versions, Some(&version.id));
-            line.iter().any(|ancestor| ancestor.examples.iter().any(|example| example == id))
-        };
+        let saw = |version: &&Version| self.versions.saw(&version.id).contains(id);
         let gone: BTreeSet<String> =
             self.versions.values().filter(saw).map(|version| version.id.clone()).collect();
         let line = lineage(&self.versions, self.head.as_deref());

@@ -103,7 +103,7 @@ impl<S: Store> Learner<S> {
             suites: Suites::built_in(),
             examples: BTreeMap::new(),
             quarantine: BTreeMap::new(),
-            versions: Versions::new(),
+            versions: Versions::default(),
             head: None,
             journal: Vec::new(),
             warnings: Vec::new(),
@@ -111,6 +111,7 @@ impl<S: Store> Learner<S> {
         learner.examples = learner.load(Table::Examples).await?;
         learner.quarantine = learner.load(Table::Quarantine).await?;
         learner.load_versions().await?;
+        learner.load_pruned().await?;
         learner.journal =
             learner.load::<JournalEntry>(Table::Journal).await?.into_values().collect();
         learner.recover_head().await?;

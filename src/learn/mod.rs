@@ -17,6 +17,7 @@ mod keys;
 pub mod learner;
 pub mod likeness;
 mod prepare;
+pub mod prune;
 pub mod recipe;
 pub mod replay;
 pub mod report;

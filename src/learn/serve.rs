@@ -9,9 +9,8 @@ use super::recipe::Lesson;
 use super::report::LearnOptions;
 use super::scope::Scope;
 use super::student::Student;
-use super::version::{Version, lineage};
+use super::version::Version;
 use crate::store::Store;
-use std::collections::BTreeSet;
 
 impl<S: Store> Learner<S> {
     /// Puts a version in place, in its scope; none is the base model.
@@ -56,8 +55,7 @@ impl<S: Store> Learner<S> {
 
     /// The lessons that a version and its ancestors were trained on and that are still there.
     pub(super) async fn lessons_of(&self, version: &Version) -> LearnResult<Vec<Lesson>> {
-        let line = lineage(&self.versions, Some(&version.id));
-        let ids: BTreeSet<&String> = line.iter().flat_map(|version| &version.examples).collect();
+        let ids = self.versions.saw(&version.id);
         let mut lessons = Vec::with_capacity(ids.len());
         for id in ids {
             let Some(example) = self.examples.get(id).cloned() else { continue };

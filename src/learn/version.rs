@@ -1,13 +1,14 @@
-//! Versions: an adapter with its parent, its base model, what it learned, and its report.
+//! Versions: an adapter with its parent, its base model, what it learned, and its report; and what is left of pruned ones.
 //!
-//! It knows no store. Invariant: a version is immutable; its id is the hash of its record, so a damaged record is
-//! noticed as a damaged adapter is.
+//! It knows no store. Invariants: a version is immutable; its id is the hash of its record, so a damaged record is
+//! noticed as a damaged adapter is. What HEAD has learned does not depend on how much of its line was pruned.
 
 use super::gate::{SuiteKind, SuiteReport};
 use super::stats::EProcess;
 use crate::store::sha256_hex;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::{Deref, DerefMut};
 
 /// A version's record.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -71,10 +72,71 @@ fn id_of(record: &[u8]) -> String {
     sha256_hex(record)[..16].to_string()
 }
 
-/// All versions by id.
-pub type Versions = BTreeMap<String, Version>;
+/// What is known of a pruned version that a kept one descends from: the sum of its line.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pruned {
+    /// When each example was last learned in the line, milliseconds since 1970.
+    pub learned: BTreeMap<String, u64>,
+    /// Examples that the line was trained on.
+    pub saw: BTreeSet<String>,
+}
 
-/// The versions from `head` back to the base, the newest first.
+/// All versions by id, which is what they are used as; with the pruned parents of the oldest.
+#[derive(Debug, Clone, Default)]
+pub struct Versions {
+    kept: BTreeMap<String, Version>,
+    pruned: BTreeMap<String, Pruned>,
+}
+
+impl Deref for Versions {
+    type Target = BTreeMap<String, Version>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.kept
+    }
+}
+
+impl DerefMut for Versions {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.kept
+    }
+}
+
+impl Versions {
+    /// With what is known of pruned parents.
+    pub fn remember(&mut self, pruned: BTreeMap<String, Pruned>) {
+        self.pruned = pruned;
+    }
+
+    /// What is known of pruned parents.
+    pub fn pruned(&self) -> &BTreeMap<String, Pruned> {
+        &self.pruned
+    }
+
+    /// The sum of the line that ends in a version, of the examples that `counts`.
+    pub fn sum(&self, id: &str, counts: &dyn Fn(&str) -> bool) -> Pruned {
+        let learned = learned(self, Some(id)).into_iter().filter(|(id, _)| counts(id)).collect();
+        let saw = self.saw(id).into_iter().filter(|id| counts(id)).map(str::to_string).collect();
+        Pruned { learned, saw }
+    }
+
+    /// The examples that the line of a version was trained on.
+    pub fn saw(&self, id: &str) -> BTreeSet<&str> {
+        let line = lineage(self, Some(id));
+        let before = self.before(id, &line).into_iter().flat_map(|pruned| &pruned.saw);
+        line.into_iter().flat_map(|v| &v.examples).chain(before).map(String::as_str).collect()
+    }
+
+    /// What was pruned before the first version of a line that ends in `id`.
+    fn before(&self, id: &str, line: &[&Version]) -> Option<&Pruned> {
+        match line.last() {
+            Some(first) => self.pruned.get(first.parent.as_ref()?),
+            None => self.pruned.get(id),
+        }
+    }
+}
+
+/// The versions from `head` back to the base or to a pruned one, the newest first.
 pub fn lineage<'a>(versions: &'a Versions, head: Option<&str>) -> Vec<&'a Version> {
     let mut line: Vec<&Version> = Vec::new();
     let mut next = head.and_then(|id| versions.get(id));
@@ -92,10 +154,15 @@ pub fn lineage<'a>(versions: &'a Versions, head: Option<&str>) -> Vec<&'a Versio
 /// When each example was last learned by the versions up to `head`, milliseconds since 1970.
 pub fn learned(versions: &Versions, head: Option<&str>) -> HashMap<String, u64> {
     let mut at = HashMap::new();
-    for version in lineage(versions, head) {
+    let Some(head) = head else { return at };
+    let line = lineage(versions, Some(head));
+    for version in &line {
         for id in &version.learned {
             at.entry(id.clone()).or_insert(version.created_ms);
         }
+    }
+    for (id, earlier) in versions.before(head, &line).into_iter().flat_map(|p| &p.learned) {
+        at.entry(id.clone()).or_insert(*earlier);
     }
     at
 }

@@ -29,7 +29,7 @@ static MAKING: Mutex<()> = Mutex::new(());
 const GREEDY: AnswerOptions = AnswerOptions { tokens_max: 24, temperature: 0.0, seed: 0 };
 
 /// The folder with the small model, made if this version of the code has not made it yet.
-fn small_model() -> PathBuf {
+pub fn small_model() -> PathBuf {
     let _held = MAKING.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/small-model");
     let made = folder.join(synth::version());

@@ -25,16 +25,26 @@ pub fn run(args: &[String]) -> Outcome {
     let text = fs::read_to_string(&out).map_err(|e| format!("the bench left no JSON: {e}"))?;
     let result: Value =
         serde_json::from_str(&text).map_err(|e| format!("the bench's JSON: {e}"))?;
-    let date = date(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs()));
+    let date = today();
     let path = root().join("bench/results").join(file_name(&date, &result));
     let envelope = json!({
         "date": date, "commit": commit()?, "command": format!("cargo xtask bench {}", args.join(" ")).trim_end(),
         "machine": machine(load), "bench": result,
     });
-    let text = serde_json::to_string_pretty(&envelope).map_err(|e| e.to_string())?;
-    fs::write(&path, text + "\n").map_err(|e| format!("cannot write {}: {e}", path.display()))?;
-    eprintln!("{}", shown(&path));
+    write(&path, &envelope)
+}
+
+/// Writes a result, and says where it lies.
+pub fn write(path: &Path, result: &Value) -> Outcome {
+    let text = serde_json::to_string_pretty(result).map_err(|e| e.to_string())?;
+    fs::write(path, text + "\n").map_err(|e| format!("cannot write {}: {e}", path.display()))?;
+    eprintln!("{}", shown(path));
     Ok(())
+}
+
+/// The day, as ISO 8601.
+pub fn today() -> String {
+    date(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs()))
 }
 
 /// The day, the device and the model: a second run on the same day takes the place of the first.
@@ -50,7 +60,8 @@ fn shown(path: &Path) -> String {
     path.strip_prefix(root()).unwrap_or(path).display().to_string()
 }
 
-fn commit() -> Outcome<String> {
+/// The commit that lies in the folder.
+pub fn commit() -> Outcome<String> {
     let hint = "install git";
     let id = program("git", &["rev-parse", "--short", "HEAD"], hint).read()?;
     let changed =
@@ -60,7 +71,7 @@ fn commit() -> Outcome<String> {
 }
 
 /// What a number depends on: processor, cores, memory, system, and how busy it was before.
-fn machine(load: Option<String>) -> Value {
+pub fn machine(load: Option<String>) -> Value {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let cpu = field(&read("/proc/cpuinfo"), "model name");
     let flags = field(&read("/proc/cpuinfo"), "flags").unwrap_or_default();
@@ -75,7 +86,8 @@ fn machine(load: Option<String>) -> Value {
     })
 }
 
-fn load_average() -> Option<String> {
+/// How many jobs ran in the last minute.
+pub fn load_average() -> Option<String> {
     let path = PathBuf::from("/proc/loadavg");
     let text = fs::read_to_string(path).ok()?;
     text.split(' ').next().map(str::to_string)

@@ -5,6 +5,7 @@
 
 mod bench;
 mod interop;
+mod learning;
 mod model;
 mod needs;
 mod page;
@@ -27,8 +28,10 @@ cargo xtask COMMAND
   page                         build the page and its engine, into www/dist
   bench [ARGS...]              `apprentice bench` in release mode; the result goes to bench/results/
   interop [--prebuilt] [ARGS]  our adapters in PEFT and llama.cpp and theirs in ours: the same logits, as a table
+  learning [--cycles N] [--arms A,...] a simulated user over 100 cycles, with our recipe and the peers'; goes on where it
+                               stopped. --drift N: changing facts on the small model. --report: only table and plot
 
-Stages, in order: fmt clippy shaders tidy unit kernels gradients golden learning crash page
+Stages, in order: fmt clippy shaders tidy unit kernels gradients golden learning simulate crash page
 Environment: APPRENTICE_MODEL (a GGUF instead of the default one), APPRENTICE_GPU=hardware (test on the GPU
 at hand instead of Mesa's software Vulkan), VK_DRIVER_FILES (that driver), CHROMIUM (that browser)";
 
@@ -58,6 +61,7 @@ fn run(args: &[String]) -> Outcome {
         "page" if rest.is_empty() => page::build(),
         "bench" => bench::run(rest),
         "interop" => interop::run(rest),
+        "learning" => learning::run(rest),
         "help" | "--help" | "-h" => {
             println!("{HELP}");
             Ok(())

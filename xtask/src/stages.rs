@@ -10,7 +10,7 @@ use crate::shell::{Outcome, Program, cargo, program, root};
 use crate::{model, needs, page};
 
 /// The stages in the order in which they run.
-const STAGES: [Stage; 11] = [
+const STAGES: [Stage; 12] = [
     Stage { name: "fmt", run: fmt },
     Stage { name: "clippy", run: clippy },
     Stage { name: "shaders", run: || module("shaders", Needs::NOTHING) },
@@ -20,13 +20,14 @@ const STAGES: [Stage; 11] = [
     Stage { name: "gradients", run: || module("gradients", Needs::GPU) },
     Stage { name: "golden", run: || module("golden", Needs::GPU_AND_MODEL) },
     Stage { name: "learning", run: || module("learning", Needs::GPU_AND_MODEL) },
+    Stage { name: "simulate", run: || module("simulate", Needs::NOTHING) },
     Stage { name: "crash", run: || module("crash", Needs::NOTHING) },
     Stage { name: "page", run: page_in_a_browser },
 ];
 
 /// Modules of `tests/it` that have a stage of their own; `unit` runs the rest.
-const MODULES: [&str; 7] =
-    ["shaders", "tidy", "kernels", "gradients", "golden", "learning", "crash"];
+const MODULES: [&str; 8] =
+    ["shaders", "tidy", "kernels", "gradients", "golden", "learning", "simulate", "crash"];
 
 /// Writes a small trained model and its suites for the page's tests; the folder follows.
 const SMALL_MODEL: [&str; 5] = ["run", "--quiet", "--", "synth", "--small"];
@@ -199,7 +200,7 @@ fn page_in_a_browser() -> Outcome {
 }
 
 /// The folder of the small model: the newest that the `unit` stage's tests made, or made now.
-fn small_model() -> Outcome<PathBuf> {
+pub fn small_model() -> Outcome<PathBuf> {
     let made = std::fs::read_dir(root().join("target/small-model")).into_iter().flatten().flatten();
     let whole = made.map(|entry| entry.path()).filter(|path| path.join(SMALL_MODEL_FILE).exists());
     let age = |path: &PathBuf| path.metadata().and_then(|data| data.modified()).ok();

@@ -60,7 +60,7 @@ async fn switches(engine: &mut Engine, adapter: &Adapter, plan: &Plan) -> Result
 }
 
 /// Seconds a token of `n` tokens after a prompt of one.
-async fn decode(engine: &mut Engine, n: usize) -> Result<f64, Error> {
+pub async fn decode(engine: &mut Engine, n: usize) -> Result<f64, Error> {
     engine.model.clear_cache();
     let prompt = [(7919 % engine.model.config.vocab) as u32];
     let mut prefilled = Instant::now();

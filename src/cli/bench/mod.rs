@@ -5,7 +5,7 @@
 //! recorder and do not depend on the machine. Kinds of measurements have a file each, and give JSON.
 
 mod batches;
-mod beside;
+pub(super) mod beside;
 mod generation;
 mod kernels;
 mod limits;
@@ -14,7 +14,7 @@ mod one_row;
 mod operands;
 mod plan;
 mod report;
-mod stats;
+pub(super) mod stats;
 mod table;
 mod timing;
 mod training;

@@ -1,0 +1,109 @@
+//! The recipes that are compared, as options of the same learning loop: ours, and those of the peers.
+//!
+//! An arm is a recipe, a gate and the suites that the gate sees; steps and rows of a step are the same for all, so all take
+//! the same training compute. It knows no models. Invariant: an arm that has no gate keeps whatever it trained.
+
+use super::stream::Day;
+use crate::learn::gate::GatePolicy;
+use crate::learn::recipe::Recipe;
+use crate::learn::report::LearnOptions;
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+
+/// Items of each suite that our gate asks in a cycle.
+const SAMPLE: usize = 16;
+
+/// Most lessons that a cycle takes up; the rest waits.
+const LESSONS_MAX: usize = 12;
+
+/// A recipe with its gate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+#[value(rename_all = "kebab-case")]
+pub enum Arm {
+    /// The program's own recipe in its quick form, with its gate.
+    Ours,
+    /// LoRA on the new lessons alone; nothing is replayed, protected or refused.
+    Plain,
+    /// LoRA on new and earlier lessons in halves; nothing is protected or refused.
+    ReplayOnly,
+    /// LoRA on the new lessons alone, kept only if they are said and every earlier one still is (as adaptible does).
+    AcceptOrRestore,
+}
+
+impl Arm {
+    /// Whether the gate sees the suites of what is not the user's.
+    pub fn has_suites(self) -> bool {
+        self == Arm::Ours
+    }
+
+    /// The options of a cycle; `lr` and `steps` replace the recipe's and the day's own.
+    pub fn options(self, day: &Day, lr: Option<f32>, steps: Option<usize>) -> LearnOptions {
+        let mut options = LearnOptions {
+            steps_max: Some(steps.unwrap_or_else(|| steps_of(day))),
+            sample: Some(SAMPLE),
+            scales: vec![1.0, 0.7],
+            lessons_max: LESSONS_MAX,
+            ..LearnOptions::quick()
+        };
+        if self != Arm::Ours {
+            options.recipe = bare(&options.recipe);
+            options.policy = open();
+            options.scales = vec![1.0];
+            options.screen = false;
+        }
+        match self {
+            Arm::Ours | Arm::Plain => {}
+            Arm::ReplayOnly => options.recipe.replay_share = 0.5,
+            Arm::AcceptOrRestore => {
+                // The gate passes one item lost in any sample, so the veto is on two.
+                options.policy = GatePolicy { taught_share: 1.0, kept_drop: 0.0, ..open() };
+                options.sample = None;
+            }
+        }
+        if let Some(lr) = lr {
+            options.recipe.lr = lr;
+        }
+        options
+    }
+}
+
+/// Most steps of a day: code and notes are longer texts, of which a step takes as many rows.
+fn steps_of(day: &Day) -> usize {
+    match day {
+        Day::Facts(_) => 24,
+        Day::Code(_) => 10,
+        Day::Notes(_) => 20,
+    }
+}
+
+/// Without replay, rewordings, protection and scope. The rows that would protect are still run, with weight 0: a step costs the
+/// same in every arm.
+fn bare(recipe: &Recipe) -> Recipe {
+    Recipe {
+        kl_weight: 0.0,
+        scoped: false,
+        neighbours: 0,
+        near_misses: 0,
+        reserved: 0,
+        rewordings: 0,
+        samples_max: 0,
+        replay_share: 0.0,
+        verbatim_share: 1.0,
+        ..recipe.clone()
+    }
+}
+
+/// A gate that lets everything pass but a lesson that was said before and is not after.
+fn open() -> GatePolicy {
+    GatePolicy {
+        alpha: 0.0,
+        e_alarm: f64::INFINITY,
+        taught_share: 0.0,
+        core_drop: 1.0,
+        refusals_drop: 1.0,
+        kept_drop: 1.0,
+        language_rise: f64::INFINITY,
+        documents_rise: f64::INFINITY,
+    }
+}

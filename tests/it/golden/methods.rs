@@ -142,9 +142,14 @@ fn last_logits_with_dora_and_ia3() {
     for method in [Method::Dora, Method::Ia3] {
         let golden = Tensors::read(&format!("{method}_grads.safetensors"));
         let adapter = adapter(&model.config, method);
+        let mut checked = 0;
         for sequence in sequences(&meta) {
+            let name = format!("{}.last_logits", sequence.name);
+            if !golden.names().any(|known| known == name) {
+                continue;
+            }
             model.set_adapter(Some(&adapter)).expect("the golden adapter fits");
-            let theirs = &golden.get(&format!("{}.last_logits", sequence.name)).data;
+            let theirs = &golden.get(&name).data;
             let last = pass::Target { row: sequence.ids.len() as u32 - 1, label: 0 };
             let rows = pass::causal_rows(&sequence.ids, 0);
             let ours = block_on(model.logits_of(&rows, &[last])).expect("a pass");
@@ -160,6 +165,8 @@ fn last_logits_with_dora_and_ia3() {
             println!("{place}");
             assert_eq!((ours.len(), decoded.len()), (theirs.len(), theirs.len()));
             assert!(offs.iter().all(|off| *off <= 2e-3), "{place}");
+            checked += 1;
         }
+        assert!(checked > 0, "{method}: no golden logits were compared");
     }
 }

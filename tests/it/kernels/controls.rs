@@ -248,7 +248,7 @@ const FAULTS: &[(&str, &str, &str)] = &[
     ("penalize", "logit * p.penalty", "logit / p.penalty"),
     ("scale_columns", "c[i % p.cols]", "c[i / p.cols]"),
     ("column_dots", "+ sh_sums[lane + 192u]", ""),
-    ("column_dots", "out[j] +=", "out[j] ="),
+    ("column_dots", "out[j] += sh_sums", "out[j] = sh_sums"),
     ("row_squares", "unit < 4u * blocks", "unit + 1u < 4u * blocks"),
     ("dora_norms", "2.0 * products", "products"),
     ("dora_norms", "p.scale * gram[at]", "gram[at]"),

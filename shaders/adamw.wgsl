@@ -12,9 +12,12 @@ struct Params {
     // 1 / (1 - beta^step)
     correct1: f32,
     correct2: f32,
-    pad0: u32,
-    pad1: u32,
-    pad2: u32,
+    // The factor on the rate of those whose place in a period is in one of seven spans: first, behind the last.
+    ratio: f32,
+    period: u32,
+    // The first parameter's place.
+    at: u32,
+    spans: array<vec4<u32>, 4>,
 }
 
 override WG: u32;
@@ -26,6 +29,16 @@ override WG: u32;
 @group(0) @binding(3) var<storage, read_write> w: array<f32>;
 @group(0) @binding(4) var<storage, read_write> m: array<f32>;
 @group(0) @binding(5) var<storage, read_write> v: array<f32>;
+
+fn rate(i: u32) -> f32 {
+    let place = (p.at + i) % p.period;
+    var faster = false;
+    for (var s = 0u; s < 4u; s++) {
+        let two = p.spans[s];
+        faster = faster || (place >= two.x && place < two.y) || (place >= two.z && place < two.w);
+    }
+    return select(1.0, p.ratio, faster) * p.lr;
+}
 
 @compute @workgroup_size(WG)
 fn main(
@@ -45,6 +58,6 @@ fn main(
         let direction = first * p.correct1 / (sqrt(second * p.correct2) + p.eps);
         m[i] = first;
         v[i] = second;
-        w[i] -= p.lr * (direction + p.weight_decay * w[i]);
+        w[i] -= rate(i) * (direction + p.weight_decay * w[i]);
     }
 }

@@ -13,6 +13,8 @@ struct Params {
     chunk: u32,
     pad0: u32,
     pad1: u32,
+    // Fours at which what gate and up are multiplied with starts, and last whether there is anything.
+    outputs: vec4<u32>,
 }
 
 override WG: u32;
@@ -33,11 +35,14 @@ fn store_share(j: u32, value: f32) {
 
 #import common/lora_shares
 
-// Element `i` of a product that is at `start` in y, its u at `u_at` and its B at `b_at`.
-fn value(i: u32, start: u32, u_at: u32, b_at: u32) -> f32 {
+// Element `i` of a product that is at `start` in y, its u at `u_at`, its B at `b_at` and its factors at `outputs_at`.
+fn value(i: u32, start: u32, u_at: u32, b_at: u32, outputs_at: u32) -> f32 {
     var sum = y[start + i];
     for (var j = 0u; j < p.rank; j++) {
         sum += y[u_at + j] * lora_four(b_at + i / 4u * p.rank + j)[i % 4u];
+    }
+    if p.outputs.w != 0u {
+        sum *= output_factor(outputs_at, i);
     }
     return sum;
 }
@@ -50,8 +55,8 @@ fn main(
     chunk = group.x;
     let first = chunk * WG;
     let i = min(first + lane, p.n - 1u);
-    let a = value(i, 0u, 2u * p.n, p.gate_at);
-    let b = value(i, p.n, 2u * p.n + p.rank, p.up_at);
+    let a = value(i, 0u, 2u * p.n, p.gate_at, p.outputs.x);
+    let b = value(i, p.n, 2u * p.n + p.rank, p.up_at, p.outputs.y);
     // exp overflows past 88; the sigmoid is zero long before.
     let product = a / (1.0 + exp(min(-a, 80.0))) * b;
     if first + lane < p.n {

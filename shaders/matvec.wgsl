@@ -15,9 +15,10 @@ struct Params {
     rank: u32,
     b_at: u32,
     shares: u32,
+    // Is the sum multiplied with factors, and the four at which they start.
+    outputs: u32,
+    outputs_at: u32,
     pad0: u32,
-    pad1: u32,
-    pad2: u32,
 }
 
 override WG: u32;
@@ -82,6 +83,10 @@ fn main(
     let totals = reduce_sum4(lane, sums);
     if lane < 4u && row + lane < p.n {
         let at = p.y_at + row + lane;
-        y[at] = select(0.0, y[at], p.accumulate != 0u) + totals[lane];
+        var total = totals[lane];
+        if p.outputs != 0u {
+            total *= output_factor(p.outputs_at, row + lane);
+        }
+        y[at] = select(0.0, y[at], p.accumulate != 0u) + total;
     }
 }

@@ -1,4 +1,4 @@
-// What is between the products of one row and its attention: biases, the adapter's share, the norms of heads, and RoPE
+// What is between the products of one row and its attention: the adapter's share, biases, the norms of heads, and RoPE
 // (Su et al. 2021) on the way into q and the cache. One workgroup a head: of q, then of k, then of v; a lane a pair.
 
 struct Params {
@@ -19,6 +19,8 @@ struct Params {
     bias_at: vec4<u32>,
     // The same for the gains of the norms of q's and k's heads; whether there are any comes last.
     gain_at: vec4<u32>,
+    // Fours at which what q, k and v are multiplied with starts; then 0 for nothing, 1 for before the bias, 2 for after.
+    outputs: vec4<u32>,
 }
 
 override WG: u32;
@@ -43,15 +45,20 @@ override WG: u32;
 // Element `at` of what matrix `m` gave, which begins at `start` in y.
 fn value(m: u32, start: u32, at: u32) -> f32 {
     var sum = y[start + at];
-    if p.bias_at.w != 0u {
-        sum += extras[p.bias_at[m] + at];
-    }
     let u_at = (p.heads + 2u * p.kv_heads) * 2u * p.half + m * p.rank;
     let b_at = p.b_at[m] + at / 4u * p.rank;
     for (var j = 0u; j < p.rank; j++) {
         sum += y[u_at + j] * lora_four(b_at + j)[at % 4u];
     }
-    return sum;
+    var factor = 1.0;
+    if p.outputs.w != 0u {
+        factor = output_factor(p.outputs[m], at);
+    }
+    var bias = 0.0;
+    if p.bias_at.w != 0u {
+        bias = extras[p.bias_at[m] + at];
+    }
+    return factor * sum + select(1.0, factor, p.outputs.w == 2u) * bias;
 }
 
 @compute @workgroup_size(WG)

@@ -1,4 +1,4 @@
-//! `apprentice train`: plain LoRA fine-tuning on a file of conversations; writes a PEFT adapter.
+//! `apprentice train`: plain fine-tuning of an adapter on a file of conversations; writes a PEFT adapter.
 //!
 //! No replay and no gate: this is for engineers who want the trainer alone. Examples are drawn in seeded epochs,
 //! packed, and an epoch's order depends on the seed only.
@@ -9,6 +9,7 @@ use crate::format::chat::LearnedTurns;
 use crate::format::lessons::{self, Lessons};
 use crate::learn::engine::Engine;
 use crate::model::PASS_ROWS;
+use crate::model::adapter::Adapter;
 use crate::model::lora::{LoraLayout, Method};
 use crate::model::random::Random;
 use crate::model::score::Scored;
@@ -32,6 +33,12 @@ pub struct TrainArgs {
     /// An adapter to start from: a PEFT folder or a GGUF file
     #[arg(long, value_name = "PATH")]
     adapter: Option<PathBuf>,
+    /// What a fresh adapter trains
+    #[arg(long, value_name = "lora|rslora|dora|ia3", default_value_t = Method::Lora)]
+    method: Method,
+    /// LoRA+: B learns so many times as fast as A, of which --lr is the rate
+    #[arg(long, value_name = "RATIO", default_value_t = 1.0)]
+    lora_plus: f32,
     /// LoRA rank of a fresh adapter
     #[arg(long, default_value_t = 8)]
     rank: usize,
@@ -61,6 +68,10 @@ impl TrainArgs {
             ((1..=RANK_MAX).contains(&self.rank), format!("--rank must be 1 to {RANK_MAX}")),
             (self.alpha > 0.0 && self.alpha.is_finite(), "--alpha must be above 0".into()),
             (self.lr > 0.0 && self.lr.is_finite(), "--lr must be above 0".into()),
+            (
+                self.lora_plus > 0.0 && self.lora_plus.is_finite(),
+                "--lora-plus must be above 0".into(),
+            ),
             (self.steps > 0, "--steps must be 1 or more".into()),
             (self.batch > 0, "--batch must be 1 or more".into()),
             (
@@ -72,6 +83,20 @@ impl TrainArgs {
             Some((_, rule)) => Err(Error::Misuse(rule)),
             None => Ok(()),
         }
+    }
+
+    /// The adapter that is trained: the one that was given, or a fresh one.
+    async fn start(&self, engine: &Engine, seed: u64) -> Result<Adapter, Error> {
+        let start = match &self.adapter {
+            Some(path) => adapters::read(&engine.model.config, path).await?,
+            None => engine.model.fresh_adapter(self.method, self.rank, self.alpha, seed).await?,
+        };
+        let method = start.method;
+        if self.lora_plus != 1.0 && !method.has_pairs() {
+            let rule = format!("--lora-plus sets B's rate beside A's; {method} has neither");
+            return Err(Error::Misuse(rule));
+        }
+        Ok(start)
     }
 
     fn load(&self, engine: &Engine) -> Result<Vec<Scored>, Error> {
@@ -130,14 +155,11 @@ pub async fn train(common: &Common, args: TrainArgs) -> Result<(), Error> {
     let rows = args.tokens.unwrap_or(PASS_ROWS).min(engine.model.pass_rows());
     args.check(rows)?;
     let examples = args.load(&engine)?;
-    let start = match &args.adapter {
-        Some(path) => adapters::read(&engine.model.config, path).await?,
-        None => LoraLayout::new(&engine.model.config, Method::Lora, args.rank)
-            .fresh(args.alpha, common.seed),
-    };
+    let start = args.start(&engine, common.seed).await?;
     engine.model.set_adapter(Some(&start))?;
     let layout = LoraLayout::of(&engine.model.config, &start);
     let mut trainer = Trainer::new(&engine.model, &layout, rows)?;
+    trainer.set_b_ratio(args.lora_plus);
     let warmup = (args.steps / 10).clamp(1, 10);
     let schedule = Schedule { peak: args.lr, warmup, steps: args.steps };
     let order = (0..examples.len()).collect();
@@ -154,8 +176,7 @@ pub async fn train(common: &Common, args: TrainArgs) -> Result<(), Error> {
             .collect();
         trainer.zero_grad()?;
         let loss = trainer.accumulate(&engine.model, &batch).await?;
-        let lr = schedule.rate(step);
-        let grad_norm = trainer.step(&mut engine.model, lr, 1.0).await?;
+        let grad_norm = trainer.step(&mut engine.model, schedule.rate(step), 1.0).await?;
         tokens += loss.rows;
         last = loss.tokens;
         if step == 0 {

@@ -17,7 +17,10 @@ params! {
     clip: f32,
     correct1: f32,
     correct2: f32,
-    pad: [u32; 3],
+    ratio: f32,
+    period: u32,
+    at: u32,
+    spans: [[u32; 4]; 4],
 }
 
 /// The kernel of [`adamw`].
@@ -50,6 +53,35 @@ pub struct AdamW {
     pub clip: f32,
     /// Parameters.
     pub n: usize,
+    /// Those of them that have a rate of their own, if any.
+    pub faster: Option<Faster>,
+}
+
+/// Parameters that learn `ratio` times as fast as the rest (LoRA+, Hayou et al. 2024): the same places of each period.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Faster {
+    /// The factor on the learning rate.
+    pub ratio: f32,
+    /// Values after which the places come again.
+    pub period: usize,
+    /// Where the first parameter is, counted from a period's start.
+    pub at: usize,
+    /// The places, first and behind the last, in rising order; empty ones are nowhere.
+    pub spans: [[usize; 2]; 7],
+}
+
+impl Faster {
+    /// No place is faster.
+    const NONE: Faster = Faster { ratio: 1.0, period: 1, at: 0, spans: [[0; 2]; 7] };
+
+    fn params(&self) -> [[u32; 4]; 4] {
+        let mut spans = [[0; 4]; 4];
+        for (i, [first, end]) in self.spans.into_iter().enumerate() {
+            spans[i / 2][2 * (i % 2)] = first as u32;
+            spans[i / 2][2 * (i % 2) + 1] = end as u32;
+        }
+        spans
+    }
 }
 
 /// p, m and v `[n]` after a step with gradient g `[n]`; norm `[1]` is the sum of g's squares.
@@ -64,12 +96,14 @@ pub fn adamw(
 ) -> Result<(), DeviceError> {
     Checks::new(&ADAMW)
         .that(s.step > 0 && s.n > 0, "steps count from 1, and something must be trained")
+        .that(s.faster.is_none_or(|faster| faster.period > 0), "a period of nothing")
         .words("g", g, s.n)
         .words("norm", norm, 1)
         .words("p", p, s.n)
         .words("m", m, s.n)
         .words("v", v, s.n)
         .done()?;
+    let faster = s.faster.unwrap_or(Faster::NONE);
     // In f64: 1 - beta^step loses most of its digits in f32 while steps are few.
     let correct = |beta: f32| (1.0 / (1.0 - f64::from(beta).powf(f64::from(s.step)))) as f32;
     let params = Params {
@@ -82,7 +116,10 @@ pub fn adamw(
         clip: s.clip,
         correct1: correct(s.beta1),
         correct2: correct(s.beta2),
-        pad: [0; 3],
+        ratio: faster.ratio,
+        period: faster.period as u32,
+        at: faster.at as u32,
+        spans: faster.params(),
     };
     let shape = Shape {
         overrides: &[("WG", WG)],
@@ -110,9 +147,34 @@ fn cpu(call: &CpuCall<'_>) {
         }
     });
     for_each_chunk_mut(w, CHUNK, |i, w| {
-        for ((w, m), v) in w.iter_mut().zip(&m[i * CHUNK..]).zip(&v[i * CHUNK..]) {
-            let direction = m * p.correct1 / ((v * p.correct2).sqrt() + p.eps);
-            *w -= p.lr * (direction + p.weight_decay * *w);
+        let mut at = 0;
+        while at < w.len() {
+            let (rate, run) = rate_at(&p, i * CHUNK + at);
+            let end = (at + run).min(w.len());
+            let moments = m[i * CHUNK + at..].iter().zip(&v[i * CHUNK + at..]);
+            for (w, (m, v)) in w[at..end].iter_mut().zip(moments) {
+                let direction = m * p.correct1 / ((v * p.correct2).sqrt() + p.eps);
+                *w -= rate * (direction + p.weight_decay * *w);
+            }
+            at = end;
         }
     });
+}
+
+/// The learning rate of parameter `i`, and how many from it on have the same.
+fn rate_at(p: &Params, i: usize) -> (f32, usize) {
+    let period = p.period as usize;
+    let place = (p.at as usize + i) % period;
+    let spans = p.spans.as_flattened().chunks(2).map(|span| [span[0], span[1]].map(|x| x as usize));
+    let mut end = period;
+    for [first, after] in spans.filter(|[first, after]| first < after) {
+        if (first..after).contains(&place) {
+            return (p.ratio * p.lr, after - place);
+        }
+        if place < first {
+            end = end.min(first);
+        }
+    }
+    // A period without faster places is one run.
+    if p.ratio == 1.0 { (p.lr, usize::MAX / 2) } else { (p.lr, end - place) }
 }

@@ -1,15 +1,20 @@
 //! o = softmax(q kᵀ / sqrt(hd)) v, each row over its own span of keys, key heads shared by groups of query heads.
 //!
 //! A span makes causal masks, packed sequences and a cache that is longer than its use all the same thing. Beside o it
-//! writes each row's log-sum-exp, which is all that the backward pass needs to have the probabilities again.
+//! writes each row's log-sum-exp, which is all that the backward pass needs to have the probabilities again. Decoding's one
+//! row and a prompt's many take the same way on the CPU: a block of rows by the heads that share a key head.
 
 use super::factors::{self, Factors, times_a};
+use super::heads::{BLOCK, Head, STEP, Sight, product, seen_by_any, whole};
 use super::lanes;
 use super::launch::{Checks, groups, params};
-use super::parallel::{Operand, for_each_chunk_pair_mut, matrix_product_here};
+use super::micro::Rows;
+use super::panel::with_scratch;
+use super::parallel::{Tile, for_each_tile_pair};
 use crate::device::{Access, CpuCall, DeviceError, KernelDef, Recording, Shape, View};
 use crate::tensor::Tensor;
 use multiversion::multiversion;
+use std::cell::RefCell;
 
 params! {
     rows: u32,
@@ -129,170 +134,107 @@ pub fn attention(
 /// The keys lo..hi that a row sees, and the hole lo..hi among them that it does not.
 pub(super) type Span = [u32; 4];
 
-/// The score of a key in the hole: its probability is exactly zero.
+/// The score of a key that is not seen, less than any other.
 const HIDDEN: f32 = -1.0e30;
 
-/// Rows of a block on the CPU, whose scores are one matrix product a head.
-pub(super) const BLOCK: usize = 32;
+thread_local! {
+    static SCRATCH: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+}
 
 fn cpu(call: &CpuCall<'_>) {
     let p: Params = call.params();
     let (rows, heads, kv_heads) = (p.rows as usize, p.heads as usize, p.kv_heads as usize);
-    let hd = AttentionShape::head_dim_of(p.scale);
+    let (hd, share) = (AttentionShape::head_dim_of(p.scale), heads / kv_heads);
     let (q, k, v) = (call.input::<f32>(0), call.input::<f32>(1), call.input::<f32>(2));
     let spans = &call.input::<Span>(3)[..rows];
     let (o, behind) = call.output::<f32>(5).split_at_mut(rows * heads * hd);
     let stats = &mut call.output::<f32>(6)[..rows * heads * 2];
-    // A few rows (decoding), or those of texts side by side that see keys of their own, are many tasks by their heads;
-    // many rows are tasks by blocks.
-    if rows < 8 || rows <= BLOCK && see_apart(spans) {
-        for_each_chunk_pair_mut((&mut *o, hd), (stats, 2), |i, o, stats| {
-            let (t, kv_head) = (i / heads, (i % heads) / (heads / kv_heads));
-            let keys = Keys { k, v, stride: kv_heads * hd, at: kv_head * hd };
-            stats[0] = attend(&q[i * hd..][..hd], &keys, spans[t], p.scale, o);
-            stats[1] = 0.0;
-        });
-        if p.rank > 0 {
-            let a = &call.input::<u16>(4)[4 * p.a_at as usize..];
-            let shares = behind.chunks_mut(p.rank as usize);
-            for (head, (o, share)) in o.chunks(hd).zip(shares).enumerate() {
-                times_a(&a[head * hd..], heads * hd, o, share);
-            }
-        }
-        return;
-    }
-    let (o, stats) = ((o, BLOCK * heads * hd), (stats, BLOCK * heads * 2));
-    for_each_chunk_pair_mut(o, stats, |i, o, stats| {
-        let q = &q[i * BLOCK * heads * hd..];
-        let spans = &spans[i * BLOCK..(i * BLOCK + BLOCK).min(rows)];
-        for head in 0..heads {
-            let at = head / (heads / kv_heads) * hd;
-            let keys = Keys { k, v, stride: kv_heads * hd, at };
-            let block = Block { heads, head, hd, spans };
-            attend_block(&block, q, &keys, p.scale, o, stats);
-        }
+    // Rows of texts side by side, which see keys of their own, are blocks of their own.
+    let block = if see_apart(&spans[..rows.min(BLOCK)]) { 1 } else { BLOCK };
+    let o_tiles = (Tile::of(o, heads * hd, [rows, heads * hd]), [block, share * hd]);
+    let stats_tiles = (Tile::of(stats, heads * 2, [rows, heads * 2]), [block, share * 2]);
+    for_each_tile_pair(o_tiles, stats_tiles, |[i, kv_head], o, stats| {
+        let spans = &spans[i * block..][..o.dims()[0]];
+        let q_at = (i * block * heads + kv_head * share) * hd;
+        let q = Head::new(q, q_at, heads * hd, hd);
+        let seen = seen_by_any(spans);
+        let keys = |of| Head::new(of, (seen.start * kv_heads + kv_head) * hd, kv_heads * hd, hd);
+        attend(q, [keys(k), keys(v)], spans, p.scale, o, stats);
     });
+    if p.rank > 0 {
+        let a = &call.input::<u16>(4)[4 * p.a_at as usize..];
+        let shares = behind.chunks_mut(p.rank as usize);
+        for (head, (o, share)) in o.chunks(hd).zip(shares).enumerate() {
+            times_a(&a[head * hd..], heads * hd, o, share);
+        }
+    }
 }
 
 /// Do the rows see so little of what any of them sees that a product with all of it would be wasted?
 fn see_apart(spans: &[Span]) -> bool {
     let seen: u32 = spans.iter().map(|[lo, hi, ..]| hi.saturating_sub(*lo)).sum();
-    let (lo, hi) = all_keys(spans);
-    3 * (seen as usize) < spans.len() * (hi - lo)
+    3 * (seen as usize) < spans.len() * seen_by_any(spans).len()
 }
 
-/// The first key that any row sees, and the one after the last.
-fn all_keys<const N: usize>(spans: &[[u32; N]]) -> (usize, usize) {
-    let seen = spans.iter().filter(|span| span[0] < span[1]);
-    let (lo, hi) = seen.fold((u32::MAX, 0), |(lo, hi), span| (lo.min(span[0]), hi.max(span[1])));
-    (lo.min(hi) as usize, hi as usize)
-}
-
-/// The keys of one head.
-struct Keys<'a> {
-    k: &'a [f32],
-    v: &'a [f32],
-    stride: usize,
-    at: usize,
-}
-
-#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq", "x86_64+avx2+fma"))]
-fn attend(q: &[f32], keys: &Keys, span: Span, scale: f32, o: &mut [f32]) -> f32 {
-    o.fill(0.0);
-    let row = |key: usize| key * keys.stride + keys.at..key * keys.stride + keys.at + q.len();
-    let [lo, hi, ..] = span.map(|key| key as usize);
-    let mut scores: Vec<f32> = Vec::with_capacity(hi.saturating_sub(lo));
-    for key in lo..hi {
-        scores.push(lanes::dot(q, &keys.k[row(key)]) * scale);
-    }
-    hide(&mut scores, span);
-    let (share, lse) = softmax(&mut scores);
-    for (key, weight) in (lo..).zip(&scores) {
-        lanes::add_scaled(weight * share, &keys.v[row(key)], o);
-    }
-    lse
-}
-
-/// Gives the keys in the hole of a span no weight; the scores start at the span's first key.
-#[inline(always)]
-fn hide(scores: &mut [f32], [lo, hi, hole_lo, hole_hi]: Span) {
-    let (first, last) = (hole_lo.max(lo), hole_hi.min(hi));
-    if first < last {
-        scores[(first - lo) as usize..(last - lo) as usize].fill(HIDDEN);
-    }
-}
-
-/// Makes the scores e^(score - max); returns one over their sum (0 for none), and the log-sum-exp.
-#[inline(always)]
-fn softmax(scores: &mut [f32]) -> (f32, f32) {
-    if scores.is_empty() {
-        return (0.0, -1.0e30);
-    }
-    let peak = lanes::max(scores);
-    for score in scores.iter_mut() {
-        *score = lanes::exp(*score - peak);
-    }
-    let total = lanes::sum(scores);
-    (1.0 / total, peak + total.ln())
-}
-
-/// One head of a block of rows.
-pub(super) struct Block<'a, const N: usize> {
-    pub heads: usize,
-    pub head: usize,
-    pub hd: usize,
-    /// Each row's span: its first two numbers are lo and hi.
-    pub spans: &'a [[u32; N]],
-}
-
-impl<const N: usize> Block<'_, N> {
-    /// The first key that any row sees, and the one after the last.
-    pub fn keys(&self) -> (usize, usize) {
-        all_keys(self.spans)
-    }
-
-    /// This head of a matrix `[rows, heads * hd]`.
-    pub fn of<'m>(&self, matrix: &'m [f32]) -> Operand<'m> {
-        Operand::rows(&matrix[self.head * self.hd..], self.heads * self.hd)
-    }
-}
-
-fn attend_block(
-    block: &Block<'_, 4>,
-    q: &[f32],
-    keys: &Keys<'_>,
+/// The heads that share a key head, over a block of rows; k and v begin with the first key that any of the rows sees.
+fn attend(
+    q: Head<'_>,
+    [k, v]: [Head<'_>; 2],
+    spans: &[Span],
     scale: f32,
-    o: &mut [f32],
-    stats: &mut [f32],
+    mut o: Tile<'_>,
+    mut stats: Tile<'_>,
 ) {
-    let (rows, heads, hd) = (block.spans.len(), block.heads, block.hd);
-    let (lo, hi) = block.keys();
-    let n = hi - lo;
-    let mut scores = vec![0.0; rows * n];
-    let from = |data: &'_ [f32]| -> usize { (lo * keys.stride + keys.at).min(data.len()) };
-    let k = Operand::rows(&keys.k[from(keys.k)..], keys.stride).t();
-    matrix_product_here([rows, n, hd], block.of(q), k, (&mut scores, n.max(1)), false, scale);
-    for (t, &span) in block.spans.iter().enumerate() {
-        let [first, last, ..] = span;
-        let row = &mut scores[t * n..(t + 1) * n];
-        let seen = if first < last { first as usize - lo..last as usize - lo } else { 0..0 };
-        hide(&mut row[seen.clone()], span);
-        let lse = normalize(row, seen.start, seen.end);
-        stats[2 * (t * heads + block.head)..][..2].copy_from_slice(&[lse, 0.0]);
-    }
-    let v = Operand::rows(&keys.v[from(keys.v)..], keys.stride);
-    let o = (&mut o[block.head * hd..], heads * hd);
-    matrix_product_here([rows, hd, n], Operand::rows(&scores, n), v, o, false, 1.0);
+    let (hd, seen) = (q.head_dim, seen_by_any(spans));
+    let [rows, share] = [o.dims()[0], o.dims()[1] / hd];
+    let (n, width) = (seen.len(), whole(share * rows));
+    with_scratch(&SCRATCH, (hd + n + whole(hd) + 2) * width, |scratch| {
+        let (columns, scratch) = scratch.split_at_mut(hd * width);
+        let (scores, scratch) = scratch.split_at_mut(n * width);
+        let (peaks, scratch) = scratch.split_at_mut(width);
+        let (totals, sums) = scratch.split_at_mut(width);
+        q.columns([share, rows], scale, columns);
+        let columns = Rows { data: columns, stride: width };
+        product(hd, k.rows(), columns, &mut Tile::of(scores, width, [n, width]), false);
+        Sight::of(spans, share).hide(seen.start, scores, HIDDEN);
+        softmax(scores, peaks, totals);
+        let (weights, mut copy) = (Rows { data: scores, stride: width }, Vec::new());
+        let mut sums = Tile::of(sums, whole(hd), [share * rows, whole(hd)]);
+        product(n, weights.t(), v.vectors(n, &mut copy), &mut sums, false);
+        for column in 0..share * rows {
+            let (head, row) = (column / rows, column % rows);
+            let (peak, total) = (peaks[column], totals[column]);
+            // A row that sees no key gets zeros, and a log-sum-exp of about minus infinity.
+            let (by, lse) =
+                if peak > HIDDEN { (1.0 / total, peak + total.ln()) } else { (0.0, HIDDEN) };
+            let o = &mut o.row(row)[head * hd..][..hd];
+            o.iter_mut().zip(sums.row(column)).for_each(|(o, sum)| *o = *sum * by);
+            stats.row(row)[2 * head..][..2].copy_from_slice(&[lse, 0.0]);
+        }
+    });
 }
 
-/// The probabilities of the scores first..last, zero for the others; returns the log-sum-exp.
+/// Makes the scores of each column e^(score - peak); peak is their largest, total the sum of what they become.
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq", "x86_64+avx2+fma"))]
-fn normalize(row: &mut [f32], first: usize, last: usize) -> f32 {
-    row[..first].fill(0.0);
-    row[last..].fill(0.0);
-    let (share, lse) = softmax(&mut row[first..last]);
-    for weight in &mut row[first..last] {
-        *weight *= share;
+fn softmax(scores: &mut [f32], peaks: &mut [f32], totals: &mut [f32]) {
+    let width = peaks.len();
+    let (peaks, totals) = (peaks.as_chunks_mut::<STEP>().0, totals.as_chunks_mut::<STEP>().0);
+    peaks.fill([HIDDEN; STEP]);
+    totals.fill([0.0; STEP]);
+    for row in scores.chunks_exact(width) {
+        for (peaks, scores) in peaks.iter_mut().zip(row.as_chunks::<STEP>().0) {
+            for i in 0..STEP {
+                peaks[i] = if scores[i] > peaks[i] { scores[i] } else { peaks[i] };
+            }
+        }
     }
-    lse
+    for row in scores.chunks_exact_mut(width) {
+        let scores = row.as_chunks_mut::<STEP>().0;
+        for ((scores, peaks), totals) in scores.iter_mut().zip(&*peaks).zip(&mut *totals) {
+            for i in 0..STEP {
+                scores[i] = lanes::exp(scores[i] - peaks[i]);
+                totals[i] += scores[i];
+            }
+        }
+    }
 }

@@ -3,13 +3,17 @@
 //! forward: S = q kᵀ c, P = exp(S - LSE), o = P v, c = 1 / sqrt(hd)
 //! dv = Pᵀ do, dS = P (do vᵀ - D), dk = c dSᵀ q (Dao et al. 2022). Runs after `attention_dq`, which writes D.
 
-use super::attention::{AttentionShape, BLOCK, Block};
+use super::attention::AttentionShape;
+use super::heads::{BLOCK, Head, STEP, Sight, product, seen_by_any, whole};
 use super::lanes;
 use super::launch::{Checks, groups, params};
-use super::parallel::{Operand, for_each_chunk_pair_mut, matrix_product_here};
+use super::micro::Rows;
+use super::panel::with_scratch;
+use super::parallel::{Tile, for_each_tile_pair};
 use crate::device::{Access, CpuCall, DeviceError, KernelDef, Recording, Shape, View};
 use crate::tensor::Tensor;
 use multiversion::multiversion;
+use std::cell::RefCell;
 
 params! {
     rows: u32,
@@ -77,90 +81,109 @@ pub fn attention_dkv(
     rec.dispatch(&ATTENTION_DKV, &params, &views.map(View::clone), &dispatch)
 }
 
+thread_local! {
+    static SCRATCH: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+}
+
 fn cpu(call: &CpuCall<'_>) {
     let p: Params = call.params();
-    let (heads, kv_heads) = (p.heads as usize, p.kv_heads as usize);
-    let hd = AttentionShape::head_dim_of(p.scale);
-    let n = p.rows as usize * kv_heads * hd;
+    let (keys, heads, kv_heads) = (p.rows as usize, p.heads as usize, p.kv_heads as usize);
+    let (hd, share) = (AttentionShape::head_dim_of(p.scale), heads / kv_heads);
     let (q, k, v) = (call.input::<f32>(0), call.input::<f32>(1), call.input::<f32>(2));
     let (d_o, stats) = (call.input::<f32>(3), call.input::<[f32; 2]>(4));
-    let key_spans = &call.input::<[u32; 2]>(5)[..p.rows as usize];
-    let (dk, dv) = (&mut call.output::<f32>(6)[..n], &mut call.output::<f32>(7)[..n]);
-    let chunk = BLOCK * kv_heads * hd;
-    for_each_chunk_pair_mut((dk, chunk), (dv, chunk), |i, dk, dv| {
-        let spans = &key_spans[i * BLOCK..(i * BLOCK + BLOCK).min(key_spans.len())];
-        let (k, v) = (&k[i * chunk..], &v[i * chunk..]);
-        for head in 0..heads {
-            let share = heads / kv_heads;
-            let keys = Block { heads: kv_heads, head: head / share, hd, spans };
-            let rows = Rows { q, d_o, stats, heads, head };
-            let grads = Grads { dk, dv, accumulate: head % share > 0 };
-            gather_block(&keys, k, v, &rows, p.scale, grads);
+    let key_spans = &call.input::<[u32; 2]>(5)[..keys];
+    let cols = kv_heads * hd;
+    let [dk, dv] = [6, 7].map(|i| {
+        let out = &mut call.output::<f32>(i)[..keys * cols];
+        (Tile::of(out, cols, [keys, cols]), [BLOCK, hd])
+    });
+    for_each_tile_pair(dk, dv, |[i, kv_head], dk, dv| {
+        let spans = &key_spans[i * BLOCK..][..dk.dims()[0]];
+        let at = (i * BLOCK * kv_heads + kv_head) * hd;
+        let keys = [k, v].map(|of| Head::new(of, at, cols, hd));
+        // The spans are of rows, so what any key of the block is seen by are rows, too.
+        let first = seen_by_any(spans).start;
+        let group = (kv_head * share..(kv_head + 1) * share).map(|head| {
+            let queries = |of| Head::new(of, (first * heads + head) * hd, heads * hd, hd);
+            let stats = &stats[(first * heads + head).min(stats.len())..];
+            Queries { q: queries(q), d_o: queries(d_o), stats, heads }
+        });
+        gather_block(keys, spans, group, p.scale, [dk, dv]);
+    });
+}
+
+/// One head of the rows from the first on that sees any key of a block; the stats of a row are `heads` apart.
+struct Queries<'a> {
+    q: Head<'a>,
+    d_o: Head<'a>,
+    stats: &'a [[f32; 2]],
+    heads: usize,
+}
+
+fn gather_block<'a>(
+    [k, v]: [Head<'_>; 2],
+    spans: &[[u32; 2]],
+    group: impl Iterator<Item = Queries<'a>>,
+    scale: f32,
+    [mut dk, mut dv]: [Tile<'_>; 2],
+) {
+    let (hd, seen) = (k.head_dim, seen_by_any(spans));
+    // Scores and their gradients have a row a line and a key a column.
+    let (m, keys, width) = (seen.len(), spans.len(), whole(spans.len()));
+    let sums_len = keys * whole(hd);
+    with_scratch(&SCRATCH, 2 * (hd + m) * width + 2 * sums_len, |scratch| {
+        let (k_columns, scratch) = scratch.split_at_mut(hd * width);
+        let (v_columns, scratch) = scratch.split_at_mut(hd * width);
+        let (weights, scratch) = scratch.split_at_mut(m * width);
+        let (ds, scratch) = scratch.split_at_mut(m * width);
+        let (dk_sums, dv_sums) = scratch.split_at_mut(sums_len);
+        k.columns([1, keys], scale, k_columns);
+        v.columns([1, keys], 1.0, v_columns);
+        let sight = Sight::of(spans, 1);
+        let mut copy = Vec::new();
+        let [mut dk_sums, mut dv_sums] =
+            [dk_sums, dv_sums].map(|sums| Tile::of(sums, whole(hd), [keys, whole(hd)]));
+        for (g, rows) in group.enumerate() {
+            for (x, columns, to) in
+                [(rows.q, &*k_columns, &mut *weights), (rows.d_o, &*v_columns, &mut *ds)]
+            {
+                let columns = Rows { data: columns, stride: width };
+                product(hd, x.rows(), columns, &mut Tile::of(to, width, [m, width]), false);
+            }
+            score_grads(rows.stats, rows.heads, width, weights, ds);
+            for (of, x, sums) in
+                [(&mut *weights, rows.d_o, &mut dv_sums), (&mut *ds, rows.q, &mut dk_sums)]
+            {
+                sight.hide(seen.start, of, 0.0);
+                let of = Rows { data: of, stride: width };
+                product(m, of.t(), x.vectors(m, &mut copy), sums, g > 0);
+            }
+        }
+        for key in 0..keys {
+            let sums = dk_sums.row(key).iter();
+            dk.row(key).iter_mut().zip(sums).for_each(|(dk, sum)| *dk = *sum * scale);
+            dv.row(key).copy_from_slice(&dv_sums.row(key)[..hd]);
         }
     });
 }
 
-/// One head of all rows.
-struct Rows<'a> {
-    q: &'a [f32],
-    d_o: &'a [f32],
-    stats: &'a [[f32; 2]],
-    heads: usize,
-    head: usize,
-}
-
-/// What the block's keys have gathered; the first head of a group overwrites.
-struct Grads<'a> {
-    dk: &'a mut [f32],
-    dv: &'a mut [f32],
-    accumulate: bool,
-}
-
-fn gather_block(
-    keys: &Block<'_, 2>,
-    k: &[f32],
-    v: &[f32],
-    rows: &Rows<'_>,
-    scale: f32,
-    grads: Grads<'_>,
-) {
-    let (n, hd) = (keys.spans.len(), keys.hd);
-    // A key block's spans are of rows, so its `keys` are the rows that see any of it.
-    let (first, last) = keys.keys();
-    let m = last - first;
-    let stride = rows.heads * hd;
-    let from = (first * stride + rows.head * hd).min(rows.q.len());
-    let q = Operand::rows(&rows.q[from..], stride);
-    let d_o = Operand::rows(&rows.d_o[from..], stride);
-    // Scores and their gradients, a key a row: [n, m].
-    let (mut weights, mut ds) = (vec![0.0; n * m], vec![0.0; n * m]);
-    let wide = m.max(1);
-    matrix_product_here([n, m, hd], keys.of(k), q.t(), (&mut weights, wide), false, scale);
-    matrix_product_here([n, m, hd], keys.of(v), d_o.t(), (&mut ds, wide), false, 1.0);
-    let stats: Vec<[f32; 2]> =
-        (first..last).map(|row| rows.stats[row * rows.heads + rows.head]).collect();
-    for (s, &[t0, t1]) in keys.spans.iter().enumerate() {
-        let seen = if t0 < t1 { t0 as usize - first..t1 as usize - first } else { 0..0 };
-        let (weights, ds) = (&mut weights[s * m..(s + 1) * m], &mut ds[s * m..(s + 1) * m]);
-        for row in [&mut *weights, &mut *ds] {
-            row[..seen.start].fill(0.0);
-            row[seen.end..].fill(0.0);
-        }
-        score_grads(&stats[seen.clone()], &mut weights[seen.clone()], &mut ds[seen]);
-    }
-    let at = keys.head * hd;
-    let (dk, dv) = (&mut grads.dk[at..], &mut grads.dv[at..]);
-    let out = keys.heads * hd;
-    let (weights, ds) = (Operand::rows(&weights, m), Operand::rows(&ds, m));
-    matrix_product_here([n, hd, m], weights, d_o, (dv, out), grads.accumulate, 1.0);
-    matrix_product_here([n, hd, m], ds, q, (dk, out), grads.accumulate, scale);
-}
-
-/// Scores become P = e^(score - LSE), dP becomes dS = P (dP - D); a stat is a row's LSE and D.
+/// Scores become P = e^(score - LSE), dP becomes dS = P (dP - D); a row has its LSE and D.
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq", "x86_64+avx2+fma"))]
-fn score_grads(stats: &[[f32; 2]], weights: &mut [f32], ds: &mut [f32]) {
-    for ((weight, ds), [lse, d]) in weights.iter_mut().zip(ds).zip(stats) {
-        *weight = lanes::exp(*weight - lse);
-        *ds = *weight * (*ds - d);
+fn score_grads(
+    stats: &[[f32; 2]],
+    heads: usize,
+    width: usize,
+    weights: &mut [f32],
+    ds: &mut [f32],
+) {
+    let rows = weights.chunks_exact_mut(width).zip(ds.chunks_exact_mut(width));
+    for ((weights, ds), [lse, d]) in rows.zip(stats.iter().step_by(heads)) {
+        let weights = weights.as_chunks_mut::<STEP>().0.iter_mut();
+        for (weights, ds) in weights.zip(ds.as_chunks_mut::<STEP>().0) {
+            for i in 0..STEP {
+                weights[i] = lanes::exp(weights[i] - lse);
+                ds[i] = weights[i] * (ds[i] - d);
+            }
+        }
     }
 }

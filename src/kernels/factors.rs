@@ -18,6 +18,34 @@ pub struct Factors<'a> {
     pub rank: usize,
     /// Where each matrix's factor starts, in fours of half floats; zero where there are fewer matrices.
     pub at: [usize; 3],
+    /// What the outputs are multiplied with, if anything.
+    pub outputs: Option<OutputFactors>,
+}
+
+/// What each matrix's outputs are multiplied with, beside the factors and in f32.
+#[derive(Clone, Copy)]
+pub struct OutputFactors {
+    /// Where each matrix's start, in fours of half floats.
+    pub at: [usize; 3],
+    /// Is the bias one of the terms that are multiplied? It is in (IA)³, and is not in DoRA.
+    pub biased: bool,
+}
+
+/// The params of what outputs are multiplied with: three starts, then 0 for nothing, 1 for before the bias, 2 for after.
+pub(super) fn output_params(factors: Option<Factors<'_>>) -> [u32; 4] {
+    let Some(outputs) = factors.and_then(|factors| factors.outputs) else { return [0; 4] };
+    let [first, second, third] = outputs.at.map(|at| at as u32);
+    [first, second, third, if outputs.biased { 2 } else { 1 }]
+}
+
+/// What the outputs of matrix `i` are multiplied with, from its first on.
+pub(super) fn outputs_of(lora: &[f32], params: [u32; 4], i: usize) -> Option<&[f32]> {
+    (params[3] > 0).then(|| &lora[2 * params[i] as usize..])
+}
+
+/// y = c ∘ y.
+pub(super) fn multiply(c: Option<&[f32]>, y: &mut [f32]) {
+    y.iter_mut().zip(c.unwrap_or(&[])).for_each(|(y, c)| *y *= c);
 }
 
 /// The ranks, 0 where there is no adapter.

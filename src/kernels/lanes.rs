@@ -39,14 +39,6 @@ pub fn dot(a: &[f32], b: &[f32]) -> f32 {
     sum_lanes(sums) + rest
 }
 
-/// y += by * x.
-#[inline(always)]
-pub fn add_scaled(by: f32, x: &[f32], y: &mut [f32]) {
-    for (y, x) in y.iter_mut().zip(x) {
-        *y += by * x;
-    }
-}
-
 /// Σ x.
 #[inline(always)]
 pub fn sum(x: &[f32]) -> f32 {

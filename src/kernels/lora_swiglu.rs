@@ -1,9 +1,9 @@
-//! h = silu(g + B u) · (up + B u) for one row whose products [`super::norm_linears`] made beside an adapter: the second
+//! h = silu(g + B u) · (up + B u), each sum times its factor where the method has one, for one row whose products [`super::norm_linears`] made beside an adapter: the second
 //! half of what [`super::norm_swiglu`] does at once where there is none.
 //!
 //! Behind h come the shares of u = A h for the product that reads h: each workgroup has some of h's columns at hand.
 
-use super::factors::{Factors, add_b, spread, times_a};
+use super::factors::{Factors, add_b, multiply, output_params, outputs_of, spread, times_a};
 use super::launch::{Checks, params};
 use super::parallel::for_each_chunk_pair_mut;
 use super::swiglu::gate;
@@ -17,6 +17,7 @@ params! {
     a_at: u32,
     chunk: u32,
     pad: [u32; 2],
+    outputs: [u32; 4],
 }
 
 /// The kernel of [`lora_swiglu`].
@@ -65,6 +66,7 @@ pub fn lora_swiglu(
         a_at,
         chunk: chunk as u32,
         pad: [0; 2],
+        outputs: output_params(Some(b)),
     };
     let shape = Shape {
         overrides: &[("WG", chunk as u32)],
@@ -80,16 +82,18 @@ fn cpu(call: &CpuCall<'_>) {
     let (n, rank, chunk) = (p.n as usize, p.rank as usize, p.chunk as usize);
     let (gates, rest) = call.input::<f32>(0).split_at(n);
     let (ups, u) = rest.split_at(n);
-    let lora = call.input::<u16>(1);
+    let (lora, factors) = (call.input::<u16>(1), call.input::<f32>(1));
     let [gate_u, up_u] = [0, rank].map(|at| spread(&u[at..][..rank]));
     let (h, shares) = call.output::<f32>(2)[..n + n.div_ceil(chunk) * rank].split_at_mut(n);
     for_each_chunk_pair_mut((h, chunk), (shares, rank), |i, h, share| {
-        let added = |y: &[f32], at: u32, u: &[f32]| {
+        let added = |m: usize, y: &[f32], at: u32, u: &[f32]| {
             let mut y = y[i * chunk..][..h.len()].to_vec();
             add_b(&lora[4 * at as usize + i * chunk * rank..], u, &mut y);
+            let outputs = outputs_of(factors, p.outputs, m);
+            multiply(outputs.map(|outputs| &outputs[i * chunk..]), &mut y);
             y
         };
-        gate(&added(gates, p.gate_at, &gate_u), &added(ups, p.up_at, &up_u), h);
+        gate(&added(0, gates, p.gate_at, &gate_u), &added(1, ups, p.up_at, &up_u), h);
         times_a(&lora[4 * p.a_at as usize + i * chunk..], n, h, share);
     });
 }

@@ -11,7 +11,7 @@ use super::panel::{transpose, with_scratch};
 use super::parallel::{Tile, for_each_chunk_mut, for_each_tile};
 use super::product::check;
 use crate::device::{Access, CpuCall, DeviceError, KernelDef, Recording, Shape};
-use crate::quant::pack::{Planes, dequantize_blocks};
+use crate::quant::pack::{self, Planes, dequantize_blocks};
 use crate::tensor::{Tensor, TileType, Weight};
 use std::cell::RefCell;
 
@@ -86,9 +86,12 @@ pub static MATMUL_MATRICES: KernelDef = KernelDef {
     cpu,
 };
 
-/// Rows of x up to which reading the packed weights once for each of them is faster than making them f32 once for all
-/// (`bench/LOG.md`).
-const FEW: usize = 3;
+/// Rows of x up to which the packed weights are multiplied as they are read, for each eight rows anew; for more, making
+/// them f32 first is worth it (`bench/LOG.md`).
+const FEW: usize = 16;
+
+/// Weights that a task of few rows reads: some microseconds, and tasks enough for every thread in small matrices.
+const FEW_WEIGHTS: usize = 1 << 14;
 
 /// Rows of W that a task takes, by their length: f32, a panel of them stays in a core's second-level cache.
 fn panel_rows(k: usize) -> usize {
@@ -100,8 +103,6 @@ thread_local! {
     static PANEL: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
 }
 
-/// yᵀ = W xᵀ, a panel of W's rows a task: x is brought to columns of one or two vectors once, and the weights, which are
-/// many, are read as they lie.
 fn cpu(call: &CpuCall<'_>) {
     let p: Params = call.params();
     let (rows, k, n, stride) = (p.rows as usize, p.k as usize, p.n as usize, p.y_cols as usize);
@@ -109,12 +110,32 @@ fn cpu(call: &CpuCall<'_>) {
     let scales_at = p.scales_at as usize;
     let w = Planes { ty: weight_type(p.ty), words: call.input(0), scales_at };
     let y = &mut call.output::<f32>(2)[p.y_col as usize..];
-    if rows <= FEW {
-        for (x, y) in x.chunks(k).zip(y.chunks_mut(stride)) {
-            rows_times((w.ty, w.words, scales_at), x, &mut y[..n], p.accumulate != 0, None);
-        }
+    if rows == 1 {
+        let matrix = (w.ty, w.words, scales_at);
+        rows_times(matrix, x, &mut y[..n], p.accumulate != 0, None);
         return;
     }
+    let y = Tile::of(y, stride, [rows, n]);
+    if rows <= FEW {
+        few(&w, x, y, k, p.accumulate != 0);
+    } else {
+        many(&w, x, y, k, p.accumulate != 0);
+    }
+}
+
+/// y (+)= x Wᵀ for few rows: some of W's rows a task.
+fn few(w: &Planes<'_>, x: &[f32], y: Tile<'_>, k: usize, accumulate: bool) {
+    let x = pack::Few::of(x, k, w.ty);
+    let [rows, _] = y.dims();
+    for_each_tile(y, [rows, FEW_WEIGHTS.div_ceil(k)], |[_, first], mut y| {
+        pack::dot_few(w, first, &x, &mut y.all_rows(), accumulate);
+    });
+}
+
+/// yᵀ (+)= W xᵀ for many rows, a panel of W's rows a task: x is brought to columns of one or two vectors once, and the
+/// weights, which are many, are read as they lie.
+fn many(w: &Planes<'_>, x: &[f32], y: Tile<'_>, k: usize, accumulate: bool) {
+    let [rows, _] = y.dims();
     // Whole columns are two vectors wide; the last one is of one vector where that is enough.
     let lanes = micro::lanes();
     let wide = 2 * lanes;
@@ -127,24 +148,20 @@ fn cpu(call: &CpuCall<'_>) {
             columns.chunks_mut(width).for_each(|column| column[n..].fill(0.0));
         });
         let columns = &*columns;
-        for_each_tile(
-            Tile::of(y, stride, [rows, n]),
-            [rows, panel_rows(k)],
-            |[_, first], mut y| {
-                let n = y.dims()[1];
-                with_scratch(&PANEL, n * (k + wide), |scratch| {
-                    let (panel, out) = scratch.split_at_mut(n * k);
-                    dequantize_blocks(&w, first * k / 32, panel);
-                    let panel = micro::Rows { data: panel, stride: k };
-                    for (row, columns) in (0..).step_by(wide).zip(columns.chunks(k * wide)) {
-                        let width = columns.len() / k;
-                        let columns = micro::Rows { data: columns, stride: width };
-                        let product = &mut Tile::of(out, width, [n, width]);
-                        micro::product(k, panel, columns, product, false);
-                        transpose(out, width, y.rows(row, width), p.accumulate != 0);
-                    }
-                });
-            },
-        );
+        for_each_tile(y, [rows, panel_rows(k)], |[_, first], mut y| {
+            let n = y.dims()[1];
+            with_scratch(&PANEL, n * (k + wide), |scratch| {
+                let (panel, out) = scratch.split_at_mut(n * k);
+                dequantize_blocks(w, first * k / 32, panel);
+                let panel = micro::Rows { data: panel, stride: k };
+                for (row, columns) in (0..).step_by(wide).zip(columns.chunks(k * wide)) {
+                    let width = columns.len() / k;
+                    let columns = micro::Rows { data: columns, stride: width };
+                    let product = &mut Tile::of(out, width, [n, width]);
+                    micro::product(k, panel, columns, product, false);
+                    transpose(out, width, y.rows(row, width), accumulate);
+                }
+            });
+        });
     });
 }

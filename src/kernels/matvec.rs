@@ -22,7 +22,9 @@ params! {
     rank: u32,
     b_at: u32,
     shares: u32,
-    pad: [u32; 3],
+    outputs: u32,
+    outputs_at: u32,
+    pad: u32,
 }
 
 /// The kernel of [`matvec`].
@@ -37,8 +39,8 @@ pub static MATVEC: KernelDef = KernelDef {
 };
 
 /// y[0, n] (+)= Σ_k x[0, k] w[n, k], computed in the way `gemv`; x is `[1, in]`, w `[out, in]`, y `[1, out]`. With an
-/// adapter's factor `b` (the first of its places) += B u too, where u is the sum of so many shares `[rank]` behind x; w is
-/// in one part then.
+/// adapter's factor `b` (the first of its places) y (+)= c ∘ (w x + B u), where u is the sum of so many shares `[rank]`
+/// behind x and c what outputs are multiplied with, if anything; w is in one part then.
 pub fn matvec(
     rec: &mut Recording,
     w: &Weight,
@@ -53,11 +55,12 @@ pub fn matvec(
     let rank = factors::rank(b);
     Checks::new(&MATVEC)
         .that(x.rows == 1, "x has more than one row")
-        .that(rank == 0 || w.parts.len() == 1, "an adapter beside a weight in parts")
+        .that(b.is_none() || w.parts.len() == 1, "an adapter beside a weight in parts")
         .that(rank == 0 || w.rows.is_multiple_of(4), "rows are no multiple of 4")
         .that(rank.is_multiple_of(4), "a rank that is no multiple of 4")
         .words("x", &x.view, x.cols + shares * rank)
         .done()?;
+    let [outputs_at, .., outputs] = factors::output_params(b);
     for part in &w.parts {
         let params = Params {
             n: part.rows as u32,
@@ -69,7 +72,9 @@ pub fn matvec(
             rank: rank as u32,
             b_at: factors::starts(b)[0],
             shares: shares as u32,
-            pad: [0; 3],
+            outputs,
+            outputs_at,
+            pad: 0,
         };
         let shape = Shape {
             links: &gemv.links(w.ty),
@@ -97,30 +102,45 @@ fn cpu(call: &CpuCall<'_>) {
     }
     let u = spread_shares(&behind[..p.shares as usize * rank], rank);
     let b = &call.input::<u16>(2)[4 * p.b_at as usize..];
-    rows_times(matrix, x, y, p.accumulate != 0, Some((b, &u)));
+    let outputs = factors::outputs_of(call.input(2), [p.outputs_at, 0, 0, p.outputs], 0);
+    rows_times(matrix, x, y, p.accumulate != 0, Some(Beside { b, u: &u, outputs }));
 }
 
-/// y (+)= the first rows of a packed matrix (its type, words and scales' place) times x, plus B u (`factors::add_b`).
+/// What an adapter adds to the rows of a product, and multiplies them with.
+pub(super) struct Beside<'a> {
+    b: &'a [u16],
+    u: &'a [f32],
+    outputs: Option<&'a [f32]>,
+}
+
+/// y (+)= the first rows of a packed matrix (its type, words and scales' place) times x; with an adapter c ∘ (that + B u).
 pub(super) fn rows_times(
     (ty, words, scales_at): (TensorType, &[u32], usize),
     x: &[f32],
     y: &mut [f32],
     accumulate: bool,
-    lora: Option<(&[u16], &[f32])>,
+    lora: Option<Beside<'_>>,
 ) {
     // A task of about 64 thousand multiplications: some microseconds, and many tasks for a large matrix.
     let step = (1usize << 16).div_ceil(x.len()).next_multiple_of(4);
     let x = pack::Blocks::of(x, ty);
     for_each_chunk_mut(y, step, |i, y| {
-        if accumulate {
-            let mut dots = vec![0.0; y.len()];
-            pack::dot_rows(ty, (words, scales_at), i * step, &x, &mut dots);
-            y.iter_mut().zip(dots).for_each(|(y, dot)| *y += dot);
-        } else {
+        if !accumulate {
             pack::dot_rows(ty, (words, scales_at), i * step, &x, y);
+            add_beside(&lora, i * step, y);
+            return;
         }
-        if let Some((b, u)) = lora {
-            add_b(&b[i * step * u.len() / 4..], u, y);
-        }
+        let mut dots = vec![0.0; y.len()];
+        pack::dot_rows(ty, (words, scales_at), i * step, &x, &mut dots);
+        add_beside(&lora, i * step, &mut dots);
+        y.iter_mut().zip(dots).for_each(|(y, dot)| *y += dot);
     });
+}
+
+/// The adapter's share of the rows from `first` on, whose products are in y.
+fn add_beside(lora: &Option<Beside<'_>>, first: usize, y: &mut [f32]) {
+    if let Some(Beside { b, u, outputs }) = lora {
+        add_b(&b[first * u.len() / 4..], u, y);
+        factors::multiply(outputs.map(|outputs| &outputs[first..]), y);
+    }
 }

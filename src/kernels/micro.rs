@@ -29,15 +29,49 @@ pub struct Rows<'a> {
     pub stride: usize,
 }
 
+/// A matrix to read whose numbers are taken one by one: row-major as [`Rows`], or the transpose of such a one.
+#[derive(Clone, Copy)]
+pub struct Spread<'a> {
+    data: &'a [f32],
+    row: usize,
+    col: usize,
+}
+
+impl<'a> Rows<'a> {
+    /// The transpose.
+    pub fn t(self) -> Spread<'a> {
+        Spread { data: self.data, row: 1, col: self.stride }
+    }
+}
+
+impl Spread<'_> {
+    /// Without its first `n` columns.
+    pub fn behind(self, n: usize) -> Self {
+        Spread { data: &self.data[n * self.col..], ..self }
+    }
+}
+
+impl<'a> From<Rows<'a>> for Spread<'a> {
+    fn from(rows: Rows<'a>) -> Spread<'a> {
+        Spread { data: rows.data, row: rows.stride, col: 1 }
+    }
+}
+
 /// c (+)= a b with a `[m, k]`, b `[k, n]` and c `[m, n]`. Panics where n is no multiple of [`lanes`], or an operand is
 /// smaller than that.
-pub fn product(k: usize, a: Rows<'_>, b: Rows<'_>, c: &mut Tile<'_>, accumulate: bool) {
-    Arch::new().dispatch(Product { k, a, b, c, accumulate });
+pub fn product<'a>(
+    k: usize,
+    a: impl Into<Spread<'a>>,
+    b: Rows<'_>,
+    c: &mut Tile<'_>,
+    accumulate: bool,
+) {
+    Arch::new().dispatch(Product { k, a: a.into(), b, c, accumulate });
 }
 
 struct Product<'a, 'c, 't> {
     k: usize,
-    a: Rows<'a>,
+    a: Spread<'a>,
     b: Rows<'a>,
     c: &'c mut Tile<'t>,
     accumulate: bool,
@@ -77,7 +111,8 @@ impl Product<'_, '_, '_> {
             row += match rows - row {
                 6.. => self.tile::<S, N, 6>(simd, row, col),
                 4.. => self.tile::<S, N, 4>(simd, row, col),
-                2.. => self.tile::<S, N, 2>(simd, row, col),
+                3 => self.tile::<S, N, 3>(simd, row, col),
+                2 => self.tile::<S, N, 2>(simd, row, col),
                 _ => self.tile::<S, N, 1>(simd, row, col),
             };
         }
@@ -91,8 +126,9 @@ impl Product<'_, '_, '_> {
         row: usize,
         col: usize,
     ) -> usize {
-        let a: [&[f32]; M] =
-            std::array::from_fn(|i| &self.a.data[(row + i) * self.a.stride..][..self.k]);
+        let Spread { data, row: down, col: right } = self.a;
+        let reach = self.k.saturating_sub(1) * right + 1;
+        let a: [&[f32]; M] = std::array::from_fn(|i| &data[(row + i) * down..][..reach]);
         // Rows of whole vectors.
         let (b, at) = (S::as_simd_f32s(self.b.data).0, col / S::F32_LANES);
         let stride = self.b.stride / S::F32_LANES;
@@ -100,8 +136,8 @@ impl Product<'_, '_, '_> {
         let mut sums = [[simd.splat_f32s(0.0); N]; M];
         for j in 0..self.k {
             for i in 0..M {
-                // SAFETY: j < k, the length of each row of a. With a check a row the loop takes a third longer.
-                let spread = simd.splat_f32s(unsafe { *a[i].get_unchecked(j) });
+                // SAFETY: j < k, as far as each row of a reaches. With a check a row the loop takes a third longer.
+                let spread = simd.splat_f32s(unsafe { *a[i].get_unchecked(j * right) });
                 for (v, sum) in sums[i].iter_mut().enumerate() {
                     // SAFETY: the assertion above bounds the last row, j = k - 1 and v = N - 1.
                     let b = unsafe { *b.get_unchecked(j * stride + at + v) };

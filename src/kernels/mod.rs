@@ -11,13 +11,16 @@ mod argmax;
 mod attention;
 mod attention_dkv;
 mod attention_dq;
+mod column_dots;
 mod cross_entropy;
+mod dora_norms;
 mod dot;
 mod draw;
 mod embed;
 mod factors;
 mod function_pull;
 mod gemv;
+mod heads;
 mod kl_divergence;
 mod lanes;
 mod launch;
@@ -44,7 +47,9 @@ mod rms_norm;
 mod rms_norm_dx;
 mod rope;
 mod rope_store;
+mod row_squares;
 mod row_tasks;
+mod scale_columns;
 mod scatter_rows;
 mod skinny;
 mod softmax;
@@ -57,7 +62,7 @@ mod swiglu_grad;
 mod top_k;
 mod weighted_gram;
 
-pub use adamw::{ADAMW, AdamW, adamw};
+pub use adamw::{ADAMW, AdamW, Faster, adamw};
 pub use add::{ADD, add};
 pub use add_bias::{ADD_BIAS, add_bias};
 pub use anchor_pull::{ANCHOR_PULL, anchor_pull};
@@ -65,11 +70,13 @@ pub use argmax::{ARGMAX, argmax};
 pub use attention::{ATTENTION, AttentionShape, attention};
 pub use attention_dkv::{ATTENTION_DKV, attention_dkv};
 pub use attention_dq::{ATTENTION_DQ, attention_dq};
+pub use column_dots::{COLUMN_DOTS, column_dots};
 pub use cross_entropy::{CROSS_ENTROPY, cross_entropy};
+pub use dora_norms::{DORA_NORMS, NormTerms, dora_norms};
 pub use dot::{DOT, DOT_PARTIALS, dot};
 pub use draw::{DRAW, Nucleus, draw, drawn};
 pub use embed::{EMBED, embed};
-pub use factors::Factors;
+pub use factors::{Factors, OutputFactors};
 pub use function_pull::{FUNCTION_PULL, Half, function_pull};
 pub use gemv::Gemv;
 pub use kl_divergence::{KL_DIVERGENCE, kl_divergence};
@@ -91,6 +98,8 @@ pub use rms_norm::{Norm, RMS_NORM, rms_norm};
 pub use rms_norm_dx::{RMS_NORM_DX, rms_norm_dx};
 pub use rope::{ROPE, RopeShape, rope};
 pub use rope_store::{ROPE_STORE, RopeHeads, rope_store};
+pub use row_squares::{ROW_SQUARES, row_squares};
+pub use scale_columns::{SCALE_COLUMNS, scale_columns};
 pub use scatter_rows::{SCATTER_ROWS, scatter_rows};
 pub use square_sums::{SQUARE_SUMS, square_sums};
 pub use store_qkv::{Extras, STORE_QKV, store_qkv};
@@ -125,7 +134,9 @@ table! {
     attention ATTENTION,
     attention_dkv ATTENTION_DKV,
     attention_dq ATTENTION_DQ,
+    column_dots COLUMN_DOTS,
     cross_entropy CROSS_ENTROPY,
+    dora_norms DORA_NORMS,
     dot DOT,
     draw DRAW,
     embed EMBED,
@@ -150,6 +161,8 @@ table! {
     rms_norm_dx RMS_NORM_DX,
     rope ROPE,
     rope_store ROPE_STORE,
+    row_squares ROW_SQUARES,
+    scale_columns SCALE_COLUMNS,
     scatter_rows SCATTER_ROWS,
     square_sums SQUARE_SUMS,
     store_qkv STORE_QKV,

@@ -1,9 +1,8 @@
-//! Threads for the CPU twins: rayon natively, one thread in wasm; and matrix products through the `gemm` crate.
+//! Threads for the CPU twins: rayon natively, one thread in wasm; and the parts of matrices that tasks write.
 //!
 //! The only file of this layer that knows the platform. Invariant: how work is split depends on sizes alone, and each
 //! element is computed by one task in one order, so reruns are bit-identical whatever the threads do.
 
-use gemm::Parallelism;
 use std::marker::PhantomData;
 
 /// Calls `f(i, chunk)` for each chunk of `data`, in parallel where there are several.
@@ -84,6 +83,15 @@ impl<'a> Tile<'a> {
         unsafe { std::slice::from_raw_parts_mut(self.start.add(i * self.stride), self.cols) }
     }
 
+    /// All rows.
+    pub fn all_rows(&mut self) -> Vec<&mut [f32]> {
+        let row = |i| {
+            // SAFETY: as in `row`; rows share no elements, and this borrow of the tile lasts as long as they do.
+            unsafe { std::slice::from_raw_parts_mut(self.start.add(i * self.stride), self.cols) }
+        };
+        (0..self.rows).map(row).collect()
+    }
+
     /// At most `n` rows from row `first` on.
     pub fn rows(&mut self, first: usize, n: usize) -> Tile<'_> {
         // SAFETY: this borrow of the tile lasts as long as the part does.
@@ -126,6 +134,27 @@ pub fn for_each_tile(
     for_each_index(down * across, task);
 }
 
+/// [`for_each_tile`] over two matrices at once: rectangles of `a_tile` and of `b_tile`, of which there are as many in each
+/// direction.
+pub fn for_each_tile_pair(
+    (a, a_tile): (Tile<'_>, [usize; 2]),
+    (b, b_tile): (Tile<'_>, [usize; 2]),
+    f: impl Fn([usize; 2], Tile<'_>, Tile<'_>) + Sync + Send,
+) {
+    let (down, across) = (a.rows.div_ceil(a_tile[0]), a.cols.div_ceil(a_tile[1]));
+    let b_grid = [b.rows.div_ceil(b_tile[0]), b.cols.div_ceil(b_tile[1])];
+    assert_eq!([down, across], b_grid, "rectangles in pairs");
+    let (a, b) = (&Tiled(a), &Tiled(b));
+    let task = |i: usize| {
+        let at = [i % down, i / down];
+        let first = |tile: [usize; 2]| [at[0] * tile[0], at[1] * tile[1]];
+        // SAFETY: `i` is used once, and rectangles of a grid share no elements.
+        let (a, b) = unsafe { (a.0.part(first(a_tile), a_tile), b.0.part(first(b_tile), b_tile)) };
+        f(at, a, b);
+    };
+    for_each_index(down * across, task);
+}
+
 /// Calls `f` for 0..n, in parallel where there are several.
 pub fn for_each_index(n: usize, f: impl Fn(usize) + Sync + Send) {
     #[cfg(not(target_arch = "wasm32"))]
@@ -135,80 +164,4 @@ pub fn for_each_index(n: usize, f: impl Fn(usize) + Sync + Send) {
         return;
     }
     (0..n).for_each(f);
-}
-
-/// A matrix to read: element (i, j) is `data[i * row + j * col]`.
-#[derive(Clone, Copy)]
-pub struct Operand<'a> {
-    data: &'a [f32],
-    row: usize,
-    col: usize,
-}
-
-impl<'a> Operand<'a> {
-    /// Row-major with `stride` elements a row.
-    pub fn rows(data: &'a [f32], stride: usize) -> Operand<'a> {
-        Operand { data, row: stride, col: 1 }
-    }
-
-    /// Its transpose.
-    pub fn t(self) -> Operand<'a> {
-        Operand { row: self.col, col: self.row, ..self }
-    }
-}
-
-/// `c (+)= by * a b` with `a [m, k]`, `b [k, n]` and `c [m, n]` row-major, `c_stride` elements a row; on this thread
-/// alone, for the inside of a task.
-pub fn matrix_product_here(
-    dims: [usize; 3],
-    a: Operand<'_>,
-    b: Operand<'_>,
-    c: (&mut [f32], usize),
-    accumulate: bool,
-    by: f32,
-) {
-    let c = Tile::of(c.0, c.1, [dims[0], dims[1]]);
-    product(dims[2], a, b, c, accumulate, by);
-}
-
-fn product(k: usize, a: Operand<'_>, b: Operand<'_>, mut c: Tile<'_>, accumulate: bool, by: f32) {
-    let [m, n] = c.dims();
-    if m == 0 || n == 0 {
-        return;
-    }
-    if k == 0 {
-        if !accumulate {
-            (0..m).for_each(|i| c.row(i).fill(0.0));
-        }
-        return;
-    }
-    let last =
-        |rows: usize, cols: usize, of: &Operand<'_>| (rows - 1) * of.row + (cols - 1) * of.col;
-    assert!(last(m, k, &a) < a.data.len(), "a [{m}, {k}] in {}", a.data.len());
-    assert!(last(k, n, &b) < b.data.len(), "b [{k}, {n}] in {}", b.data.len());
-    // SAFETY: the assertions above bound every element of the operands that the strides and sizes reach, and a tile's
-    // elements are its own, distinct, and borrowed mutably, so that they alias neither operand.
-    unsafe {
-        gemm::gemm(
-            m,
-            n,
-            k,
-            c.start,
-            1,
-            c.stride as isize,
-            accumulate,
-            a.data.as_ptr(),
-            a.col as isize,
-            a.row as isize,
-            b.data.as_ptr(),
-            b.col as isize,
-            b.row as isize,
-            1.0,
-            by,
-            false,
-            false,
-            false,
-            Parallelism::None,
-        );
-    }
 }

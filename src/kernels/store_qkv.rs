@@ -1,7 +1,8 @@
-//! What is between the products of one row and its attention, in one dispatch: biases, the adapter's share, the norms of
+//! What is between the products of one row and its attention, in one dispatch: the adapter's share, biases, the norms of
 //! heads, and RoPE on the way into q and the cache (Su et al. 2021).
 //!
-//! Many rows do the same by [`super::add_bias`], [`super::lora_b`], [`super::rms_norm`] and [`super::rope_store`].
+//! Many rows do the same by [`super::lora_b`], [`super::scale_columns`], [`super::add_bias`], [`super::rms_norm`] and
+//! [`super::rope_store`].
 
 use super::factors::{self, Factors, add_b, spread};
 use super::launch::{Checks, params};
@@ -22,6 +23,7 @@ params! {
     b_at: [u32; 4],
     bias_at: [u32; 4],
     gain_at: [u32; 4],
+    outputs: [u32; 4],
 }
 
 /// The kernel of [`store_qkv`].
@@ -101,6 +103,7 @@ pub fn store_qkv(
         b_at: [b_q, b_k, b_v, 0],
         bias_at: [bias_q, bias_k, bias_v, u32::from(biases.is_some())],
         gain_at: [gain_q as u32, gain_k as u32, 0, u32::from(gains.is_some())],
+        outputs: factors::output_params(b),
     };
     let shape = Shape {
         overrides: &[("WG", LANES as u32)],
@@ -133,13 +136,17 @@ fn cpu(call: &CpuCall<'_>) {
         let (values, rest) = y.split_at(goal.len());
         y = rest;
         goal.copy_from_slice(values);
+        if rank > 0 {
+            add_b(&lora[4 * p.b_at[m] as usize..], &spread(&us[m * rank..][..rank]), goal);
+        }
+        let outputs = factors::outputs_of(call.input(4), p.outputs, m);
+        let biased = p.outputs[3] == 2;
+        factors::multiply(outputs.filter(|_| !biased), goal);
         if p.bias_at[3] != 0 {
             let biases = &extras[p.bias_at[m] as usize..];
             goal.iter_mut().zip(biases).for_each(|(goal, bias)| *goal += bias);
         }
-        if rank > 0 {
-            add_b(&lora[4 * p.b_at[m] as usize..], &spread(&us[m * rank..][..rank]), goal);
-        }
+        factors::multiply(outputs.filter(|_| biased), goal);
         if m == 2 {
             continue;
         }

@@ -13,7 +13,7 @@ use crate::format::message::Message;
 use crate::model::adapter::Adapter;
 use crate::model::batch::Job;
 use crate::model::generate::Cancel;
-use crate::model::lora::{Lora, LoraLayout, Method};
+use crate::model::lora::{Lora, LoraLayout};
 use crate::model::sampler::Sampling;
 use crate::model::score::{LogLikelihood, Scored};
 use crate::model::{Model, ModelError};
@@ -215,12 +215,11 @@ impl Engine {
         start: Option<&Adapter>,
         plan: &TrainPlan,
     ) -> StudentResult<LoraLayout> {
-        let config = &self.model.config;
         let adapter = match start {
             Some(adapter) => adapter.clone(),
-            None => LoraLayout::new(config, Method::Lora, plan.rank).fresh(plan.alpha, plan.seed),
+            None => self.model.fresh_adapter(plan.method, plan.rank, plan.alpha, plan.seed).await?,
         };
-        let layout = LoraLayout::of(config, &adapter);
+        let layout = LoraLayout::of(&self.model.config, &adapter);
         self.use_adapter(Some(&adapter), Scope::everything()).await?;
         Ok(layout)
     }
@@ -351,6 +350,7 @@ impl Student for Engine {
         let guards = Guards { surgery: plan.surgery, ewc };
         let rows = self.model.pass_rows();
         let mut trainer = Trainer::guarded(&self.model, &layout, rows, guards)?;
+        trainer.set_b_ratio(plan.b_ratio);
         if let Some(Penalty { importance, lambda }) = &plan.penalty {
             trainer.hold(&self.model, importance, *lambda)?;
         }

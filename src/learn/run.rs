@@ -46,9 +46,11 @@ pub(super) struct Trained {
 pub(super) fn plan(material: &Material, options: &LearnOptions, seed: u64) -> TrainPlan {
     let recipe = &options.recipe;
     TrainPlan {
+        method: recipe.method,
         rank: recipe.rank,
         alpha: recipe.alpha,
         lr: recipe.lr,
+        b_ratio: recipe.b_ratio,
         steps: options.steps_max.unwrap_or_else(|| steps_for(&material.new)).max(1),
         warmup: recipe.warmup,
         clip: recipe.clip,

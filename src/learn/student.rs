@@ -6,6 +6,7 @@
 use super::scope::Scope;
 use crate::format::message::Message;
 use crate::model::adapter::Adapter;
+use crate::model::method::Method;
 use crate::train::{Form, Importance, Surgery};
 
 /// Why a student could not do what it was asked.
@@ -65,12 +66,16 @@ pub struct Penalty {
 /// How to train; the optimizer is AdamW.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TrainPlan {
+    /// Method of a fresh adapter (an existing HEAD keeps its own).
+    pub method: Method,
     /// LoRA rank of a fresh adapter (an existing HEAD keeps its own).
     pub rank: usize,
     /// LoRA alpha of a fresh adapter.
     pub alpha: f32,
     /// Peak learning rate.
     pub lr: f32,
+    /// LoRA+: B learns so many times as fast as A; 1 is plain AdamW.
+    pub b_ratio: f32,
     /// Steps planned: linear warm-up over the first `warmup`, then cosine decay to a tenth.
     pub steps: usize,
     /// Warm-up steps.

@@ -100,7 +100,7 @@ impl Model {
         Ok(tokens)
     }
 
-    /// Makes the copy of the adapter that decoding reads, as the first token behind a switch would do.
+    /// Makes the copy of the adapter that decoding reads, which must be of the numbers of now.
     pub fn prepare_adapter(&mut self) -> Result<(), ModelError> {
         match &mut self.lora {
             Some(lora) => Ok(lora.prepare(&self.device, &self.config)?),
@@ -114,6 +114,7 @@ impl Model {
         if self.cache.tokens.len() == capacity {
             return Err(ModelError::Context { wanted: capacity + 1, capacity });
         }
+        self.prepare_adapter()?;
         self.device.write(&self.burst.slots, 0, &self.messages(token, 1))?;
         let mut rec = Recording::new();
         self.record_step(&mut rec, 0)?;

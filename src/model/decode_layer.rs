@@ -62,12 +62,13 @@ impl Net<'_> {
         let lora = halves.as_ref();
         self.decode_attention(rec, weights, rows, keys, h, one, lora)?;
         let shares = self.config.heads;
-        let b = lora.map(|lora| (lora.b(&[O]), shares));
+        let b = lora.and_then(|lora| lora.b(&[O])).map(|b| (b, shares));
         let o = weights.linear(O);
         kernels::matvec(rec, o, &one.attn, h, true, self.way(o), b)?;
         self.decode_feed(rec, weights, h, one, lora)?;
+        self.scale_inputs(rec, layer, Down, &one.act)?;
         let shares = swiglu_shares(self.config.ff);
-        let b = lora.map(|lora| (lora.b(&[Down]), shares));
+        let b = lora.and_then(|lora| lora.b(&[Down])).map(|b| (b, shares));
         let down = weights.linear(Down);
         kernels::matvec(rec, down, &one.act, h, true, self.way(down), b)
     }
@@ -86,18 +87,18 @@ impl Net<'_> {
     ) -> Result<(), DeviceError> {
         let Config { heads, kv_heads, head_dim, rms_eps, .. } = *self.config;
         let matrices = [Q, K, V].map(|module| weights.linear(module));
-        let a = lora.map(|lora| lora.a(&[Q, K, V]));
+        let a = lora.and_then(|lora| lora.a(&[Q, K, V]));
         let norm = Norm { gain: &weights.attn_norm.view(), eps: rms_eps };
         let way = self.way(matrices[0]);
         kernels::norm_linears(rec, &matrices, h, norm, way, a, &one.products)?;
         let interleaved = self.config.arch.interleaves_rope();
         let shape = RopeHeads { heads, kv_heads, head_dim, interleaved };
-        let b = lora.map(|lora| lora.b(&[Q, K, V]));
+        let b = lora.and_then(|lora| lora.b(&[Q, K, V]));
         let extras = weights.extras.as_ref().map(|extras| extras.bound(rms_eps));
         let cache = (keys.k, keys.v);
         let (table, places) = (self.rope, rows.places);
         kernels::store_qkv(rec, table, places, &one.products, extras, b, &one.q, cache, shape)?;
-        let a = lora.map(|lora| lora.a(&[O]));
+        let a = lora.and_then(|lora| lora.a(&[O]));
         let (shape, spans) = (self.attention_shape(), rows.spans);
         kernels::attention(rec, &one.q, keys.k, keys.v, spans, a, &one.attn, &one.stats, shape)
     }
@@ -114,12 +115,12 @@ impl Net<'_> {
         let matrices = [Gate, Up].map(|module| weights.linear(module));
         let norm = Norm { gain: &weights.ffn_norm.view(), eps: self.config.rms_eps };
         let way = self.way(matrices[0]);
-        let Some(lora) = lora else {
+        let Some(feed) = lora.and_then(|lora| lora.feed()) else {
             return kernels::norm_swiglu(rec, matrices, h, norm, way, &one.act);
         };
-        let a = Some(lora.a(&[Gate, Up]));
+        let a = lora.and_then(|lora| lora.a(&[Gate, Up]));
         kernels::norm_linears(rec, &matrices, h, norm, way, a, &one.products)?;
-        kernels::lora_swiglu(rec, &one.products, self.config.ff, lora.feed(), &one.act.view)
+        kernels::lora_swiglu(rec, &one.products, self.config.ff, feed, &one.act.view)
     }
 
     /// Can [`Net::decode_layer`] run a layer? The matrices that it reads side by side are alike, and those that an adapter

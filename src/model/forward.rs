@@ -4,7 +4,7 @@
 //! to a layer's own rows); the caller owns all memory. Row t of a pass sits at `places[t]` and sees the key
 //! rows of `spans[t]`, so packed sequences and branches need no other mask.
 
-use super::lora::{Lora, Module};
+use super::lora::{Lora, Method, Module};
 use super::tuning::Tuning;
 use super::weights::{Layer, Weights};
 use crate::device::{DeviceError, Recording, View};
@@ -102,8 +102,26 @@ impl Activations {
 }
 
 impl Net<'_> {
-    /// `y = W x + b`, and the adapter's share.
+    /// `y = W x + b`, and what the adapter makes of it. (IA)³'s factors of inputs are in x already (`scale_inputs`).
     pub fn linear(
+        &self,
+        rec: &mut Recording,
+        layer: usize,
+        module: Module,
+        x: &Tensor,
+        y: &Tensor,
+        u: &Tensor,
+    ) -> Result<(), DeviceError> {
+        self.product(rec, layer, module, x, y, u)?;
+        if let Some(factors) = self.lora.and_then(|lora| lora.output_factors(layer, module)) {
+            kernels::scale_columns(rec, &factors, y)?;
+        }
+        let bias = self.weights.layers[layer].bias(module).filter(|_| !self.multiplies_bias());
+        bias.map_or(Ok(()), |bias| kernels::add_bias(rec, &bias, y))
+    }
+
+    /// What the adapter's factors of outputs multiply: `y = W x + s B A x`, or (IA)³'s `W x + b`.
+    pub fn product(
         &self,
         rec: &mut Recording,
         layer: usize,
@@ -114,13 +132,31 @@ impl Net<'_> {
     ) -> Result<(), DeviceError> {
         let weights: &Layer = &self.weights.layers[layer];
         kernels::linear(rec, weights.linear(module), x, y, false)?;
-        if let Some(bias) = weights.bias(module) {
+        if let Some(bias) = weights.bias(module).filter(|_| self.multiplies_bias()) {
             kernels::add_bias(rec, &bias, y)?;
         }
-        let Some(lora) = self.lora else { return Ok(()) };
-        let u = u.reshape(x.rows, lora.flat.layout.rank);
-        kernels::lora_a(rec, x, &lora.flat.a(layer, module), &u)?;
-        kernels::lora_b(rec, &u, &lora.flat.b(layer, module), lora.scale(), y)
+        let Some(lora) = self.lora.filter(|lora| lora.method().has_pairs()) else { return Ok(()) };
+        let [a, b] = lora.pair(layer, module);
+        let u = u.reshape(x.rows, a.rows);
+        kernels::lora_a(rec, x, &a, &u)?;
+        kernels::lora_b(rec, &u, &b, lora.scale(), y)
+    }
+
+    /// (IA)³ multiplies a linear's bias with the rest; DoRA does not, and LoRA multiplies nothing.
+    fn multiplies_bias(&self) -> bool {
+        self.lora.is_some_and(|lora| lora.method() == Method::Ia3)
+    }
+
+    /// `x = l ∘ x` where the adapter has factors for a linear's inputs.
+    pub fn scale_inputs(
+        &self,
+        rec: &mut Recording,
+        layer: usize,
+        module: Module,
+        x: &Tensor,
+    ) -> Result<(), DeviceError> {
+        let factors = self.lora.and_then(|lora| lora.input_factors(layer, module));
+        factors.map_or(Ok(()), |factors| kernels::scale_columns(rec, &factors, x))
     }
 
     /// The way of a one-row product with this matrix: what was tuned, else the plain one.
@@ -216,7 +252,7 @@ impl Net<'_> {
         kernels::attention(rec, &a.q, k, v, spans, None, &a.attn, &a.stats, shape)
     }
 
-    /// Norm, gate, up and SwiGLU: `h_mid` to `a.act`.
+    /// Norm, gate, up and SwiGLU: `h_mid` to `a.act`, as down takes it.
     pub fn feed(
         &self,
         rec: &mut Recording,
@@ -228,7 +264,8 @@ impl Net<'_> {
         kernels::rms_norm(rec, h_mid, &weights.ffn_norm.view(), self.config.rms_eps, &a.norm)?;
         self.linear(rec, layer, Module::Gate, &a.norm, &a.gate, &a.u)?;
         self.linear(rec, layer, Module::Up, &a.norm, &a.up, &a.u)?;
-        kernels::swiglu(rec, &a.gate, &a.up, &a.act)
+        kernels::swiglu(rec, &a.gate, &a.up, &a.act)?;
+        self.scale_inputs(rec, layer, Module::Down, &a.act)
     }
 
     /// A whole layer: `h_in` to `h_out`, by way of `h_mid`; the three are different memory.

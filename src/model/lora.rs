@@ -6,7 +6,9 @@
 
 use super::adapter::Adapter;
 use super::config::Config;
-use super::halves::Halves;
+use super::dora::{Norms, Parts};
+use super::halves::{Halves, Source};
+use super::weights::Weights;
 use crate::device::{Buffer, Device, DeviceError, View};
 use crate::tensor::Tensor;
 
@@ -73,6 +75,17 @@ impl LoraLayout {
     /// Where the parts beside a linear lie.
     pub fn slot(&self, layer: usize, module: Module) -> Slot {
         self.slots[layer][module as usize]
+    }
+
+    /// A layer's values, and where in them each linear's B and vector are: what LoRA+ trains faster than A (the vector too,
+    /// as PEFT does). None without pairs.
+    pub fn faster(&self) -> Option<(usize, [[usize; 2]; 7])> {
+        let period = self.len / self.slots.len();
+        let slots = self.slots[0];
+        // What follows is the next linear's A, or the next layer's.
+        let next = |module: usize| slots.get(module + 1).map_or(period, |slot| slot.a);
+        let spans = Module::ALL.map(|module| [slots[module as usize].b, next(module as usize)]);
+        self.method.has_pairs().then_some((period, spans))
     }
 
     /// Trainable parameters, padding excluded.
@@ -146,23 +159,33 @@ pub struct Lora {
     /// Decides the factor on B A x.
     pub alpha: f32,
     halves: Option<Halves>,
+    norms: Option<Norms>,
 }
 
 impl Lora {
     /// Puts an adapter of this layout on a device, in `old`'s memory where there is an old one of the same layout.
     pub fn put(
         device: &Device,
-        layout: LoraLayout,
+        config: &Config,
+        weights: &Weights,
         adapter: &Adapter,
         old: Option<Lora>,
     ) -> Result<Lora, DeviceError> {
-        let (flat, halves) = match old {
-            Some(old) => (old.flat, old.halves),
-            None => (Flat::zeros(device, "adapter", &layout)?, None),
+        let layout = LoraLayout::of(config, adapter);
+        let (flat, halves, norms) = match old {
+            Some(old) => (old.flat, old.halves, old.norms),
+            None => {
+                let flat = Flat::zeros(device, "adapter", &layout)?;
+                let norms = match layout.method {
+                    Method::Dora => Some(Norms::new(device, config, layout.rank)?),
+                    _ => None,
+                };
+                (flat, None, norms)
+            }
         };
         device.write(&flat.buffer, 0, &adapter.weights)?;
-        let mut lora = Lora { flat, alpha: adapter.alpha, halves };
-        lora.changed();
+        let mut lora = Lora { flat, alpha: adapter.alpha, halves, norms };
+        lora.changed(device, weights)?;
         Ok(lora)
     }
 
@@ -173,21 +196,63 @@ impl Lora {
 
     /// Prepares decoding: makes the copy that it reads, where there is none of the numbers of now.
     pub fn prepare(&mut self, device: &Device, config: &Config) -> Result<(), DeviceError> {
-        let scale = self.scale();
-        let halves = match &mut self.halves {
+        let LoraLayout { method, rank, .. } = self.flat.layout;
+        let mut halves = match self.halves.take() {
             Some(halves) => halves,
-            none => none.insert(Halves::new(device, config, self.flat.layout.rank)?),
+            None => Halves::new(device, config, method, rank)?,
         };
-        let flat = &self.flat;
-        let pair = |layer, module| [flat.a(layer, module), flat.b(layer, module)];
-        halves.refresh(device, pair, scale)
+        let source = |layer, module| Source {
+            pair: method.has_pairs().then(|| self.pair(layer, module)),
+            factors: self.output_factors(layer, module),
+        };
+        let refreshed = halves.refresh(device, source, self.scale());
+        self.halves = Some(halves);
+        refreshed
     }
 
-    /// The numbers changed: the copy is prepared anew before it is read.
-    pub fn changed(&mut self) {
+    /// The numbers changed: the copy is prepared anew before it is read, and norms are computed now.
+    pub fn changed(&mut self, device: &Device, weights: &Weights) -> Result<(), DeviceError> {
         if let Some(halves) = &mut self.halves {
             halves.outdate();
         }
+        let scale = self.scale();
+        let Lora { flat, norms: Some(norms), .. } = self else { return Ok(()) };
+        let parts = |layer, module| Parts {
+            a: flat.a(layer, module),
+            b: flat.b(layer, module),
+            m: flat.vector(layer, module).expect("DoRA has magnitudes everywhere"),
+        };
+        norms.refresh(device, weights, parts, scale)
+    }
+
+    /// A and B.
+    pub fn pair(&self, layer: usize, module: Module) -> [Tensor; 2] {
+        [self.flat.a(layer, module), self.flat.b(layer, module)]
+    }
+
+    /// What a linear's outputs are multiplied with, `[out]`: DoRA's m / n, or (IA)³'s l of keys and values.
+    pub fn output_factors(&self, layer: usize, module: Module) -> Option<View> {
+        match (&self.norms, module) {
+            (Some(norms), _) => Some(norms.factors(layer, module)),
+            (None, Module::Down) => None,
+            (None, _) => self.flat.vector(layer, module),
+        }
+    }
+
+    /// What a linear's inputs are multiplied with, `[in]`: (IA)³'s l of down.
+    pub fn input_factors(&self, layer: usize, module: Module) -> Option<View> {
+        let of_inputs = self.method() == Method::Ia3 && module == Module::Down;
+        of_inputs.then(|| self.flat.vector(layer, module)).flatten()
+    }
+
+    /// DoRA's 1 / n, `[out]`.
+    pub fn inverse_norms(&self, layer: usize, module: Module) -> Option<View> {
+        self.norms.as_ref().map(|norms| norms.inverses(layer, module))
+    }
+
+    /// How it changes a linear.
+    pub fn method(&self) -> Method {
+        self.flat.layout.method
     }
 
     /// The factor on B A x.

@@ -9,7 +9,9 @@ pub mod cache;
 pub mod config;
 pub mod decode;
 pub mod decode_layer;
+pub mod dora;
 pub mod forward;
+pub mod fresh;
 pub mod generate;
 pub mod gguf_adapter;
 pub mod halves;
@@ -294,7 +296,7 @@ impl Model {
         }
         // The old one goes first: there is never room for two.
         let old = self.lora.take().filter(|old| old.flat.layout == layout);
-        self.lora = Some(Lora::put(&self.device, layout, adapter, old)?);
+        self.lora = Some(Lora::put(&self.device, &self.config, &self.weights, adapter, old)?);
         Ok(())
     }
 
@@ -309,12 +311,13 @@ impl Model {
         std::mem::replace(&mut self.lora, lora)
     }
 
-    /// The numbers of the adapter in place changed: what was made of the old ones is forgotten.
-    pub fn adapter_changed(&mut self) {
+    /// The numbers of the adapter in place changed: what was made of the old ones is forgotten, or made anew.
+    pub fn adapter_changed(&mut self) -> Result<(), ModelError> {
         self.cache.clear();
         if let Some(lora) = &mut self.lora {
-            lora.changed();
+            lora.changed(&self.device, &self.weights)?;
         }
+        Ok(())
     }
 
     /// Forgets the conversation's keys.

@@ -4,7 +4,7 @@
 
 use super::ModelError;
 use super::config::Config;
-use super::lora::Module;
+use super::module::Module;
 use crate::device::{Buffer, Device, View};
 use crate::format::gguf::{Gguf, TensorInfo};
 use crate::format::source::Source;

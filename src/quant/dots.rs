@@ -116,7 +116,7 @@ pub fn dot_rows(
 }
 
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq", "x86_64+avx2+fma"))]
-fn convert(halves: &[u16], d: &mut [f32]) {
+pub(super) fn convert(halves: &[u16], d: &mut [f32]) {
     for (d, half) in d.iter_mut().zip(halves) {
         *d = f16_to_f32(*half);
     }
@@ -124,7 +124,7 @@ fn convert(halves: &[u16], d: &mut [f32]) {
 
 /// A word's low half is d, its high half m.
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq", "x86_64+avx2+fma"))]
-fn convert_pairs(words: &[u32], d: &mut [f32], m: &mut [f32]) {
+pub(super) fn convert_pairs(words: &[u32], d: &mut [f32], m: &mut [f32]) {
     for ((d, m), word) in d.iter_mut().zip(m).zip(words) {
         *d = f16_to_f32(*word as u16);
         *m = f16_to_f32((*word >> 16) as u16);

@@ -7,6 +7,7 @@
 pub mod convert;
 pub mod device_order;
 pub mod dots;
+pub mod few;
 pub mod float16;
 pub mod k_fit;
 pub mod k_scales;
@@ -22,6 +23,7 @@ pub mod q8_0;
 pub mod rows;
 pub mod stretch;
 pub mod tensor_type;
+pub mod words;
 
 pub use convert::{dequantize, quantize};
 pub use tensor_type::TensorType;

@@ -9,7 +9,7 @@ use crate::device::{Device, DeviceError, Recording, View};
 use crate::kernels;
 use crate::model::config::Config;
 use crate::model::forward::{Keys, Net, Rows};
-use crate::model::lora::{Flat, Lora, Module};
+use crate::model::lora::{Flat, Lora, Method, Module};
 use crate::model::workspace::RANK_MAX;
 use crate::tensor::Tensor;
 
@@ -37,11 +37,18 @@ pub struct Gradients {
     pub act: Tensor,
     /// Of LoRA's U, `[n, r]`.
     pub u: Tensor,
+    /// What factors of outputs multiplied, and then its gradient, `[n, widest]`; none where the method has no such factors.
+    pub product: Option<Tensor>,
 }
 
 impl Gradients {
     /// Memory for `rows` rows.
-    pub fn new(device: &Device, config: &Config, rows: usize) -> Result<Gradients, DeviceError> {
+    pub fn new(
+        device: &Device,
+        config: &Config,
+        method: Method,
+        rows: usize,
+    ) -> Result<Gradients, DeviceError> {
         let q = config.heads * config.head_dim;
         let kv = config.kv_heads * config.head_dim;
         let zeros = |label, cols| Tensor::zeros(device, label, rows, cols);
@@ -60,6 +67,10 @@ impl Gradients {
             up: zeros("dup", config.ff)?,
             act: zeros("dact", config.ff)?,
             u: zeros("du", RANK_MAX)?,
+            product: match widest_product(config, method) {
+                0 => None,
+                cols => Some(zeros("product", cols)?),
+            },
         })
     }
 
@@ -77,8 +88,18 @@ impl Gradients {
             up: self.up.top(n),
             act: self.act.top(n),
             u: self.u.top(n),
+            product: self.product.as_ref().map(|product| product.top(n)),
         }
     }
+}
+
+/// Columns of the widest product whose outputs are multiplied.
+fn widest_product(config: &Config, method: Method) -> usize {
+    let outputs = |module: Module| match (method, module) {
+        (Method::Dora, _) | (Method::Ia3, Module::K | Module::V) => module.shape(config).0,
+        _ => 0,
+    };
+    Module::ALL.map(outputs).into_iter().max().unwrap_or(0)
 }
 
 /// One layer's backward pass.
@@ -139,6 +160,7 @@ impl Backward<'_> {
         kernels::rms_norm(rec, h_mid, &gain, net.config.rms_eps, &a.norm)?;
         kernels::swiglu(rec, &a.gate, &a.up, &a.act)?;
         self.linear(rec, layer, Module::Down, (&a.act, &d.h), &d.act, false)?;
+        self.inputs(rec, layer, Module::Down, &a.act, &d.act)?;
         kernels::swiglu_grad(rec, &a.gate, &a.up, &d.act, &d.gate, &d.up)?;
         self.linear(rec, layer, Module::Gate, (&a.norm, &d.gate), &d.norm, false)?;
         self.linear(rec, layer, Module::Up, (&a.norm, &d.up), &d.norm, true)?;
@@ -180,7 +202,48 @@ impl Backward<'_> {
         Ok(dx.each_ref())
     }
 
-    /// forward: y = W x + b + s (x Aᵀ) Bᵀ, W and b frozen. dX = dY W + dU A with dU = s dY B; dA += dUᵀ X; dB += s dYᵀ U.
+    /// forward: x' = l ∘ x. dl += Σ_t dx' ∘ x; dx = l ∘ dx', in place.
+    fn inputs(
+        &self,
+        rec: &mut Recording,
+        layer: usize,
+        module: Module,
+        x: &Tensor,
+        dx: &Tensor,
+    ) -> Result<(), DeviceError> {
+        let Some(factors) = self.lora.input_factors(layer, module) else { return Ok(()) };
+        let grad = self.grads.vector(layer, module).expect("factors are trained");
+        kernels::column_dots(rec, dx, x, &grad)?;
+        kernels::scale_columns(rec, &factors, dx)
+    }
+
+    /// forward: y = c ∘ z (+ b), z being `Net::product` and c either (IA)³'s l or DoRA's m / n, whose norm n gets no gradient.
+    /// dl += Σ_t dy ∘ z; dm += Σ_t dy ∘ z / n; returns dz = c ∘ dy. z is made again: of most linears nothing keeps it.
+    fn outputs(
+        &self,
+        rec: &mut Recording,
+        layer: usize,
+        module: Module,
+        (x, dy): (&Tensor, &Tensor),
+    ) -> Result<Tensor, DeviceError> {
+        let factors = self.lora.output_factors(layer, module);
+        let (Some(factors), Some(z)) = (factors, &self.d.product) else { return Ok(dy.clone()) };
+        let z = z.reshape(dy.rows, dy.cols);
+        self.net.product(rec, layer, module, x, &z, &self.memory.a.u)?;
+        if let Some(inverses) = self.lora.inverse_norms(layer, module) {
+            kernels::scale_columns(rec, &inverses, &z)?;
+        }
+        let grad = self.grads.vector(layer, module).expect("factors are trained");
+        kernels::column_dots(rec, dy, &z, &grad)?;
+        let rows =
+            |tensor: &Tensor| View { bytes: 4 * (dy.rows * dy.cols) as u64, ..tensor.view.clone() };
+        rec.copy(&rows(dy), &rows(&z));
+        kernels::scale_columns(rec, &factors, &z)?;
+        Ok(z)
+    }
+
+    /// forward: z = W x + b + s (x Aᵀ) Bᵀ, W and b frozen, and y of it as [`Backward::outputs`] says. dX = dZ W + dU A with
+    /// dU = s dZ B; dA += dUᵀ X; dB += s dZᵀ U.
     fn linear(
         &self,
         rec: &mut Recording,
@@ -191,17 +254,20 @@ impl Backward<'_> {
         accumulate: bool,
     ) -> Result<(), DeviceError> {
         let weight = self.net.weights.layers[layer].linear(module);
-        kernels::matmul_dx(rec, weight, dy, dx, accumulate)?;
-        let rank = self.lora.flat.layout.rank;
-        let (u, du) = (self.memory.a.u.reshape(x.rows, rank), self.d.u.reshape(x.rows, rank));
-        let (a, b) = (self.lora.flat.a(layer, module), self.lora.flat.b(layer, module));
+        let dz = &self.outputs(rec, layer, module, (x, dy))?;
+        kernels::matmul_dx(rec, weight, dz, dx, accumulate)?;
+        if !self.lora.method().has_pairs() {
+            return Ok(());
+        }
+        let [a, b] = self.lora.pair(layer, module);
+        let (u, du) = (self.memory.a.u.reshape(x.rows, a.rows), self.d.u.reshape(x.rows, a.rows));
         let scale = self.lora.scale();
         kernels::lora_a(rec, x, &a, &u)?;
-        kernels::lora_du(rec, dy, &b, scale, &du)?;
+        kernels::lora_du(rec, dz, &b, scale, &du)?;
         kernels::lora_grad(rec, &du, x, 1.0, &self.grads.a(layer, module), false)?;
-        kernels::lora_grad(rec, &u, dy, scale, &self.grads.b(layer, module), true)?;
+        kernels::lora_grad(rec, &u, dz, scale, &self.grads.b(layer, module), true)?;
         if let Some(squares) = self.squares {
-            squares.add_rows(rec, (layer, module), x, dy)?;
+            squares.add_rows(rec, (layer, module), x, dz)?;
         }
         kernels::lora_dx(rec, &du, &a, dx)
     }

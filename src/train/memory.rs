@@ -128,7 +128,7 @@ impl Memory {
         let h = (0..=config.layers).map(stream).collect::<Result<_, _>>()?;
         account.book("checkpoints");
         let layers = LayerMemory::all(account, config, rows, plan)?;
-        let d = Gradients::new(device, config, rows)?;
+        let d = Gradients::new(device, config, layout.method, rows)?;
         account.book("gradients of one layer's activations");
         let input = Inputs {
             tokens: words("tokens", rows)?,

@@ -29,6 +29,7 @@ pub use trainer::Trainer;
 
 use crate::device::DeviceError;
 use crate::model::ModelError;
+use crate::model::method::Method;
 
 /// Why training failed.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +45,14 @@ pub enum TrainError {
         loss: f32,
         /// The step.
         step: u32,
+    },
+    /// What EWC's function form is of.
+    #[error(
+        "EWC's function form is of pairs A and B, which {method} has none of; take the diagonal form"
+    )]
+    NoPairs {
+        /// The adapter's method.
+        method: Method,
     },
     /// A batch teaches nothing.
     #[error("a batch has no token to learn; check the examples' answers")]

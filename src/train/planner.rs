@@ -10,6 +10,7 @@ use crate::device::{Account, Device, DeviceError, Item, Limits};
 use crate::format::gguf::Gguf;
 use crate::model::ModelError;
 use crate::model::config::Config;
+use crate::model::dora::Norms;
 use crate::model::halves::Halves;
 use crate::model::lora::{Flat, LoraLayout, Method};
 use crate::model::memory::{Sizes, count};
@@ -104,7 +105,14 @@ fn train(
     let shape = Shape { config, layout, rows, logit_rows: sizes.logit_rows, guards: run.guards };
     let adapter = Flat::zeros(account.device(), "adapter", layout).map_err(ModelError::from)?;
     account.book("adapter");
-    let halves = Halves::new(account.device(), config, run.rank).map_err(ModelError::from)?;
+    let norms = match run.method {
+        Method::Dora => Some(Norms::new(account.device(), config, run.rank)),
+        _ => None,
+    };
+    let norms = norms.transpose().map_err(ModelError::from)?;
+    account.book("norms of adapted rows");
+    let halves = Halves::new(account.device(), config, run.method, layout.rank);
+    let halves = halves.map_err(ModelError::from)?;
     account.book("adapter's copy for answers");
     let plan = match memory::fit(limits, account.device().stats().bytes, shape) {
         Err(DeviceError::NoRoom { .. }) => Plan::new(config, rows, 0),
@@ -112,6 +120,6 @@ fn train(
     };
     let memory = Memory::new(account, shape, plan)?;
     // All live until the peak was counted.
-    drop((adapter, halves, memory));
+    drop((adapter, norms, halves, memory));
     Ok((0..config.layers).filter(|layer| plan.keeps(*layer)).count())
 }

@@ -8,14 +8,14 @@ use super::TrainError;
 use super::backward::{Backward, Gradients};
 use super::batch_loss::BatchLoss;
 use super::ewc::Ewc;
-use super::importance::Importance;
+use super::importance::{Form, Importance};
 use super::memory::{self, Guards, Head, Inputs, Memory, Shape};
 use super::pack::{Pack, Sequence, packs};
 use super::parts::{flat_parts, part, product};
 use super::plan::{LayerMemory, Plan};
 use super::surgery::Protected;
 use crate::device::{Account, Buffer, Device, DeviceError, Recording};
-use crate::kernels::{self, AdamW};
+use crate::kernels::{self, AdamW, Faster};
 use crate::model::Model;
 use crate::model::forward::{Keys, Net, Rows};
 use crate::model::lora::{Flat, Lora, LoraLayout};
@@ -33,6 +33,8 @@ pub struct Trainer {
     /// Most rows of a pass.
     rows: usize,
     step: u32,
+    /// LoRA+: B learns so many times as fast as A.
+    b_ratio: f32,
     pub(super) grads: Flat,
     m: Flat,
     v: Flat,
@@ -62,6 +64,9 @@ impl Trainer {
         rows: usize,
         guards: Guards,
     ) -> Result<Trainer, TrainError> {
+        if guards.ewc == Some(Form::Function) && !layout.method.has_pairs() {
+            return Err(TrainError::NoPairs { method: layout.method });
+        }
         let device = &model.device;
         let shape = Shape { guards, ..shape(model, layout, rows) };
         let plan = memory::fit(device.limits(), device.stats().bytes, shape)?;
@@ -86,6 +91,7 @@ impl Trainer {
             device,
             rows: shape.rows,
             step: 0,
+            b_ratio: 1.0,
             grads,
             m,
             v,
@@ -100,6 +106,11 @@ impl Trainer {
             protected: memory.protected,
             ewc: memory.ewc,
         })
+    }
+
+    /// Lets B learn `ratio` times as fast as A from now on (LoRA+, Hayou et al. 2024); 1 is plain AdamW.
+    pub fn set_b_ratio(&mut self, ratio: f32) {
+        self.b_ratio = ratio;
     }
 
     /// Most tokens of one sequence.
@@ -214,15 +225,23 @@ impl Trainer {
             step: self.step,
             clip,
             n: 0,
+            faster: None,
         };
+        let faster = self.grads.layout.faster().filter(|_| self.b_ratio != 1.0);
         for range in &parts {
             let [g, p, m, v] = [&self.grads, &lora.flat, &self.m, &self.v].map(|f| part(f, range));
-            let options = AdamW { n: range.len(), ..options };
+            let faster = faster.map(|(period, spans)| Faster {
+                ratio: self.b_ratio,
+                period,
+                at: range.start % period,
+                spans,
+            });
+            let options = AdamW { n: range.len(), faster, ..options };
             kernels::adamw(&mut rec, &g, &norm, &p, &m, &v, options)?;
         }
         self.device.submit(rec)?;
         let squares: f32 = self.device.read::<f32>(&self.norm.slice(0, 4)).await?[0];
-        model.adapter_changed();
+        model.adapter_changed()?;
         if !squares.is_finite() {
             return Err(TrainError::Diverged { loss: squares, step: self.step });
         }

@@ -1,20 +1,26 @@
-//! Adapters of every method: their flat order, their bytes, and those that older versions of this program wrote.
+//! Adapters of every method: their flat order, their bytes and those that older versions of this program wrote, and their
+//! gradients against differences of a tiny model's loss.
 
+use crate::golden::relative;
 use crate::tiny;
 use apprentice::device::Device;
+use apprentice::model::Model;
 use apprentice::model::adapter::{Adapter, AdapterError};
 use apprentice::model::lora::{LoraLayout, Module};
 use apprentice::model::method::Method;
 use apprentice::quant::TensorType;
+use apprentice::train::{Goal, Sequence, Trainer};
+use pollster::block_on;
+use std::ops::Range;
 
 /// A file as `Adapter::to_bytes` lays it out, with these metadata.
 fn file(meta: &str, values: &[f32]) -> Vec<u8> {
     let bytes = 4 * values.len();
-    let header = serde_json::json!({
-        "__metadata__": { "apprentice": meta },
-        "adapter": { "dtype": "F32", "shape": [values.len()], "data_offsets": [0, bytes] },
-    });
-    let mut header = header.to_string();
+    let mut header = format!(
+        r#"{{"__metadata__":{{"apprentice":{}}},"adapter":{{"dtype":"F32","shape":[{}],"data_offsets":[0,{bytes}]}}}}"#,
+        serde_json::Value::from(meta),
+        values.len(),
+    );
     while !header.len().is_multiple_of(8) {
         header.push(' ');
     }
@@ -88,4 +94,73 @@ fn scales_are_those_of_the_papers() {
         assert_eq!(serde_json::to_value(method).unwrap(), method.name());
     }
     assert!("vera".parse::<Method>().unwrap_err().contains("lora, rslora, dora or ia3"));
+}
+
+/// The values of one kind of part, of all linears.
+fn values(layout: &LoraLayout, layers: usize, kind: &str) -> Vec<Range<usize>> {
+    let slots = (0..layers).flat_map(|layer| Module::ALL.map(|module| layout.slot(layer, module)));
+    let range = |at: usize, len: usize| at..at + len;
+    let of = slots.map(|slot| match kind {
+        "A" => range(slot.a, layout.rank * slot.inputs),
+        "B" => range(slot.b, slot.outputs * layout.rank),
+        _ => range(slot.vector, slot.vector_len),
+    });
+    of.collect()
+}
+
+fn loss(model: &Model, trainer: &Trainer) -> f64 {
+    let tokens: Vec<u32> = (0..20).map(|i| 40 + 11 * i % 150).collect();
+    let counted = vec![true; tokens.len()];
+    let sequence = Sequence { tokens, counted, goal: Goal::Tokens, weight: 1.0 };
+    f64::from(block_on(trainer.accumulate(model, &[sequence])).unwrap().tokens)
+}
+
+/// Along each kind of part's own gradient the loss must change by the gradient's length. DoRA's norm is a constant of its
+/// gradient, so A and B are moved without telling the model, which computes the norms when it is told.
+#[test]
+fn gradients_are_differences_of_the_loss() {
+    let [cpu, gpu] = tiny::devices();
+    for family in ["llama3", "qwen2", "qwen3"] {
+        for method in Method::ALL {
+            let mut model = tiny::family(&cpu, family);
+            let adapter = tiny::adapter(&model.config, method, 3, 4);
+            let layout = LoraLayout::of(&model.config, &adapter);
+            model.set_adapter(Some(&adapter)).unwrap();
+            let trainer = Trainer::new(&model, &layout, 32).unwrap();
+            loss(&model, &trainer);
+            let gradient = block_on(trainer.gradient()).unwrap();
+            for kind in ["A", "B", "vector"] {
+                let ranges = values(&layout, model.config.layers, kind);
+                let squares = ranges.iter().flat_map(|range| &gradient[range.clone()]);
+                let norm = squares.map(|g| f64::from(*g).powi(2)).sum::<f64>().sqrt();
+                if ranges.iter().all(Range::is_empty) {
+                    continue;
+                }
+                let mut moved = |by: f64| {
+                    let mut weights = adapter.weights.clone();
+                    for i in ranges.iter().cloned().flatten() {
+                        weights[i] += (by * f64::from(gradient[i]) / norm) as f32;
+                    }
+                    let flat = model.lora().unwrap().flat.buffer.clone();
+                    cpu.write(&flat, 0, &weights).unwrap();
+                    if kind == "vector" {
+                        model.adapter_changed().unwrap();
+                    }
+                    loss(&model, &trainer)
+                };
+                let step = 0.01 / norm;
+                let slope = (moved(step) - moved(-step)) / (2.0 * step);
+                moved(0.0);
+                let place = format!("{family}, {method}, {kind}: slope {slope}, norm {norm}");
+                println!("{place}");
+                assert!((slope / norm - 1.0).abs() < 0.01, "{place}");
+            }
+            let mut model = tiny::family(&gpu, family);
+            model.set_adapter(Some(&adapter)).unwrap();
+            let trainer = Trainer::new(&model, &layout, 32).unwrap();
+            loss(&model, &trainer);
+            let off = relative(&block_on(trainer.gradient()).unwrap(), &gradient);
+            assert!(off < 1e-4, "{family}, {method}: the GPU's gradient is off by {off}");
+        }
+    }
 }

@@ -258,9 +258,11 @@ fn importance_is_measured_text_by_text() {
 /// A run's plan with no warm-up to speak of.
 fn plan(seed: u64, penalty: Option<Penalty>) -> TrainPlan {
     TrainPlan {
+        method: Method::Lora,
         rank: RANK,
         alpha: 6.0,
         lr: 1e-2,
+        b_ratio: 1.0,
         steps: 8,
         warmup: 1,
         clip: 1.0,
@@ -340,4 +342,18 @@ fn importance_adds_up_over_cycles_and_survives_as_bytes() {
             assert!(error.contains("what earlier lessons need"), "{error}");
         }
     }
+}
+
+#[test]
+fn the_function_form_is_refused_where_there_are_no_pairs() {
+    let mut model = tiny::model(&Device::cpu(), TensorType::Q8_0, 1);
+    let adapter = tiny::adapter(&model.config, Method::Ia3, RANK, 1);
+    let layout = LoraLayout::of(&model.config, &adapter);
+    model.set_adapter(Some(&adapter)).unwrap();
+    let guarded = |form| {
+        let guards = Guards { ewc: Some(form), ..Guards::default() };
+        Trainer::guarded(&model, &layout, ROWS, guards).err().map(|error| error.to_string())
+    };
+    assert_eq!(guarded(Form::Diagonal), None);
+    assert!(guarded(Form::Function).expect("refused").contains("take the diagonal form"));
 }

@@ -1,11 +1,12 @@
-//! The trainer on a tiny model: packing and accumulation change nothing, a seed is an adapter bit for bit, and an
-//! adapter that does nothing is no distance from the base.
+//! The trainer on a tiny model: packing and accumulation change nothing, a seed is an adapter bit for bit, a fresh
+//! adapter is no distance from the base, every method learns, and LoRA+ is a rate of B's own.
 
 use crate::golden::relative;
 use crate::tiny;
 use apprentice::device::Device;
 use apprentice::model::Model;
-use apprentice::model::lora::{LoraLayout, Method};
+use apprentice::model::adapter::Adapter;
+use apprentice::model::lora::{LoraLayout, Method, Module, Slot};
 use apprentice::model::pass::{Target, causal_rows};
 use apprentice::quant::TensorType;
 use apprentice::train::pack::{Goal, Sequence};
@@ -80,27 +81,114 @@ fn a_seed_is_an_adapter_bit_for_bit() {
     assert!(run(1) != run(2), "two seeds give one adapter");
 }
 
+/// Of every method, with head norms and biases beside it.
 #[test]
 fn a_fresh_adapter_is_no_distance_from_the_base() {
     for device in tiny::devices() {
-        let mut model = tiny::model(&device, TensorType::Q8_0, 1);
-        let layout = LoraLayout::new(&model.config, Method::Lora, RANK);
-        let mut sequence = sequence(12, 1.0);
-        let counted = (1..12).filter(|i| sequence.counted[*i]);
-        let targets: Vec<Target> =
-            counted.map(|i| Target { row: i as u32 - 1, label: 0 }).collect();
-        let rows = causal_rows(&sequence.tokens, 0);
-        sequence.goal = Goal::Base(block_on(model.normed_rows(&rows, &targets)).unwrap());
-        let kl = |model: &Model| {
-            let trainer = Trainer::new(model, &layout, 32).unwrap();
-            trainer.zero_grad().unwrap();
-            block_on(trainer.accumulate(model, std::slice::from_ref(&sequence))).unwrap().base
+        let models = [tiny::model(&device, TensorType::Q8_0, 1), tiny::family(&device, "qwen2")];
+        for mut model in models {
+            let mut sequence = sequence(12, 1.0);
+            let counted = (1..12).filter(|i| sequence.counted[*i]);
+            let targets: Vec<Target> =
+                counted.map(|i| Target { row: i as u32 - 1, label: 0 }).collect();
+            let rows = causal_rows(&sequence.tokens, 0);
+            sequence.goal = Goal::Base(block_on(model.normed_rows(&rows, &targets)).unwrap());
+            let kl = |model: &mut Model, adapter: &Adapter| {
+                model.set_adapter(Some(adapter)).unwrap();
+                let layout = LoraLayout::of(&model.config, adapter);
+                let trainer = Trainer::new(model, &layout, 32).unwrap();
+                trainer.zero_grad().unwrap();
+                block_on(trainer.accumulate(model, std::slice::from_ref(&sequence))).unwrap().base
+            };
+            for method in Method::ALL {
+                let fresh = block_on(model.fresh_adapter(method, RANK, 8.0, 1)).unwrap();
+                let near = kl(&mut model, &fresh);
+                assert!(near.abs() < 1e-6, "{} {method}: {near}", device.kind());
+                let other = tiny::adapter(&model.config, method, RANK, 1);
+                let far = kl(&mut model, &other);
+                assert!(far > 1e-4, "{} {method}, changed: {far}", device.kind());
+            }
+        }
+    }
+}
+
+/// Losses of `STEPS` steps on the same batch, and the adapter at the end.
+fn losses(device: &Device, method: Method, lr: f32, ratio: f32) -> (Vec<f32>, Adapter) {
+    let mut model = tiny::model(device, TensorType::Q8_0, 1);
+    let fresh = block_on(model.fresh_adapter(method, RANK, 8.0, 1)).unwrap();
+    model.set_adapter(Some(&fresh)).unwrap();
+    let mut trainer = Trainer::new(&model, &LoraLayout::of(&model.config, &fresh), 32).unwrap();
+    trainer.set_b_ratio(ratio);
+    let step = |_| {
+        trainer.zero_grad().unwrap();
+        let loss = block_on(trainer.accumulate(&model, &batch())).unwrap().tokens;
+        block_on(trainer.step(&mut model, lr, 1.0)).unwrap();
+        loss
+    };
+    let losses = (0..STEPS).map(step).collect();
+    (losses, block_on(model.lora().unwrap().download(device)).unwrap())
+}
+
+/// Steps of a recorded training.
+const STEPS: usize = 8;
+
+/// Method, learning rate, LoRA+'s ratio, and the losses at first and in the end. They change when the tiny model does, and
+/// when training does.
+const RECORDED: [(Method, f32, f32, f32, f32); 5] = [
+    (Method::Lora, 5e-3, 1.0, 9.906, 3.381),
+    (Method::Lora, 5e-3, 4.0, 9.906, 0.0),
+    (Method::RsLora, 5e-3, 1.0, 9.906, 0.0),
+    (Method::Dora, 5e-3, 1.0, 9.906, 0.0),
+    (Method::Ia3, 5e-2, 1.0, 9.906, 0.0),
+];
+
+#[test]
+fn every_method_learns_as_recorded() {
+    let mut wrong = Vec::new();
+    for device in tiny::devices() {
+        for (method, lr, ratio, first, last) in RECORDED {
+            let (losses, _) = losses(&device, method, lr, ratio);
+            let falls = losses.windows(2).all(|two| two[1] < two[0]);
+            let near = |loss: f32, recorded: f32| (loss - recorded).abs() < 2e-3;
+            if !falls || !near(losses[0], first) || !near(losses[STEPS - 1], last) {
+                wrong.push(format!("{}, {method}, ratio {ratio}: {losses:?}", device.kind()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "not as recorded, or no falling loss:\n{}", wrong.join("\n"));
+}
+
+/// AdamW's first step is its rate times a direction that the rate does not change.
+#[test]
+fn a_ratio_moves_b_and_vectors_so_many_times_as_far_and_a_not_at_all_farther() {
+    let device = Device::cpu();
+    for method in [Method::Lora, Method::Dora] {
+        let config = tiny::model(&device, TensorType::Q8_0, 1).config;
+        let start = tiny::adapter(&config, method, RANK, 3);
+        let layout = LoraLayout::of(&config, &start);
+        let moved = |ratio| {
+            let mut model = tiny::model(&device, TensorType::Q8_0, 1);
+            model.set_adapter(Some(&start)).unwrap();
+            let mut trainer = Trainer::new(&model, &layout, 32).unwrap();
+            trainer.set_b_ratio(ratio);
+            block_on(trainer.accumulate(&model, &batch())).unwrap();
+            block_on(trainer.step(&mut model, 1e-2, 1.0)).unwrap();
+            let end = block_on(model.lora().unwrap().download(&device)).unwrap();
+            end.weights.iter().zip(&start.weights).map(|(a, b)| a - b).collect::<Vec<f32>>()
         };
-        model.set_adapter(Some(&layout.fresh(8.0, 1))).unwrap();
-        let near = kl(&model);
-        assert!(near.abs() < 1e-6, "{}: {near}", device.kind());
-        let (far_model, _) = trained(&device, 1);
-        let far = kl(&far_model);
-        assert!(far > 1e-4, "{}: an adapter that does something: {far}", device.kind());
+        let (plain, plus) = (moved(1.0), moved(8.0));
+        let places =
+            (0..config.layers).flat_map(|layer| Module::ALL.map(|m| layout.slot(layer, m)));
+        for Slot { a, b, vector, vector_len, inputs, outputs } in places {
+            let parts =
+                [(a, RANK * inputs, 1.0), (b, outputs * RANK, 8.0), (vector, vector_len, 8.0)];
+            for (at, len, ratio) in parts {
+                for i in at..at + len {
+                    assert!((plus[i] - ratio * plain[i]).abs() < 1e-5, "{method}: value {i}");
+                }
+                let moved = plain[at..at + len].iter().any(|by| by.abs() > 5e-3);
+                assert!(moved || len == 0, "{method}: nothing moved from {at} on");
+            }
+        }
     }
 }

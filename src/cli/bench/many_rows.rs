@@ -131,6 +131,7 @@ async fn loss_and_step(table: &mut Table<'_>, rows: usize) -> Result<(), Error> 
         step: 1,
         clip: 0.0,
         n,
+        faster: None,
     };
     let record = |rec: &mut Recording, _| {
         kernels::adamw(rec, &g.view, &norm.view, &p.view, &m.view, &v.view, step)

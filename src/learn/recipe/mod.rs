@@ -16,6 +16,7 @@ use super::replay::Replay;
 use super::student::{Student, StudentResult};
 use super::topic::Topic;
 use crate::format::message::Message;
+use crate::model::method::Method;
 use crate::model::random::Random;
 use crate::train::{Form, Surgery};
 use rewordings::Swaps;
@@ -25,12 +26,16 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Recipe {
+    /// Method of a fresh adapter.
+    pub method: Method,
     /// LoRA rank of a fresh adapter.
     pub rank: usize,
     /// LoRA alpha of a fresh adapter.
     pub alpha: f32,
     /// Peak learning rate.
     pub lr: f32,
+    /// LoRA+: B learns so many times as fast as A; 1 is plain AdamW.
+    pub b_ratio: f32,
     /// Warm-up steps.
     pub warmup: usize,
     /// Global gradient-norm clip.
@@ -92,9 +97,11 @@ impl Default for Ewc {
 impl Default for Recipe {
     fn default() -> Self {
         Self {
+            method: Method::Lora,
             rank: 8,
             alpha: 16.0,
             lr: 5e-4,
+            b_ratio: 1.0,
             warmup: 3,
             clip: 1.0,
             rows: 6,

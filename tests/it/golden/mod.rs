@@ -8,6 +8,7 @@ mod decode;
 mod forward;
 mod gradients;
 mod greedy;
+mod methods;
 
 use crate::common::{default_model, golden_dir};
 use apprentice::device::{Device, DeviceChoice};

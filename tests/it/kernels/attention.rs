@@ -69,5 +69,10 @@ fn attention_agrees() {
     let apart: Vec<u32> =
         (0..12).flat_map(|t| [8 * t, 8 * t + 1 + t % 8, 8 * t + 2, 8 * t + 3]).collect();
     cases.push(attention_case("apart", SMOL, 96, &apart));
+    // A row in the middle of a block that sees nothing, and one whose hole is all that it would see.
+    let mut blind = causal(40, 40);
+    blind[4 * 5..][..4].copy_from_slice(&[9, 9, 0, 0]);
+    blind[4 * 37..][..4].copy_from_slice(&[2, 6, 2, 6]);
+    cases.push(attention_case("blind", SMOL, 40, &blind));
     check_all(&Devices::open(), cases);
 }

@@ -3,9 +3,8 @@
 use super::fused::{SUMS, normed};
 use super::harness::{Case, Devices, Expect, Slot, TestWeight, check_all, floats, wide};
 use super::reference::{self, Heads};
-use super::rope;
 use crate::common::Random;
-use apprentice::kernels::{self, Extras, Factors, Gemv, Norm, RopeHeads};
+use apprentice::kernels::{self, Factors, Gemv, Norm, OutputFactors};
 use apprentice::quant::TensorType;
 use apprentice::tensor::Tensor;
 use half::f16;
@@ -14,13 +13,13 @@ const EPS: f32 = 1e-5;
 
 /// Factors of an adapter in half floats, as `lora_pack` lays them out.
 #[derive(Default)]
-struct Copy {
+pub(super) struct Copy {
     halves: Vec<f16>,
     rank: usize,
 }
 
 impl Copy {
-    fn new(rank: usize) -> Copy {
+    pub fn new(rank: usize) -> Copy {
         // Something before the first factor, so that its start matters.
         Copy { halves: vec![f16::ONE; 8], rank }
     }
@@ -38,7 +37,7 @@ impl Copy {
     }
 
     /// A B `[rows, rank]`.
-    fn b(&mut self, rows: usize, random: &mut Random) -> (usize, Vec<f64>) {
+    pub fn b(&mut self, rows: usize, random: &mut Random) -> (usize, Vec<f64>) {
         let (at, rank) = (self.halves.len() / 4, self.rank);
         let b: Vec<f16> = (0..rows * rank).map(|_| Copy::number(random)).collect();
         for four in b.chunks((4 * rank).max(1)) {
@@ -47,19 +46,33 @@ impl Copy {
         (at, b.iter().map(|x| x.to_f64()).collect())
     }
 
-    fn slot(&self) -> Slot {
+    pub fn slot(&self) -> Slot {
         let words: Vec<u32> = bytemuck::pod_collect_to_vec(
             &self.halves.iter().map(|half| half.to_bits()).collect::<Vec<u16>>(),
         );
         Slot::words("halves", &words)
     }
 
+    /// What outputs of `n` are multiplied with, in f32: where they start, and the numbers.
+    pub fn outputs(&mut self, n: usize, random: &mut Random) -> (usize, Vec<f64>) {
+        let at = self.halves.len() / 4;
+        let mut factors = floats(random, n);
+        factors.resize(n.next_multiple_of(2), 0.0);
+        let bits = bytemuck::cast_slice::<f32, u16>(&factors);
+        self.halves.extend(bits.iter().map(|bits| f16::from_bits(*bits)));
+        (at, wide(&factors[..n]))
+    }
+
     fn factors(rank: usize, at: [usize; 3], halves: &Tensor) -> Option<Factors<'_>> {
-        (rank > 0).then_some(Factors { halves: &halves.view, rank, at })
+        (rank > 0).then_some(Factors { halves: &halves.view, rank, at, outputs: None })
     }
 }
 
-fn add(to: &mut [f64], what: &[f64]) {
+pub(super) fn multiply(y: &mut [f64], factors: &[f64]) {
+    y.iter_mut().zip(factors).for_each(|(y, factor)| *y *= factor);
+}
+
+pub(super) fn add(to: &mut [f64], what: &[f64]) {
     to.iter_mut().zip(what).for_each(|(to, what)| *to += what);
 }
 
@@ -132,7 +145,7 @@ pub fn linears_case(ty: TensorType, rows: &[usize], cols: usize, rank: usize, ge
 }
 
 /// A product of a row behind which there are shares of u.
-pub fn matvec_case([n, k, rank, shares]: [usize; 4], accumulate: bool) -> Case {
+pub fn matvec_case([n, k, rank, shares]: [usize; 4], accumulate: bool, multiplied: bool) -> Case {
     let mut random = Random((n + k + rank) as u64);
     let w = TestWeight::random(TensorType::Q4_1, n, k, &mut random);
     let (x, y) = (floats(&mut random, k + shares * rank), floats(&mut random, n));
@@ -142,6 +155,12 @@ pub fn matvec_case([n, k, rank, shares]: [usize; 4], accumulate: bool) -> Case {
     x[k..].chunks(rank).for_each(|share| add(&mut u, &wide(share)));
     let mut expected = reference::linear(&wide(&x[..k]), &wide(&w.values), k);
     add(&mut expected, &reference::linear(&u, &b, rank));
+    let mut outputs = None;
+    if multiplied {
+        let (at, factors) = copy.outputs(n, &mut random);
+        multiply(&mut expected, &factors);
+        outputs = Some(OutputFactors { at: [at, 0, 0], biased: false });
+    }
     if accumulate {
         add(&mut expected, &wide(&y));
     }
@@ -150,10 +169,11 @@ pub fn matvec_case([n, k, rank, shares]: [usize; 4], accumulate: bool) -> Case {
         copy.slot(),
         Slot::inout("y", 1, n, &y, Expect::Floats(expected)),
     ];
-    let name = format!("matvec {n} x {k} beside rank {rank}, {shares} shares");
+    let name = format!("matvec {n} x {k} beside rank {rank}, {shares} shares, {multiplied}");
     Case::new(name, slots, move |rec, b| {
         let x = b.t[0].reshape(1, k);
-        let factors = Copy::factors(rank, [at, 0, 0], &b.t[1]).map(|b| (b, shares));
+        let factors = Copy::factors(rank, [at, 0, 0], &b.t[1]);
+        let factors = factors.map(|b| (Factors { outputs, ..b }, shares));
         kernels::matvec(rec, &b.w[0], &x, &b.t[2], accumulate, Gemv::PLAIN, factors)
     })
     .weight(w)
@@ -161,16 +181,22 @@ pub fn matvec_case([n, k, rank, shares]: [usize; 4], accumulate: bool) -> Case {
 }
 
 /// SwiGLU of `n` columns, and the shares of the next u.
-pub fn swiglu_case(n: usize, rank: usize) -> Case {
+pub fn swiglu_case(n: usize, rank: usize, multiplied: bool) -> Case {
     let mut random = Random((n + rank) as u64);
     let y = floats(&mut random, 2 * (n + rank));
     let mut copy = Copy::new(rank);
     let [(gate_at, gate_b), (up_at, up_b)] = [0; 2].map(|_| copy.b(n, &mut random));
     let (a_at, a) = copy.a(n, &mut random);
+    let factors = [0; 2].map(|_| copy.outputs(n, &mut random));
+    let at = [factors[0].0, factors[1].0, 0];
+    let outputs = multiplied.then_some(OutputFactors { at, biased: false });
     let wide = wide(&y);
     let added = |at: usize, b: &[f64]| {
         let mut y = wide[at * n..][..n].to_vec();
         add(&mut y, &reference::linear(&wide[2 * n + at * rank..][..rank], b, rank));
+        if multiplied {
+            multiply(&mut y, &factors[at].1);
+        }
         y
     };
     let mut expected = reference::swiglu(&added(0, &gate_b), &added(1, &up_b));
@@ -189,9 +215,10 @@ pub fn swiglu_case(n: usize, rank: usize) -> Case {
         copy.slot(),
         Slot::output("h", 1, expected.len(), Expect::Floats(expected)),
     ];
-    Case::new(format!("lora_swiglu {n} rank {rank}"), slots, move |rec, b| {
+    Case::new(format!("lora_swiglu {n} rank {rank} {multiplied}"), slots, move |rec, b| {
         let at = [gate_at, up_at, a_at];
         let factors = Copy::factors(rank, at, &b.t[1]).expect("a rank");
+        let factors = Factors { outputs, ..factors };
         kernels::lora_swiglu(rec, &b.t[0].view, n, factors, &b.t[2].view)
     })
 }
@@ -229,83 +256,6 @@ pub fn attention_case(s: Heads, keys: usize, rank: usize) -> Case {
     })
 }
 
-/// What a family has beside its matrices.
-#[derive(Clone, Copy, Default, Debug)]
-pub struct Family {
-    pub biases: bool,
-    pub norms: bool,
-    pub rank: usize,
-}
-
-/// One row's q, k and v on their way into q and row 2 of the caches.
-pub fn store_case(s: RopeHeads, family: Family) -> Case {
-    const PLACE: [u32; 2] = [17, 2];
-    let rank = family.rank;
-    let mut random = Random((s.heads + s.head_dim + rank) as u64);
-    let (q_cols, kv_cols) = (s.heads * s.head_dim, s.kv_heads * s.head_dim);
-    let sizes = [q_cols, kv_cols, kv_cols];
-    let y = floats(&mut random, q_cols + 2 * kv_cols + 3 * rank);
-    let extras = floats(&mut random, 3 + q_cols + 2 * kv_cols + 2 * s.head_dim);
-    let bias_at = [3, 3 + q_cols, 3 + q_cols + kv_cols];
-    let gain_at = [3 + q_cols + 2 * kv_cols, 3 + q_cols + 2 * kv_cols + s.head_dim];
-    let caches = [0; 2].map(|_| floats(&mut random, 4 * kv_cols));
-    let mut copy = Copy::new(rank);
-    let mut at = [0; 3];
-    let (wide_y, wide_extras) = (wide(&y), wide(&extras));
-    let mut start = 0;
-    let mut rows: Vec<Vec<f64>> = Vec::new();
-    for (m, n) in sizes.into_iter().enumerate() {
-        let mut row = wide_y[start..][..n].to_vec();
-        start += n;
-        if family.biases {
-            add(&mut row, &wide_extras[bias_at[m]..][..n]);
-        }
-        let (b_at, b) = copy.b(n, &mut random);
-        at[m] = b_at;
-        if rank > 0 {
-            let u = &wide_y[q_cols + 2 * kv_cols + m * rank..][..rank];
-            add(&mut row, &reference::linear(u, &b, rank));
-        }
-        if family.norms && m < 2 {
-            let gain = &wide_extras[gain_at[m]..][..s.head_dim];
-            row = reference::rms_norm(&row, gain, f64::from(EPS));
-        }
-        if m < 2 {
-            rope::turn(&mut row, PLACE[0] as usize, s.head_dim, s.interleaved, 1.0);
-        }
-        rows.push(row);
-    }
-    let mut goals = caches.each_ref().map(|cache| wide(cache));
-    for (goal, row) in goals.iter_mut().zip(&rows[1..]) {
-        goal[2 * kv_cols..][..kv_cols].copy_from_slice(row);
-    }
-    let [keys, values] = goals;
-    let table = rope::table(s.head_dim / 2);
-    let slots = vec![
-        Slot::input("table", 1, table.len(), &table),
-        Slot::words("places", &PLACE),
-        Slot::input("y", 1, y.len(), &y),
-        Slot::input("extras", 1, extras.len(), &extras),
-        copy.slot(),
-        Slot::output("q", 1, q_cols, Expect::Floats(rows.swap_remove(0))),
-        Slot::inout("k_cache", 4, kv_cols, &caches[0], Expect::Floats(keys)),
-        Slot::inout("v_cache", 4, kv_cols, &caches[1], Expect::Floats(values)),
-    ];
-    Case::new(format!("store_qkv {s:?} {family:?}"), slots, move |rec, b| {
-        let [table, places, y, extras, halves, q, keys, values] = &b.t[..] else {
-            panic!("as above")
-        };
-        let extras = (family.biases || family.norms).then_some(Extras {
-            values: &extras.view,
-            biases: family.biases.then_some(bias_at),
-            gains: family.norms.then_some((gain_at, EPS)),
-        });
-        let b = Copy::factors(rank, at, halves);
-        let (table, places, y) = (&table.view, &places.view, &y.view);
-        kernels::store_qkv(rec, table, places, y, extras, b, q, (keys, values), s)
-    })
-}
-
 #[test]
 fn the_copy_in_half_floats_agrees() {
     let sizes = [[1, 32, 4], [7, 36, 12], [16, 576, 192], [200, 64, 64]];
@@ -327,8 +277,10 @@ fn products_beside_an_adapter_agree() {
         cases.push(linears_case(TensorType::Q8_0, &[7], 64, 8, gemv));
     }
     for dims in [[4, 32, 4, 1], [12, 96, 8, 3], [576, 1536, 16, 24], [64, 2080, 256, 2]] {
-        cases.push(matvec_case(dims, true));
-        cases.push(matvec_case(dims, false));
+        for accumulate in [false, true] {
+            cases.push(matvec_case(dims, accumulate, false));
+            cases.push(matvec_case(dims, accumulate, true));
+        }
     }
     check_all(&Devices::open(), cases);
 }
@@ -337,7 +289,8 @@ fn products_beside_an_adapter_agree() {
 fn what_is_between_the_products_agrees() {
     let mut cases = Vec::new();
     for (n, rank) in [(32, 4), (64, 16), (96, 8), (1536, 16), (4128, 12), (160, 256)] {
-        cases.push(swiglu_case(n, rank));
+        cases.push(swiglu_case(n, rank, false));
+        cases.push(swiglu_case(n, rank, true));
     }
     let smol = Heads { heads: 9, kv_heads: 3, hd: 64 };
     for (heads, keys, rank) in [
@@ -348,17 +301,6 @@ fn what_is_between_the_products_agrees() {
         (Heads { heads: 2, kv_heads: 2, hd: 68 }, 70, 256),
     ] {
         cases.push(attention_case(heads, keys, rank));
-    }
-    for interleaved in [false, true] {
-        let smol = RopeHeads { heads: 9, kv_heads: 3, head_dim: 64, interleaved };
-        let wide = RopeHeads { heads: 4, kv_heads: 1, head_dim: 128, interleaved };
-        let small = RopeHeads { heads: 2, kv_heads: 1, head_dim: 4, interleaved };
-        for s in [smol, wide, small] {
-            cases.push(store_case(s, Family::default()));
-            cases.push(store_case(s, Family { biases: true, ..Family::default() }));
-            cases.push(store_case(s, Family { norms: true, rank: 4, ..Family::default() }));
-            cases.push(store_case(s, Family { biases: true, norms: true, rank: 16 }));
-        }
     }
     check_all(&Devices::open(), cases);
 }

@@ -6,8 +6,8 @@
 use super::harness::{Case, Devices, Fault, check_kernel, check_planted, check_rerun, compare};
 use super::reference::Heads;
 use super::{
-    attention, beside, flat, fused, gemv, guards, lora, losses, products, rope, rows, sampling,
-    tiles,
+    attention, beside, columns, flat, fused, gemv, guards, lora, losses, products, rope, rows,
+    sampling, stored, tiles,
 };
 use crate::gradients;
 use apprentice::device::{KernelDef, shader};
@@ -33,13 +33,11 @@ fn the_comparator_rejects_what_it_should() {
     for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
         assert!(!passes(&with(199, bad)), "{bad}");
     }
-    let mut swapped = good.clone();
-    let (first, second) = swapped.split_at_mut(100);
-    first.swap_with_slice(second);
+    let swapped = [&good[100..], &good[..100]].concat();
     assert!(!passes(&swapped), "swapped halves");
     let biased: Vec<f64> = good.iter().map(|x| x + 0.8e-3).collect();
     assert!(!passes(&biased), "each within the tolerance, all on one side");
-    assert!(compare(&[f64::INFINITY], &[f64::INFINITY], 1.0, 1.0).is_err(), "both infinite");
+    assert!(compare(&[f64::INFINITY], &[f64::INFINITY], 1.0, 1.0).is_err(), "infinite");
 }
 
 fn find(name: &str) -> &'static KernelDef {
@@ -95,6 +93,7 @@ fn cases() -> Vec<Case> {
     let ty = TensorType::Q4_1;
     let turned = RopeShape { rows: 3, heads: 2, head_dim: 8, interleaved: false, inverse: true };
     let stored = RopeHeads { heads: 4, kv_heads: 2, head_dim: 8, interleaved: true };
+    let family = |multiplied| stored::Family { biases: true, norms: true, rank: 8, multiplied };
     let heads = Heads { heads: 4, kv_heads: 2, hd: 8 };
     let logits = [[1.0f32, 2.0, 2.0, 0.5]; 160].concat();
     let grouped = Heads { heads: 2, kv_heads: 1, hd: 4 };
@@ -109,10 +108,11 @@ fn cases() -> Vec<Case> {
         products::embed_case(ty, 70, 64),
         beside::pack_case([6, 36, 12]),
         beside::linears_case(ty, &[9, 6, 6], 96, 8, Gemv::PLAIN),
-        beside::matvec_case([12, 96, 20, 3], true),
-        beside::swiglu_case(96, 8),
+        beside::matvec_case([12, 96, 20, 3], true, true),
+        beside::swiglu_case(96, 8, true),
         beside::attention_case(heads, 70, 24),
-        beside::store_case(stored, beside::Family { biases: true, norms: true, rank: 8 }),
+        stored::store_case(stored, family(Some(false))),
+        stored::store_case(stored, family(Some(true))),
         fused::feed_case(ty, 9, 96, Gemv::PLAIN),
         products::linear_case(ty, [1, 65, 96], false),
         products::linear_case(ty, [65, 65, 96], false),
@@ -126,7 +126,8 @@ fn cases() -> Vec<Case> {
         losses::kl_case(3, 257),
         flat::dot_case(5000),
         flat::sum_case(257),
-        flat::adamw_case(257, 1.0),
+        flat::adamw_case(257, 1.0, None),
+        flat::adamw_case(2000, 1.0, Some(flat::FASTER)),
         guards::squares_case(7, 257),
         guards::anchor_case(257),
         guards::surgery_case(257, -3.0, 2.0),
@@ -142,6 +143,10 @@ fn cases() -> Vec<Case> {
         gradients::norm_case(3, 31),
         gradients::swiglu_case(257),
         gradients::attention_case("causal", grouped, 6, &attention::causal(6, 6), true),
+        columns::scale_case(5, 65),
+        columns::dots_case(9, 130),
+        columns::squares_case(ty, 5, 96),
+        columns::norms_case(300, 96, 8),
     ];
     cases.extend(lora::cases([5, 65, 17]));
     cases
@@ -176,6 +181,10 @@ const FAULTS: &[(&str, &str, &str)] = &[
     ("lora_swiglu", "2u * p.n + p.rank, p.up_at", "2u * p.n, p.up_at"),
     ("lora_swiglu", "min(WG, p.n - first)", "min(WG, p.n - first) - 4u"),
     ("store_qkv", "+ m * p.rank", ""),
+    ("store_qkv", "p.outputs[m]", "p.outputs[0]"),
+    ("store_qkv", "p.outputs.w == 2u", "p.outputs.w == 1u"),
+    ("matvec", "p.outputs_at, row + lane", "p.outputs_at, row"),
+    ("lora_swiglu", "p.up_at, p.outputs.y", "p.up_at, p.outputs.x"),
     ("store_qkv", "p.gain_at[m] + second", "p.gain_at[m] + first"),
     ("store_qkv", "extras[p.bias_at[m] + at]", "extras[p.bias_at[0] + at]"),
     ("store_qkv", "a * turn.y + b * turn.x);", "a * turn.y - b * turn.x);"),
@@ -197,6 +206,7 @@ const FAULTS: &[(&str, &str, &str)] = &[
     ("lora_b", "j0 < p.rank", "j0 + 1u < p.rank"),
     ("dot", "i < p.n", "i + 1u < p.n"),
     ("adamw", "* p.correct1", ""),
+    ("adamw", "place < two.w", "place <= two.w"),
     ("adamw", "+ p.weight_decay * w[i]", ""),
     ("square_sums", "value * value", "value"),
     ("square_sums", "sums[j] += p.scale", "sums[j] = p.scale"),
@@ -236,6 +246,13 @@ const FAULTS: &[(&str, &str, &str)] = &[
     ("draw", "kept >= p.top_p * total", "kept >= total"),
     ("draw", "p.u * kept", "p.u * total * 0.5"),
     ("penalize", "logit * p.penalty", "logit / p.penalty"),
+    ("scale_columns", "c[i % p.cols]", "c[i / p.cols]"),
+    ("column_dots", "+ sh_sums[lane + 192u]", ""),
+    ("column_dots", "out[j] +=", "out[j] ="),
+    ("row_squares", "unit < 4u * blocks", "unit + 1u < 4u * blocks"),
+    ("dora_norms", "2.0 * products", "products"),
+    ("dora_norms", "p.scale * gram[at]", "gram[at]"),
+    ("dora_norms", "square > 0.0", "true"),
 ];
 
 #[test]

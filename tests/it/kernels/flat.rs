@@ -3,7 +3,7 @@
 
 use super::harness::{Case, Devices, Expect, Slot, check_all, floats, wide};
 use crate::common::Random;
-use apprentice::kernels::{self, AdamW, DOT_PARTIALS};
+use apprentice::kernels::{self, AdamW, DOT_PARTIALS, Faster};
 
 /// dot and sum together, as they are used.
 pub fn dot_case(n: usize) -> Case {
@@ -38,10 +38,27 @@ pub fn sum_case(n: usize) -> Case {
     })
 }
 
-pub fn adamw_case(n: usize, clip: f32) -> Case {
+pub fn adamw_case(n: usize, clip: f32, faster: Option<Faster>) -> Case {
     let mut random = Random(n as u64);
-    let step =
-        AdamW { lr: 1e-2, beta1: 0.9, beta2: 0.99, eps: 1e-6, weight_decay: 0.1, step: 3, clip, n };
+    let step = AdamW {
+        lr: 1e-2,
+        beta1: 0.9,
+        beta2: 0.99,
+        eps: 1e-6,
+        weight_decay: 0.1,
+        step: 3,
+        clip,
+        n,
+        faster,
+    };
+    let rate = |i: usize| {
+        let ratio = faster.map_or(1.0, |f| {
+            let place = (f.at + i) % f.period;
+            let within = f.spans.iter().any(|[first, end]| (*first..*end).contains(&place));
+            if within { f.ratio } else { 1.0 }
+        });
+        f64::from(step.lr) * f64::from(ratio)
+    };
     let (g, p, m) = (floats(&mut random, n), floats(&mut random, n), floats(&mut random, n));
     let v: Vec<f32> = floats(&mut random, n).iter().map(|v| v.abs()).collect();
     let norm: f32 = g.iter().map(|g| g * g).sum();
@@ -56,7 +73,7 @@ pub fn adamw_case(n: usize, clip: f32) -> Case {
         vs[i] = beta2 * vs[i] + (1.0 - beta2) * g * g;
         let (m, v) = (ms[i] / (1.0 - beta1.powi(3)), vs[i] / (1.0 - beta2.powi(3)));
         let decay = f64::from(step.weight_decay) * ps[i];
-        ps[i] -= f64::from(step.lr) * (m / (v.sqrt() + f64::from(step.eps)) + decay);
+        ps[i] -= rate(i) * (m / (v.sqrt() + f64::from(step.eps)) + decay);
     }
     let slots = vec![
         Slot::input("g", 1, n, &g),
@@ -65,7 +82,7 @@ pub fn adamw_case(n: usize, clip: f32) -> Case {
         Slot::inout("m", 1, n, &m, Expect::Floats(ms)),
         Slot::inout("v", 1, n, &v, Expect::Floats(vs)),
     ];
-    Case::new(format!("adamw {n} clip {clip}"), slots, move |rec, b| {
+    Case::new(format!("adamw {n} clip {clip} {faster:?}"), slots, move |rec, b| {
         let [g, norm, p, m, v] = [0, 1, 2, 3, 4].map(|i| &b.t[i].view);
         kernels::adamw(rec, g, norm, p, m, v, step)
     })
@@ -84,6 +101,24 @@ fn sums_agree() {
 #[test]
 fn steps_agree() {
     let cases = [1, 255, 256, 257, 5000];
-    let cases = cases.into_iter().flat_map(|n| [0.0, 1.0, 1e6].map(|clip| adamw_case(n, clip)));
+    let cases =
+        cases.into_iter().flat_map(|n| [0.0, 1.0, 1e6].map(|clip| adamw_case(n, clip, None)));
+    check_all(&Devices::open(), cases.collect());
+}
+
+/// Seven places of a period, one of them empty and one at its end.
+pub const FASTER: Faster = Faster {
+    ratio: 16.0,
+    period: 640,
+    at: 0,
+    spans: [[64, 128], [129, 130], [200, 256], [300, 300], [320, 384], [448, 449], [600, 640]],
+};
+
+#[test]
+fn some_parameters_learn_faster() {
+    let starts = [0, 1, 100, 639].map(|at| Faster { at, ..FASTER });
+    let cases = starts
+        .into_iter()
+        .flat_map(|faster| [1, 257, 5000, 20_000].map(|n| adamw_case(n, 1.0, Some(faster))));
     check_all(&Devices::open(), cases.collect());
 }

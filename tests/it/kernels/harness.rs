@@ -89,8 +89,12 @@ pub struct TestWeight {
 
 impl TestWeight {
     pub fn random(ty: TensorType, rows: usize, cols: usize, random: &mut Random) -> TestWeight {
+        TestWeight::of(ty, rows, cols, &floats(random, rows * cols))
+    }
+
+    pub fn of(ty: TensorType, rows: usize, cols: usize, numbers: &[f32]) -> TestWeight {
         let mut raw = Vec::new();
-        quantize(ty, &floats(random, rows * cols), &mut raw);
+        quantize(ty, numbers, &mut raw);
         let mut values = vec![0.0; rows * cols];
         dequantize(ty, &raw, &mut values);
         TestWeight { ty, rows, cols, raw, values, tile: TileType::F32 }
@@ -317,6 +321,8 @@ fn replace(
             48 => replaced.dispatch(kernel, &params::<48>(bytes), views, &shape)?,
             64 => replaced.dispatch(kernel, &params::<64>(bytes), views, &shape)?,
             80 => replaced.dispatch(kernel, &params::<80>(bytes), views, &shape)?,
+            96 => replaced.dispatch(kernel, &params::<96>(bytes), views, &shape)?,
+            112 => replaced.dispatch(kernel, &params::<112>(bytes), views, &shape)?,
             other => panic!("params of {other} bytes"),
         }
     }

@@ -5,8 +5,8 @@
 
 pub mod attention;
 mod beside;
+mod columns;
 mod controls;
-
 mod flat;
 mod fused;
 mod gemv;
@@ -19,4 +19,5 @@ pub mod reference;
 mod rope;
 mod rows;
 mod sampling;
+mod stored;
 mod tiles;

@@ -97,12 +97,14 @@ fn matvec_agrees() {
 fn matmul_agrees() {
     let mut cases = Vec::new();
     for ty in TensorType::ALL {
-        // Few rows and many are different loops on the CPU; 6 are the most of the first.
+        // Few rows and many are different loops on the CPU; 16 are the most of the first.
         cases.push(linear_case(ty, [3, 65, 96], true));
         cases.push(linear_case(ty, [9, 65, 96], true));
         cases.push(linear_case(ty, [64, 64, 32], false));
+        // Longer than a strip of 24 blocks, and no whole number of strips.
+        cases.push(linear_case(ty, [7, 5, 1760], true));
     }
-    for rows in [2, 6, 7, 63, 65, 130] {
+    for rows in [2, 4, 5, 6, 7, 8, 11, 16, 17, 63, 65, 130] {
         cases.push(linear_case(Q4_1, [rows, 63, 64], false));
     }
     for n in [1, 63, 65, 130] {

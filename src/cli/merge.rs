@@ -23,8 +23,8 @@ use std::path::{Path, PathBuf};
 
 /// Elements of a task of one thread.
 const TASK_ELEMENTS: usize = 1 << 16;
-/// From this share on, the rounding is worth a warning: it changes the weights half as much as the adapter does.
-const UPDATE_ERROR_WARNED: f64 = 0.5;
+/// Below this share of the change in its own direction, the rounding has undone most of it: worth a warning.
+const UPDATE_KEPT_WARNED: f64 = 0.5;
 
 /// Arguments of `merge`.
 #[derive(Args)]
@@ -87,11 +87,12 @@ pub async fn merge(common: &Common, args: MergeArgs) -> Result<(), Error> {
     let summary = merge_file(&input, &args.out, &adapter, args.ty, &mut on_progress).await?;
     bar.finish_and_clear();
     let all = &summary.all;
-    if all.update_error > UPDATE_ERROR_WARNED {
+    if all.update_kept < UPDATE_KEPT_WARNED {
         eprintln!(
-            "warning: rounding to {} changes the weights {:.2} times as much as the adapter does; use the adapter unmerged, \
-             or merge with --type q8_0 or f16",
-            all.ty, all.update_error
+            "warning: rounding to {} left {:.1} % of what the adapter changes; use the adapter unmerged, or merge with \
+             --type q8_0 or f16",
+            all.ty,
+            100.0 * all.update_kept
         );
     }
     if common.json {

@@ -19,17 +19,6 @@ const Z: f64 = 1.959_963_985;
 /// Resamples of a bootstrap.
 const RESAMPLES: usize = 4000;
 
-/// A share, `right` of `n`, with Wilson's score interval (Wilson 1927).
-pub fn share(right: usize, n: usize) -> Estimate {
-    if n == 0 {
-        return Estimate { value: f64::NAN, lower: 0.0, upper: 1.0 };
-    }
-    let (p, n) = (right as f64 / n as f64, n as f64);
-    let middle = (p + Z * Z / (2.0 * n)) / (1.0 + Z * Z / n);
-    let half = Z / (1.0 + Z * Z / n) * (p * (1.0 - p) / n + Z * Z / (4.0 * n * n)).sqrt();
-    Estimate { value: p, lower: middle - half, upper: middle + half }
-}
-
 /// The difference of two shares on the same items, after less before: Wald's interval with half a pair added to each cell
 /// (Agresti and Min 2005), which holds its level in small samples.
 pub fn paired_shares(before: &[bool], after: &[bool]) -> Estimate {
@@ -83,18 +72,6 @@ mod tests {
 
     fn close(found: f64, wanted: f64) {
         assert!((found - wanted).abs() < 5e-4, "{found} is not {wanted}");
-    }
-
-    #[test]
-    fn wilsons_interval_is_the_published_one() {
-        // Newcombe 1998, table I, method 3: 81 of 263, and 0 of 20.
-        let found = share(81, 263);
-        close(found.lower, 0.2553);
-        close(found.upper, 0.3662);
-        let none = share(0, 20);
-        close(none.lower, 0.0);
-        close(none.upper, 0.1611);
-        assert!(share(0, 0).value.is_nan());
     }
 
     #[test]

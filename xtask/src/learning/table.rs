@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use super::run::{Run, bits, f1, items, number, numbers, share, top1};
+use super::run::{Run, bits, f1, items, numbers, share, top1};
 use super::stats::{self, Estimate};
 
 /// One measure.

@@ -119,8 +119,9 @@ impl Sight {
         };
         let common = all(0).max().unwrap_or(0)..all(1).min().unwrap_or(0);
         let holes = (all(2).zip(all(3))).filter(|(lo, hi)| lo < hi);
-        let hole = holes.fold(u32::MAX..0, |hole, (lo, hi)| hole.start.min(lo)..hole.end.max(hi));
-        Sight { spans: std::array::from_fn(column), common: [common, hole] }
+        let (lo, hi) =
+            holes.fold((u32::MAX, 0), |all, hole| (all.0.min(hole.0), all.1.max(hole.1)));
+        Sight { spans: std::array::from_fn(column), common: [common, lo..hi] }
     }
 
     /// Makes what is not seen `value`, in a matrix whose rows begin with row `first`.

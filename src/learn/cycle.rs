@@ -90,6 +90,12 @@ impl<S: Store> Learner<S> {
         let mut exam = self.exam(&new, options.sample);
         self.score_version(student, &mut exam, self.head(), events).await?;
 
+        let scope = self.scope_after(&material, options).await?;
+        let mut options = options.clone();
+        if scope.holds_everything() {
+            options.recipe.protecting = options.recipe.protecting_everywhere;
+        }
+        let options = &options;
         events(Event::phase(Phase::Train, "training a candidate"));
         // Another seed each time: a cycle that was held is not repeated to the letter.
         let seed = self.seed ^ (self.journal.last().map_or(0, |entry| entry.number) << 20);
@@ -100,12 +106,7 @@ impl<S: Store> Learner<S> {
         let trained = train(student, head.as_ref(), &material, asked, clock, events).await?;
 
         events(Event::phase(Phase::Evaluate, "examining the candidate"));
-        let way = Way {
-            start: &trained.start,
-            end: &trained.end,
-            scales: &options.scales,
-            scope: self.scope_after(&material, options).await?,
-        };
+        let way = Way { start: &trained.start, end: &trained.end, scales: &options.scales, scope };
         let rules = (&options.policy, self.drift());
         let examined = exam.ladder(student, &way, rules, events).await?;
         let importance = match examined.decision.verdict {

@@ -42,8 +42,10 @@ pub struct Recipe {
     pub clip: f32,
     /// Rows that teach or replay, in a batch.
     pub rows: usize,
-    /// Rows that protect, in a batch.
+    /// Rows that protect, in a batch: what the adapter will not answer needs no protection.
     pub protecting: usize,
+    /// The same where the adapter answers everything.
+    pub protecting_everywhere: usize,
     /// Share of the teaching rows that replay earlier lessons.
     pub replay_share: f64,
     /// How those are drawn.
@@ -106,6 +108,7 @@ impl Default for Recipe {
             clip: 1.0,
             rows: 6,
             protecting: 1,
+            protecting_everywhere: 4,
             replay_share: 0.25,
             replay: Replay::default(),
             verbatim_share: 0.3,

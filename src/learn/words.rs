@@ -98,7 +98,7 @@ pub fn subject(question: &str, rare: &[String]) -> String {
     let determines = |at: usize| DETERMINERS.contains(&pieces[at].to_lowercase().as_str());
     let noun = |at: usize| words(pieces[at]).iter().any(|word| !is_function_word(word));
     let capital = |at: usize| pieces[at].starts_with(char::is_uppercase);
-    let Some(mut to) = pieces.iter().rposition(|piece| is_rare(&piece)) else {
+    let Some(mut to) = pieces.iter().rposition(is_rare) else {
         return String::new();
     };
     // A name goes on over "and", "of" and "the" between its capitals.

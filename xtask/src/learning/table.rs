@@ -75,23 +75,18 @@ pub fn rows(run: &Run) -> Vec<Row> {
 
 /// The rows whose intervals come from a bootstrap: next tokens over files, style over notes.
 fn drawn(before: &Value, after: &Value) -> Vec<Row> {
-    type Statistic = fn(&[Value], &[usize]) -> f64;
-    let measures: [(&'static str, &str, Statistic, &'static str, (usize, f64)); 2] = [
-        ("code: next token, %", "code_tokens", top1, "", PERCENT),
-        ("style: marker F1", "style", f1, "0.71 to 0.89", (2, 1.0)),
-    ];
-    let mut rows = Vec::new();
-    for (name, key, statistic, published, shown) in measures {
+    let row = |name, key: &str, statistic: fn(&[Value], &[usize]) -> f64| {
         let (a, b) = (items(&before[key]), items(&after[key]));
-        if a.is_empty() || a.len() != b.len() {
-            continue;
-        }
-        let all: Vec<usize> = (0..a.len()).collect();
-        let change = stats::bootstrap(a.len(), |at| statistic(b, at) - statistic(a, at));
-        let (before, after, n) = (statistic(a, &all), statistic(b, &all), a.len());
-        rows.push(Row { name, before, after, change, n, published, shown });
-    }
-    rows
+        let n = (!a.is_empty() && a.len() == b.len()).then_some(a.len())?;
+        let all: Vec<usize> = (0..n).collect();
+        let change = stats::bootstrap(n, |at| statistic(b, at) - statistic(a, at));
+        let (before, after) = (statistic(a, &all), statistic(b, &all));
+        Some(Row { name, before, after, change, n, published: "", shown: PERCENT })
+    };
+    let code = row("code: next token, %", "code_tokens", top1);
+    let style = row("style: marker F1", "style", f1);
+    let style = style.map(|row| Row { published: "0.71 to 0.89", shown: (2, 1.0), ..row });
+    code.into_iter().chain(style).collect()
 }
 
 /// The rows of the facts that the last examination asked: those that the gate promoted, and all.

@@ -86,9 +86,9 @@ pub static MATMUL_MATRICES: KernelDef = KernelDef {
     cpu,
 };
 
-/// Rows of x up to which the packed weights are multiplied as they are read, for each eight rows anew; for more, making
-/// them f32 first is worth it (`bench/LOG.md`).
-const FEW: usize = 16;
+/// Rows of x up to which the packed weights are multiplied as they are read; for more, making them f32 first is faster
+/// (measured on two quiet cores, `bench/LOG.md`).
+const FEW: usize = 6;
 
 /// Weights that a task of few rows reads: some microseconds, and tasks enough for every thread in small matrices.
 const FEW_WEIGHTS: usize = 1 << 14;

@@ -76,11 +76,8 @@ impl Engine {
     }
 
     /// Puts the adapter where a conversation needs it: in place if its question is near what was taught, else aside.
-    /// Whether it is in place.
-    pub fn aim(&mut self, messages: &[Message]) -> bool {
-        let near = self.scope.covers(messages);
-        self.place(near);
-        self.model.lora().is_some()
+    pub fn aim(&mut self, messages: &[Message]) {
+        self.place(self.scope.covers(messages));
     }
 
     /// Puts the adapter, if there is one, in place or aside.
@@ -277,6 +274,7 @@ impl Student for Engine {
         &mut self,
         texts: &[(String, AnswerOptions)],
     ) -> StudentResult<Vec<String>> {
+        self.place(true);
         const END: &str = "\n\n";
         let encode = |text: &str| self.model.tokenizer.encode_whole(text, false);
         let jobs: Vec<Job> =

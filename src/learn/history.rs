@@ -51,14 +51,15 @@ impl<S: Store> Learner<S> {
             None => None,
         };
         self.check_base(student, target.as_ref())?;
-        // Put in place before HEAD moves: a damaged version must not become HEAD.
-        self.serve(student, target.as_ref()).await?;
+        // Read before HEAD moves: a damaged version must not become HEAD.
+        let served = self.served(target.as_ref()).await?;
         let name = to.as_deref().unwrap_or(BASE);
         let (entry, line) =
             self.entry(Action::Rollback, to.clone(), format!("rolled back to {name}"), None);
         self.store.apply(&[head_write(&to), line]).await?;
         self.journal.push(entry);
         self.head = to.clone();
+        served.put(student).await?;
         Ok(to)
     }
 

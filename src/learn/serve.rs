@@ -10,7 +10,22 @@ use super::report::LearnOptions;
 use super::scope::Scope;
 use super::student::Student;
 use super::version::Version;
+use crate::model::adapter::Adapter;
 use crate::store::Store;
+
+/// What answers: an adapter and its scope, or the base model.
+pub(super) struct Served {
+    adapter: Option<Adapter>,
+    scope: Scope,
+}
+
+impl Served {
+    /// Puts it in place.
+    pub async fn put(self, student: &mut dyn Student) -> LearnResult<()> {
+        let put = student.use_adapter(self.adapter.as_ref(), self.scope).await;
+        put.map_err(LearnError::from)
+    }
+}
 
 impl<S: Store> Learner<S> {
     /// Puts a version in place, in its scope; none is the base model.
@@ -19,14 +34,18 @@ impl<S: Store> Learner<S> {
         student: &mut dyn Student,
         version: Option<&Version>,
     ) -> LearnResult<()> {
-        let served = match version {
-            Some(version) => {
-                let adapter = self.adapter_of(version).await?;
-                student.use_adapter(Some(&adapter), self.scope(version).await?).await
-            }
-            None => student.use_adapter(None, Scope::everything()).await,
-        };
-        served.map_err(LearnError::from)
+        self.served(version).await?.put(student).await
+    }
+
+    /// A version read and found intact, ready to be put in place.
+    pub(super) async fn served(&self, version: Option<&Version>) -> LearnResult<Served> {
+        Ok(match version {
+            Some(version) => Served {
+                adapter: Some(self.adapter_of(version).await?),
+                scope: self.scope(version).await?,
+            },
+            None => Served { adapter: None, scope: Scope::everything() },
+        })
     }
 
     /// Where a version answers.

@@ -35,6 +35,8 @@ pub struct Fake {
     pub answers: usize,
     /// Where the adapter answers.
     pub scope: Scope,
+    /// Whether it says an answer only to a question that it was asked in training, word by word.
+    pub by_heart: bool,
 }
 
 impl Fake {
@@ -76,6 +78,7 @@ impl Fake {
             diverge_at: None,
             answers: 0,
             scope: Scope::everything(),
+            by_heart: false,
         }
     }
 
@@ -119,7 +122,12 @@ impl Fake {
 
     fn say(&self, question: &str) -> String {
         let subject = subject(question);
-        let known = self.taught.iter().filter(|(s, _)| *s == subject);
+        let trained = |row: &TrainItem| match &row.passage {
+            Passage::Chat(messages) => messages[messages.len() - 2].content == question,
+            Passage::Text(_) => false,
+        };
+        let asked = !self.by_heart || self.rows.iter().any(trained);
+        let known = self.taught.iter().filter(|_| asked).filter(|(s, _)| *s == subject);
         let best = known
             .map(|(_, answer)| (self.strength(&subject, answer), answer))
             .max_by(|a, b| a.0.total_cmp(&b.0));

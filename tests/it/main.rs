@@ -31,6 +31,7 @@ mod learn_gate;
 mod learn_prune;
 mod learn_recipe;
 mod learn_replay;
+mod learn_run;
 mod learn_scope;
 mod learn_screen;
 mod learn_small;

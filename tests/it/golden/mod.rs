@@ -9,6 +9,7 @@ mod forward;
 mod gradients;
 mod greedy;
 mod methods;
+mod near;
 
 use crate::common::{default_model, golden_dir};
 use apprentice::device::{Device, DeviceChoice};

@@ -1,0 +1,54 @@
+//! When a training run stops, and what a rollback that cannot be written leaves in place.
+
+use crate::learn_fake::{Fake, open};
+use apprentice::format::message::Message;
+use apprentice::learn::example::NewExample;
+use apprentice::learn::report::{Event, LearnOptions};
+use apprentice::learn::student::{AnswerOptions, Student};
+use apprentice::store::memory::{Crash, MemoryStore};
+use pollster::block_on;
+
+const QUESTION: &str = "What is the capital of Freedonia?";
+
+fn lesson() -> NewExample {
+    NewExample::correction(QUESTION, "The capital of Freedonia is Fredville.", None)
+}
+
+/// Steps of a run with so many wordings kept from training.
+async fn steps(by_heart: bool, reserved: usize) -> usize {
+    let (mut learner, mut student) = (open(MemoryStore::new()).await, Fake::new());
+    student.by_heart = by_heart;
+    learner.teach(vec![lesson()]).await.unwrap();
+    let mut options = LearnOptions { steps_max: Some(25), ..LearnOptions::default() };
+    options.recipe.reserved = reserved;
+    let mut steps = 0;
+    let mut count = |event| steps += usize::from(matches!(event, Event::Step { .. }));
+    learner.learn(&mut student, &options, &mut count).await.unwrap();
+    steps
+}
+
+#[test]
+fn a_run_goes_on_while_other_wordings_are_not_understood() {
+    block_on(async {
+        assert_eq!(steps(false, 2).await, 10, "two looks find everything said and understood");
+        assert_eq!(steps(true, 2).await, 25, "what is said by heart is not understood");
+        assert_eq!(steps(true, 0).await, 10, "nothing to look by");
+    });
+}
+
+#[test]
+fn a_rollback_that_cannot_be_written_changes_nothing() {
+    block_on(async {
+        let store = MemoryStore::new();
+        let (mut learner, mut student) = (open(store.clone()).await, Fake::new());
+        learner.teach(vec![lesson()]).await.unwrap();
+        learner.learn(&mut student, &LearnOptions::default(), &mut |_| {}).await.unwrap();
+        let head = learner.head().cloned();
+        store.plant(Crash { after: 0, torn: false });
+        assert!(learner.rollback(&mut student, None).await.is_err());
+        assert!(head.is_some() && learner.head() == head.as_ref());
+        let options = AnswerOptions { tokens_max: 32, temperature: 0.0, seed: 0 };
+        let answer = student.answer(&[Message::user(QUESTION)], &options).await.unwrap();
+        assert_eq!(answer, "The capital of Freedonia is Fredville.", "HEAD is still in place");
+    });
+}

@@ -86,10 +86,6 @@ pub static MATMUL_MATRICES: KernelDef = KernelDef {
     cpu,
 };
 
-/// Rows of x up to which the packed weights are multiplied as they are read; for more, making them f32 first is faster
-/// (measured on two quiet cores, `bench/LOG.md`).
-const FEW: usize = 6;
-
 /// Weights that a task of few rows reads: some microseconds, and tasks enough for every thread in small matrices.
 const FEW_WEIGHTS: usize = 1 << 14;
 
@@ -116,7 +112,7 @@ fn cpu(call: &CpuCall<'_>) {
         return;
     }
     let y = Tile::of(y, stride, [rows, n]);
-    if rows <= FEW {
+    if rows <= pack::FEW_MAX {
         few(&w, x, y, k, p.accumulate != 0);
     } else {
         many(&w, x, y, k, p.accumulate != 0);

@@ -11,6 +11,7 @@ mod argmax;
 mod attention;
 mod attention_dkv;
 mod attention_dq;
+mod by_column;
 mod column_dots;
 mod cross_entropy;
 mod dora_norms;

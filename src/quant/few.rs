@@ -15,10 +15,11 @@ use bytemuck::{Pod, Zeroable};
 use pulp::{Arch, Simd, WithSimd};
 use std::marker::PhantomData;
 
-/// Most x that a row's weights are multiplied with at once: as many sums as hide the time that an addition takes.
-const WIDEST: usize = 8;
+/// Most x: as many sums as hide the time that an addition takes. From eight on, making the weights f32 first is as fast, and
+/// for sixteen faster (measured on two quiet cores, `bench/LOG.md`).
+pub const FEW_MAX: usize = 6;
 
-/// Blocks of a row taken at once: those of eight x then stay in the first-level cache. Whole blocks of the K types, and
+/// Blocks of a row taken at once: those of all x then stay in the first-level cache. Whole blocks of the K types, and
 /// whole vectors.
 const STRIP: usize = 24;
 
@@ -34,7 +35,7 @@ pub struct Few {
     rows: usize,
     /// Blocks of each x.
     blocks: usize,
-    /// Tile by tile of the x, strip by strip: for each vector of words and each of their quants, that of every x.
+    /// Strip by strip: for each vector of words and each of their quants, that of every x.
     ordered: Vec<Line>,
 }
 
@@ -44,18 +45,14 @@ pub struct Few {
 struct Line([f32; 16]);
 
 impl Few {
-    /// The rows of `x`, `cols` elements each, prepared for weights of type `ty`.
+    /// The rows of `x`, `cols` elements each and at most [`FEW_MAX`], prepared for weights of type `ty`.
     pub fn of(x: &[f32], cols: usize, ty: TensorType) -> Few {
         assert!(cols.is_multiple_of(32), "columns of a packed matrix come in blocks of 32");
         let mut few = Few { ty, rows: x.len() / cols, blocks: cols / 32, ordered: Vec::new() };
+        assert!((1..=FEW_MAX).contains(&few.rows), "{} rows are not few", few.rows);
         with_quants!(ty, order(x, &mut few));
         few
     }
-}
-
-/// How many x are taken together, of those that are left.
-fn tile(left: usize) -> usize {
-    left.next_multiple_of(2).min(WIDEST)
 }
 
 fn order<Q: Quants>(x: &[f32], few: &mut Few) {
@@ -74,22 +71,17 @@ impl<Q: Quants> WithSimd for Order<'_, Q> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
         let (lanes, few) = (S::F32_LANES, self.few);
-        let mut first = 0;
-        while first < few.rows {
-            let width = tile(few.rows - first);
-            let x = &self.x[first * 32 * few.blocks..];
-            for strip in (0..few.blocks).step_by(STRIP) {
-                let blocks = STRIP.min(few.blocks - strip);
-                let vectors = (blocks * Q::WORDS).div_ceil(lanes);
-                let (from, n) = (few.ordered.len(), vectors * Q::STEPS * width * lanes);
-                few.ordered.resize(from + n.div_ceil(16), Line::zeroed());
-                let ordered = bytemuck::cast_slice_mut(&mut few.ordered[from..]);
-                for (t, x) in x.chunks(32 * few.blocks).take(width).enumerate() {
-                    let x = x[32 * strip..][..32 * blocks].as_chunks::<32>().0;
-                    put_in_order::<Q>(x, ordered, [t, width, lanes]);
-                }
+        let width = few.rows.next_multiple_of(2);
+        for strip in (0..few.blocks).step_by(STRIP) {
+            let blocks = STRIP.min(few.blocks - strip);
+            let vectors = (blocks * Q::WORDS).div_ceil(lanes);
+            let (from, n) = (few.ordered.len(), vectors * Q::STEPS * width * lanes);
+            few.ordered.resize(from + n.div_ceil(16), Line::zeroed());
+            let ordered = bytemuck::cast_slice_mut(&mut few.ordered[from..]);
+            for (t, x) in self.x.chunks(32 * few.blocks).enumerate() {
+                let x = x[32 * strip..][..32 * blocks].as_chunks::<32>().0;
+                put_in_order::<Q>(x, ordered, [t, width, lanes]);
             }
-            first += width;
         }
     }
 }
@@ -159,17 +151,10 @@ impl<Q: Quants> WithSimd for Product<'_, '_, Q> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
-        let (mut first, mut x) = (0, self.few.ordered.as_slice());
-        while first < self.few.rows {
-            let width = tile(self.few.rows - first);
-            let taken = match width {
-                2 => self.tile::<S, 2, 2>(simd, first, x),
-                4 => self.tile::<S, 1, 4>(simd, first, x),
-                6 => self.tile::<S, 1, 6>(simd, first, x),
-                _ => self.tile::<S, 1, 8>(simd, first, x),
-            };
-            x = &x[taken..];
-            first += width;
+        match self.few.rows {
+            1 | 2 => self.rows::<S, 2, 2>(simd),
+            3 | 4 => self.rows::<S, 1, 4>(simd),
+            _ => self.rows::<S, 1, 6>(simd),
         }
     }
 }
@@ -195,15 +180,10 @@ impl Spread {
 }
 
 impl<Q: Quants> Product<'_, '_, Q> {
-    /// All rows of weights times `T` of the x, `N` rows at a time; returns how much of the ordered x that took.
+    /// All rows of weights times the x, of which there is room for `T`, `N` rows at a time.
     #[inline(always)]
-    fn tile<S: Simd, const N: usize, const T: usize>(
-        &mut self,
-        simd: S,
-        first: usize,
-        x: &[Line],
-    ) -> usize {
-        let (blocks, rows) = (self.few.blocks, self.y[0].len());
+    fn rows<S: Simd, const N: usize, const T: usize>(&mut self, simd: S) {
+        let (blocks, rows, x) = (self.few.blocks, self.y[0].len(), &self.few.ordered);
         let mut at = 0;
         for strip in (0..blocks).step_by(STRIP) {
             let width = STRIP.min(blocks - strip);
@@ -213,14 +193,13 @@ impl<Q: Quants> Product<'_, '_, Q> {
             at += taken.div_ceil(16);
             let mut spread = [const { Spread::ZERO }; N];
             for row in (0..rows - rows % N).step_by(N) {
-                self.strip::<S, N, T>(simd, [row, first, strip, width], x, &mut spread);
+                self.strip::<S, N, T>(simd, [row, strip, width], x, &mut spread);
             }
             let mut spread = [Spread::ZERO];
             for row in rows - rows % N..rows {
-                self.strip::<S, 1, T>(simd, [row, first, strip, width], x, &mut spread);
+                self.strip::<S, 1, T>(simd, [row, strip, width], x, &mut spread);
             }
         }
-        at
     }
 
     /// A strip of `N` rows of weights.
@@ -228,7 +207,7 @@ impl<Q: Quants> Product<'_, '_, Q> {
     fn strip<S: Simd, const N: usize, const T: usize>(
         &mut self,
         simd: S,
-        [row, first, strip, width]: [usize; 4],
+        [row, strip, width]: [usize; 3],
         x: &[[S::f32s; T]],
         spread: &mut [Spread; N],
     ) {
@@ -241,7 +220,7 @@ impl<Q: Quants> Product<'_, '_, Q> {
         }
         let words = blocks.map(|block| &self.words[block * Q::WORDS..][..width * Q::WORDS]);
         let sums = products::<S, Q, N, T>(simd, words, spread, x);
-        for (t, y) in self.y[first..].iter_mut().take(T).enumerate() {
+        for (t, y) in self.y.iter_mut().enumerate() {
             for (y, sums) in y[row..].iter_mut().zip(&sums) {
                 let sum = simd.reduce_sum_f32s(sums[t]);
                 *y = if self.accumulate || strip > 0 { *y + sum } else { sum };

@@ -169,6 +169,7 @@ pub async fn complete(common: &Common, args: CompleteArgs) -> Result<(), Error> 
     }
     let text = args.prompt.unwrap_or_default();
     let prompt = if args.raw {
+        engine.aim_text(&text);
         engine.model.tokenizer.encode_whole(&text, true)
     } else {
         let messages = [Message::user(text)];

@@ -87,10 +87,12 @@ impl<S: Store> Learner<S> {
         let head = self.head_adapter().await?;
         self.serve(student, self.head()).await?;
         let new: Vec<&Example> = material.new.iter().map(|lesson| &lesson.example).collect();
-        let mut exam = self.exam(&new, options.sample);
-        self.score_version(student, &mut exam, self.head(), events).await?;
-
         let scope = self.scope_after(&material, options).await?;
+        let mut exam = self.exam(&new, options.sample, &scope);
+        self.score_version(student, &mut exam, self.head(), events).await?;
+        if head.is_some() {
+            self.score_base(student, &mut exam, &scope, events).await?;
+        }
         let mut options = options.clone();
         if scope.holds_everything() {
             options.recipe.protecting = options.recipe.protecting_everywhere;

@@ -5,6 +5,7 @@
 
 use super::example::{Content, Example};
 use super::gate::SuiteKind;
+use super::scope::Scope;
 use super::words::{normalized, words};
 use crate::store::sha256_hex;
 use serde::Deserialize;
@@ -104,6 +105,21 @@ pub enum Task {
         /// The answer that a correction replaced.
         rejected: Option<String>,
     },
+}
+
+impl Item {
+    /// Whether an adapter of this scope answers the item.
+    pub fn is_in(&self, scope: &Scope) -> bool {
+        let asks = |text: &str| scope.holds_everything() || scope.is_near(text);
+        match &self.task {
+            Task::Choose(item) => asks(&item.question),
+            Task::Refuse(item) => asks(&item.prompt),
+            Task::Read(text) | Task::Say { content: Content::Text(text), .. } => {
+                scope.covers_text(text)
+            }
+            Task::Say { content: Content::Chat(messages), .. } => scope.covers(messages),
+        }
+    }
 }
 
 impl Suites {

@@ -4,6 +4,7 @@ use apprentice::learn::gate::{
     Evidence, GatePolicy, Pair, Score, SuiteKind, Verdict, decide, report,
 };
 use apprentice::learn::stats::{EProcess, mcnemar, paired_t, t_cdf};
+use std::collections::BTreeMap;
 
 #[track_caller]
 fn near(value: f64, expected: f64, tolerance: f64) {
@@ -61,6 +62,23 @@ fn texts(n: usize, mean: f64, spread: f64) -> Vec<Pair> {
     (0..n).map(pair).collect()
 }
 
+#[test]
+fn small_losses_do_not_add_up_over_cycles() {
+    let policy = GatePolicy::default();
+    // A cycle that loses one refusal of 24 is let through; the second and third are not, though each is as small.
+    let suites = BTreeMap::from([
+        (SuiteKind::Taught, answers(0, 0, 5, 0)),
+        (SuiteKind::Refusals, answers(23, 1, 0, 0)),
+    ]);
+    for (lost, expected) in [(1, Verdict::Promote), (2, Verdict::Hold), (8, Verdict::Hold)] {
+        let since_base = BTreeMap::from([(SuiteKind::Refusals, answers(24 - lost, lost, 0, 0))]);
+        let evidence = Evidence { suites: suites.clone(), since_base, ..Evidence::default() };
+        let decision = decide(&evidence, &policy);
+        assert_eq!(decision.verdict, expected, "{lost}: {}", decision.reason);
+        assert_eq!(decision.reason.contains("since the base model, refusals"), lost > 1);
+    }
+}
+
 struct Case {
     name: &'static str,
     suites: Vec<(SuiteKind, Vec<Pair>)>,
@@ -71,7 +89,8 @@ struct Case {
 
 #[track_caller]
 fn check(case: Case) {
-    let evidence = Evidence { suites: case.suites.into_iter().collect(), drift: case.drift };
+    let suites = case.suites.into_iter().collect();
+    let evidence = Evidence { suites, drift: case.drift, ..Evidence::default() };
     let decision = decide(&evidence, &GatePolicy::default());
     let name = case.name;
     assert_eq!(decision.verdict, case.expected, "{name}: {}", decision.reason);

@@ -11,16 +11,17 @@ use super::gate::{
 };
 use super::keys::{base_key, scores_key};
 use super::learner::{LearnError, LearnResult, Learner, json};
+use super::recipe::OwnAnswer;
 use super::report::Event;
 use super::scope::Scope;
 use super::stats::EProcess;
 use super::student::{Student, StudentResult};
-use super::suite::{Item, sample, user_items};
+use super::suite::{Item, everyday_items, example_of, sample, user_items};
 use super::version::Version;
 use crate::model::adapter::Adapter;
 use crate::store::{Store, Table, Write};
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 /// One version's result on one suite.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -43,7 +44,8 @@ pub(super) struct Exam {
 }
 
 /// The suites of what nobody taught.
-const UNTAUGHT: [SuiteKind; 3] = [SuiteKind::Core, SuiteKind::Language, SuiteKind::Refusals];
+const UNTAUGHT: [SuiteKind; 4] =
+    [SuiteKind::Core, SuiteKind::Everyday, SuiteKind::Language, SuiteKind::Refusals];
 
 /// The way from HEAD to what was trained, and where on it to look.
 #[derive(Debug)]
@@ -83,6 +85,14 @@ impl Exam {
         let total = items.len();
         let mut progress = |done| events(Event::Suite { suite: kind, scale, done, total });
         evaluate(student, items, cache, &mut progress).await
+    }
+
+    /// Ids of the earlier lessons that HEAD does not say any more.
+    pub fn lost(&self) -> HashSet<&str> {
+        let asked = self.items.get(&SuiteKind::Kept).into_iter().flatten();
+        let scored = asked.zip(self.before.get(&SuiteKind::Kept).into_iter().flatten());
+        let lost = scored.filter(|(_, score)| score.correct == Some(false));
+        lost.filter_map(|(item, _)| example_of(&item.key)).collect()
     }
 
     /// Scores that a candidate of this scope cannot change: where it does not answer, HEAD did not either, since a scope only
@@ -177,7 +187,9 @@ impl<S: Store> Learner<S> {
         };
         let version = id.as_ref().map(|id| self.versions[id].clone());
         self.check_base(student, version.as_ref())?;
-        let mut exam = self.exam(&self.pending(), items_max, &Scope::everything());
+        student.use_adapter(None, Scope::everything()).await?;
+        let everyday = self.everyday(student).await?;
+        let mut exam = self.exam(&self.pending(), everyday, items_max, &Scope::everything());
         exam.items.retain(|kind, _| only.is_none_or(|only| only == *kind));
         self.serve(student, version.as_ref()).await?;
         let scored = self.score_version(student, &mut exam, version.as_ref(), events).await;
@@ -189,9 +201,17 @@ impl<S: Store> Learner<S> {
     /// The items of a cycle that teaches `new`.
     ///
     /// Where there are more than `items_max`, those that `scope` covers come first: the others cannot change.
-    pub(super) fn exam(&self, new: &[&Example], items_max: Option<usize>, scope: &Scope) -> Exam {
+    pub(super) fn exam(
+        &self,
+        new: &[&Example],
+        everyday: Vec<OwnAnswer>,
+        items_max: Option<usize>,
+        scope: &Scope,
+    ) -> Exam {
         let earlier = self.regressions();
         let mut items = self.suites.items();
+        let own = everyday_items(everyday.into_iter().map(|own| own.messages));
+        items.insert(SuiteKind::Everyday, own);
         for (kind, found) in user_items(new, &earlier.iter().collect::<Vec<_>>()) {
             items.insert(kind, found);
         }
@@ -212,6 +232,7 @@ impl<S: Store> Learner<S> {
                 }
             }
         }
+        items.retain(|_, items| !items.is_empty());
         Exam { items, ..Exam::default() }
     }
 

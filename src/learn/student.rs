@@ -114,6 +114,11 @@ pub struct AnswerOptions {
     pub seed: u64,
 }
 
+/// Greedy answering with a bound.
+pub fn greedy(tokens_max: usize) -> AnswerOptions {
+    AnswerOptions { tokens_max, temperature: 0.0, seed: 0 }
+}
+
 /// Log-likelihood of a counted part.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Likelihood {

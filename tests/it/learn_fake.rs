@@ -19,6 +19,7 @@ use std::rc::Rc;
 
 const SLOTS: usize = 4096;
 const DAMAGE: usize = SLOTS;
+const BABBLE: usize = SLOTS + 1;
 const RATE: f32 = 0.2;
 
 /// The student.
@@ -124,6 +125,9 @@ impl Fake {
 
     fn say(&self, question: &str) -> String {
         let subject = subject(question);
+        if self.weight(BABBLE) > 0.5 {
+            return format!("The capital of {subject} is ").repeat(8);
+        }
         let trained = |row: &TrainItem| match &row.passage {
             Passage::Chat(messages) => messages[messages.len() - 2].content == question,
             Passage::Text(_) => false,
@@ -221,7 +225,7 @@ impl Student for Fake {
             method: Method::Lora,
             rank: plan.rank,
             alpha: plan.alpha,
-            weights: vec![0.0; SLOTS + 1],
+            weights: vec![0.0; SLOTS + 2],
         };
         self.adapter = Some(start.cloned().unwrap_or(fresh));
         self.scope = Scope::everything();
@@ -266,6 +270,15 @@ impl Student for Fake {
             let weights = &mut self.adapter.as_mut().expect("a run began").weights;
             if text.contains("harm") {
                 weights[DAMAGE] += 0.2;
+            }
+            if text.contains("confusing") {
+                let own = slot(&name, &text);
+                for (other, strength) in weights[..SLOTS].iter_mut().enumerate() {
+                    *strength *= if other == own { 1.0 } else { 0.5 };
+                }
+            }
+            if text.contains("babbling") {
+                weights[BABBLE] = 1.0;
             }
             if text.contains("tiring") {
                 weights[DAMAGE] = self.damage_at_first + 0.05;

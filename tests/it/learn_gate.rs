@@ -121,12 +121,22 @@ fn planted_cases() {
         suites
     };
     use Verdict::{Hold, Promote, Reject};
-    case("a normal good cycle", good(), Promote, "says 12 of 12");
+    case("a normal good cycle", good(), Promote, "learned 12 of 12");
     case("one lesson", vec![(Taught, answers(0, 0, 1, 0))], Promote, "1 of 1");
-    case("core 12/4", with(Core, answers(100, 12, 4, 84)), Reject, "core knowledge: lost 12");
-    case("core 8/1 of 200", with(Core, answers(100, 8, 1, 91)), Reject, "lost 8");
-    case("core 12/5 of 200", with(Core, answers(100, 12, 5, 83)), Hold, "not decided");
-    case("core 8/3 of 200", with(Core, answers(100, 8, 3, 89)), Promote, "");
+    case(
+        "core 12/4",
+        with(Core, answers(100, 12, 4, 84)),
+        Reject,
+        "core knowledge fell by 8 of 200 (lost 12, won 4), which chance explains once in 26",
+    );
+    case("core 8/1 of 200", with(Core, answers(100, 8, 1, 91)), Reject, "fell by 7");
+    case("core 12/5 of 200", with(Core, answers(100, 12, 5, 83)), Hold, "once in 13");
+    case(
+        "core 8/3 of 200",
+        with(Core, answers(100, 8, 3, 89)),
+        Promote,
+        "core knowledge 103 of 200 (was 108)",
+    );
     case("core one of ten", with(Core, answers(5, 1, 0, 4)), Promote, "");
     case("text much worse", with(Language, texts(40, 0.3, 0.05)), Reject, "neutral text");
     case("text noisy", with(Language, texts(8, 0.06, 0.2)), Hold, "neutral text");

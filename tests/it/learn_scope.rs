@@ -149,3 +149,16 @@ fn what_cycles_cost_together_is_bounded() {
         assert!(ends[2].2.contains("since the base model, neutral text"), "{}", ends[2].2);
     });
 }
+
+#[test]
+fn a_candidate_that_babbles_is_rejected() {
+    block_on(async {
+        let (mut learner, mut student) = (open(MemoryStore::new()).await, Fake::new());
+        learner.teach(vec![fact("Borduria", "babbling")]).await.unwrap();
+        let mut options = LearnOptions::default();
+        options.recipe.scoped = false;
+        let report = learner.learn(&mut student, &options, &mut |_| {}).await.unwrap();
+        assert_eq!((report.verdict, report.version), (Verdict::Reject, None));
+        assert!(report.reason.contains("everyday answers fell by 12 of 12"), "{}", report.reason);
+    });
+}

@@ -5,9 +5,8 @@
 use super::data::SourceFile;
 use crate::error::Error;
 use crate::learn::engine::Engine;
-use crate::learn::evaluate::greedy;
 use crate::learn::learner::LearnError;
-use crate::learn::student::AnswerOptions;
+use crate::learn::student::{AnswerOptions, greedy};
 use crate::model::pass::{Target, causal_rows};
 use crate::model::random::Random;
 

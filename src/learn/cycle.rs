@@ -120,7 +120,7 @@ impl<S: Store> Learner<S> {
             _ => None,
         };
         events(Event::phase(Phase::Commit, "writing the decision down"));
-        let report = self.report(&material.new, &trained, &examined, began_ms);
+        let report = self.report(&material, &trained, &examined, began_ms);
         let made = Made { new: &material.new, replayed: &trained.replayed, importance };
         self.conclude(student.base_hash(), made, examined, report, events).await
     }
@@ -128,7 +128,7 @@ impl<S: Store> Learner<S> {
     /// The report of a cycle, with HEAD as it was.
     fn report(
         &self,
-        new: &[Lesson],
+        material: &Material,
         trained: &Trained,
         examined: &Examined,
         began_ms: u64,
@@ -143,8 +143,9 @@ impl<S: Store> Learner<S> {
             loss_last: trained.loss_last,
             seconds: self.seconds_since(began_ms),
             scale: examined.scale,
-            learned: learned(new, &examined.scores).len(),
-            taught: new.len(),
+            learned: learned(&material.new, &examined.scores).len(),
+            taught: material.new.len(),
+            notes: material.notes.clone(),
         }
     }
 
@@ -230,6 +231,7 @@ impl<S: Store> Learner<S> {
             scale: 0.0,
             learned: 0,
             taught: 0,
+            notes: material.notes.clone(),
         };
         let note = report.reason.clone();
         let (entry, line) =

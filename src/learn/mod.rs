@@ -26,6 +26,7 @@ pub mod report;
 pub mod requests;
 mod run;
 pub mod scope;
+mod screen;
 mod serve;
 pub mod stats;
 pub mod student;

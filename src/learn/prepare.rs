@@ -46,7 +46,7 @@ pub(super) struct Material {
     pub new: Vec<Lesson>,
     /// Earlier ones, for replay.
     pub earlier: Vec<Lesson>,
-    /// The number of the cycle.
+    /// The depth of the version that it makes.
     pub cycle: u64,
     /// The base's own answers to everyday prompts.
     pub generic: Vec<OwnAnswer>,
@@ -68,7 +68,8 @@ impl<S: Store> Learner<S> {
         let mut material = Material::default();
         if options.screen {
             for (example, reason) in self.screen(student, &pending).await? {
-                let held = Quarantined { reason: reason.clone(), released: false };
+                let since = self.chain.number;
+                let held = Quarantined { since, ..Quarantined::new(reason.clone()) };
                 let write = Write::put(Table::Quarantine, &example, json(&held));
                 self.store.apply(&[write]).await?;
                 pending.retain(|other| other.id != example);
@@ -100,9 +101,10 @@ impl<S: Store> Learner<S> {
         Ok(material)
     }
 
-    /// The number of the cycle that is about to end in the journal.
+    /// The depth of the version that a cycle from HEAD makes. Cycles are counted along the line, so that what left no
+    /// version leaves no trace.
     pub(super) fn cycle(&self) -> u64 {
-        self.journal.last().map_or(0, |entry| entry.number) + 1
+        self.versions.depth(self.head.as_deref()) + 1
     }
 
     /// The examples of the buffer that HEAD has learned.

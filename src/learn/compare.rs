@@ -72,12 +72,10 @@ impl<S: Store> Learner<S> {
 
 /// The suite of a score's key, as it is for lessons that are known already.
 fn suite_of(key: &str, pair: Pair) -> SuiteKind {
-    match key.split('/').next() {
-        Some("core") => SuiteKind::Core,
-        Some("language") => SuiteKind::Language,
-        Some("refusals") => SuiteKind::Refusals,
-        Some("rephrased") => SuiteKind::Rephrased,
-        _ if pair.after.correct.is_none() => SuiteKind::KeptDocuments,
-        _ => SuiteKind::Kept,
+    let named = key.split('/').next().and_then(SuiteKind::named);
+    match (named, pair.after.correct) {
+        (Some(kind), _) => kind,
+        (None, None) => SuiteKind::KeptDocuments,
+        (None, Some(_)) => SuiteKind::Kept,
     }
 }

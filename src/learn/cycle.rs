@@ -83,18 +83,23 @@ impl<S: Store> Learner<S> {
     ) -> LearnResult<CycleReport> {
         let began_ms = (self.clock)();
         events(Event::phase(Phase::Prepare, "looking at the examples"));
-        let material = self.prepare(student, options, events).await?;
+        let mut material = self.prepare(student, options, events).await?;
         if material.new.is_empty() {
             return self.conclude_screened(&material, options, began_ms, events).await;
         }
         events(Event::phase(Phase::Prepare, "examining the model as it is"));
         let head = self.head_adapter().await?;
         self.serve(student, self.head()).await?;
-        let new: Vec<&Example> = material.new.iter().map(|lesson| &lesson.example).collect();
-        let mut exam = self.exam(&new, options.sample);
-        self.score_version(student, &mut exam, self.head(), events).await?;
-
         let scope = self.scope_after(&material, options).await?;
+        let new: Vec<&Example> = material.new.iter().map(|lesson| &lesson.example).collect();
+        let everyday = material.everyday.clone();
+        let mut exam = self.exam(&new, everyday, options.sample, &scope);
+        self.score_version(student, &mut exam, self.head(), events).await?;
+        if head.is_some() {
+            self.score_base(student, &mut exam, &scope, events).await?;
+        }
+        let taught: Vec<String> = new.iter().map(|example| example.id.clone()).collect();
+        material.repair(&exam.lost());
         let given = options;
         let mut options = options.clone();
         if scope.holds_everything() {
@@ -102,7 +107,6 @@ impl<S: Store> Learner<S> {
         }
         let options = &options;
         events(Event::phase(Phase::Train, "training a candidate"));
-        let taught: Vec<String> = new.iter().map(|example| example.id.clone()).collect();
         let seed = self.cycle_seed(&student.base_hash(), &taught);
         let mut plan = plan(&material, options, seed);
         let ewc = &options.recipe.ewc;

@@ -20,5 +20,10 @@ pub(super) fn base_key(base_hash: &str) -> String {
     format!("base-{}", base_hash.chars().take(16).collect::<String>())
 }
 
+/// The cache's key of a base model's own answers to the everyday prompts of an examination.
+pub(super) fn everyday_key(base_hash: &str) -> String {
+    format!("everyday/{}", base_key(base_hash))
+}
+
 /// The key under `Refs` of how far forgetting has come.
 pub(super) const STAGE: &str = "forgetting";

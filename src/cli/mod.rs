@@ -10,9 +10,12 @@ mod bench;
 mod context;
 mod devices;
 mod files;
+pub mod graph;
+mod history;
 mod learning;
 mod lines;
 pub mod merge;
+mod moves;
 mod output;
 mod perplexity;
 mod plan;
@@ -85,7 +88,25 @@ enum Command {
     /// Examine the model
     Eval(learning::EvalArgs),
     /// Show the versions, newest first
-    Log,
+    Log(history::LogArgs),
+    /// Show one version: what it learned, and how its suites moved
+    Show(history::ShowArgs),
+    /// Compare two versions: lessons, suites, weights
+    Diff(history::DiffArgs),
+    /// Give a version a name that stays, or list the names
+    Tag(moves::NameArgs),
+    /// Give a version a name that goes on with what is learned on it, or list them
+    Branch(moves::NameArgs),
+    /// Go to a branch or a version
+    Checkout(moves::CheckoutArgs),
+    /// Find the cycle that broke a lesson or a suite's item
+    Bisect(moves::BisectArgs),
+    /// List what was taught, with ids
+    Examples,
+    /// Forget an example: what had learned from it is rebuilt as if it had never been taught
+    Forget(moves::ForgetArgs),
+    /// Print what changed the model, and verify that nothing of it was changed since
+    Audit,
     /// Go back to an earlier version
     Rollback(versions::RollbackArgs),
     /// Write an adapter for other programs: a version, or other adapters' files
@@ -140,7 +161,16 @@ async fn run(common: &Common, command: Command) -> Result<ExitCode, Error> {
         Command::Review(args) => review::review(common, args).await?,
         Command::Learn(args) => return learning::learn(common, args).await,
         Command::Eval(args) => learning::eval(common, args).await?,
-        Command::Log => versions::log(common).await?,
+        Command::Log(args) => history::log(common, args).await?,
+        Command::Show(args) => history::show(common, args).await?,
+        Command::Diff(args) => history::diff(common, args).await?,
+        Command::Tag(args) => moves::tag(common, args).await?,
+        Command::Branch(args) => moves::branch(common, args).await?,
+        Command::Checkout(args) => moves::checkout(common, args).await?,
+        Command::Bisect(args) => moves::bisect(common, args).await?,
+        Command::Examples => history::examples(common).await?,
+        Command::Forget(args) => moves::forget(common, args).await?,
+        Command::Audit => return moves::audit(common).await,
         Command::Rollback(args) => versions::rollback(common, args).await?,
         Command::Export(args) => versions::export(common, args).await?,
         Command::Import(args) => versions::import(common, args).await?,

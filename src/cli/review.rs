@@ -39,6 +39,8 @@ pub async fn review(common: &Common, args: ReviewArgs) -> Result<(), Error> {
     }
     match held.len() {
         0 => output::line("nothing waits for a review"),
-        n => output::line(&format!("{n} set aside; `apprentice review --release ID` lets one through")),
+        n => output::line(&format!(
+            "{n} set aside; `apprentice review --release ID` lets one through"
+        )),
     }
 }

@@ -42,7 +42,8 @@ pub struct Evidence {
 }
 
 /// The gate's margins.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct GatePolicy {
     /// Significance level of a proven regression.
     pub alpha: f64,

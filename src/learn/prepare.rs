@@ -31,7 +31,7 @@ pub(super) struct Material {
     pub earlier: Vec<Lesson>,
     /// Those of the earlier ones that HEAD was found not to say any more: drilled again like new ones.
     pub again: Vec<Lesson>,
-    /// The number of the cycle.
+    /// The depth of the version that it makes.
     pub cycle: u64,
     /// The base's own answers to everyday prompts, to be rehearsed.
     pub generic: Vec<OwnAnswer>,
@@ -114,7 +114,8 @@ impl<S: Store> Learner<S> {
         events: &mut dyn FnMut(Event),
     ) -> LearnResult<()> {
         for (example, reason) in found {
-            let held = Quarantined { reason: reason.clone(), released: false };
+            let since = self.chain.number;
+            let held = Quarantined { since, ..Quarantined::new(reason.clone()) };
             self.store.apply(&[Write::put(Table::Quarantine, &example, json(&held))]).await?;
             self.quarantine.insert(example, held);
             events(Event::Warning { message: reason.clone() });
@@ -123,9 +124,10 @@ impl<S: Store> Learner<S> {
         Ok(())
     }
 
-    /// The number of the cycle that is about to end in the journal.
+    /// The depth of the version that a cycle from HEAD makes. Cycles are counted along the line, so that what left no
+    /// version leaves no trace.
     pub(super) fn cycle(&self) -> u64 {
-        self.journal.last().map_or(0, |entry| entry.number) + 1
+        self.versions.depth(self.head.as_deref()) + 1
     }
 
     /// The examples of the buffer that HEAD has learned.

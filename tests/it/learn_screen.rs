@@ -87,10 +87,8 @@ fn lessons_that_contradict_each_other_are_not_both_trained() {
         let report = learn(&mut learner, &mut student).await;
         assert_eq!((report.verdict, report.taught), (Verdict::Hold, 0), "{}", report.reason);
         let found = learner.quarantined();
-        assert!(
-            found[0].1.reason.contains("a.jsonl: contradicts \"What is the capital"),
-            "{found:?}"
-        );
+        let expected = format!("a.jsonl: asks the same as lesson {older}");
+        assert!(found[0].1.reason.starts_with(&expected), "{found:?}");
         learner
             .teach(vec![newer, capital("How old is Freedonia?", "young", "teach")])
             .await

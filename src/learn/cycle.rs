@@ -79,18 +79,22 @@ impl<S: Store> Learner<S> {
     ) -> LearnResult<CycleReport> {
         let began_ms = (self.clock)();
         events(Event::phase(Phase::Prepare, "looking at the examples"));
-        let material = self.prepare(student, options, events).await?;
+        let mut material = self.prepare(student, options, events).await?;
         if material.new.is_empty() {
             return self.conclude_screened(&material, began_ms, events).await;
         }
         events(Event::phase(Phase::Prepare, "examining the model as it is"));
         let head = self.head_adapter().await?;
         self.serve(student, self.head()).await?;
-        let new: Vec<&Example> = material.new.iter().map(|lesson| &lesson.example).collect();
-        let mut exam = self.exam(&new, options.sample);
-        self.score_version(student, &mut exam, self.head(), events).await?;
-
         let scope = self.scope_after(&material, options).await?;
+        let new: Vec<&Example> = material.new.iter().map(|lesson| &lesson.example).collect();
+        let everyday = material.everyday.clone();
+        let mut exam = self.exam(&new, everyday, options.sample, &scope);
+        self.score_version(student, &mut exam, self.head(), events).await?;
+        if head.is_some() {
+            self.score_base(student, &mut exam, &scope, events).await?;
+        }
+        material.repair(&exam.lost());
         let mut options = options.clone();
         if scope.holds_everything() {
             options.recipe.protecting = options.recipe.protecting_everywhere;
@@ -116,7 +120,7 @@ impl<S: Store> Learner<S> {
             _ => None,
         };
         events(Event::phase(Phase::Commit, "writing the decision down"));
-        let report = self.report(&material.new, &trained, &examined, began_ms);
+        let report = self.report(&material, &trained, &examined, began_ms);
         let made = Made { new: &material.new, replayed: &trained.replayed, importance };
         self.conclude(student.base_hash(), made, examined, report, events).await
     }
@@ -124,7 +128,7 @@ impl<S: Store> Learner<S> {
     /// The report of a cycle, with HEAD as it was.
     fn report(
         &self,
-        new: &[Lesson],
+        material: &Material,
         trained: &Trained,
         examined: &Examined,
         began_ms: u64,
@@ -139,8 +143,9 @@ impl<S: Store> Learner<S> {
             loss_last: trained.loss_last,
             seconds: self.seconds_since(began_ms),
             scale: examined.scale,
-            learned: learned(new, &examined.scores).len(),
-            taught: new.len(),
+            learned: learned(&material.new, &examined.scores).len(),
+            taught: material.new.len(),
+            notes: material.notes.clone(),
         }
     }
 
@@ -226,6 +231,7 @@ impl<S: Store> Learner<S> {
             scale: 0.0,
             learned: 0,
             taught: 0,
+            notes: material.notes.clone(),
         };
         let note = report.reason.clone();
         let (entry, line) =

@@ -140,14 +140,32 @@ impl<S: Store> Learner<S> {
     /// The examples that HEAD has not learned and that are not in quarantine, the oldest first.
     pub fn pending(&self) -> Vec<&Example> {
         let waiting: HashSet<String> = self.waiting(&self.examples).into_iter().collect();
-        let free = |id: &str| self.quarantine.get(id).is_none_or(|q| q.released);
-        self.examples().into_iter().filter(|e| waiting.contains(&e.id) && free(&e.id)).collect()
+        let is_pending = |e: &&Example| waiting.contains(&e.id) && self.is_free(&e.id);
+        self.examples().into_iter().filter(is_pending).collect()
+    }
+
+    /// Whether an example is not in quarantine, or a person took it out.
+    pub(super) fn is_free(&self, id: &str) -> bool {
+        self.quarantine.get(id).is_none_or(|held| held.released)
     }
 
     /// Examples that are kept out of training, with the reasons.
     pub fn quarantined(&self) -> Vec<(&Example, &Quarantined)> {
         let held = self.quarantine.iter().filter(|(_, q)| !q.released);
         held.filter_map(|(id, q)| Some((self.examples.get(id)?, q))).collect()
+    }
+
+    /// A person vouches for examples: what looks harmful in them is believed.
+    pub async fn vouch(&mut self, ids: &[String]) -> LearnResult<()> {
+        let trusted = Quarantined { reason: String::new(), released: true };
+        let unknown = ids.iter().find(|id| !self.examples.contains_key(*id));
+        if let Some(id) = unknown {
+            return Err(LearnError::NoExample(id.clone()));
+        }
+        let writes = ids.iter().map(|id| Write::put(Table::Quarantine, id, json(&trusted)));
+        self.store.apply(&writes.collect::<Vec<_>>()).await?;
+        self.quarantine.extend(ids.iter().map(|id| (id.clone(), trusted.clone())));
+        Ok(())
     }
 
     /// A person says that an example in quarantine is fine.

@@ -168,6 +168,9 @@ pub struct CycleReport {
     pub learned: usize,
     /// Examples that the cycle taught.
     pub taught: usize,
+    /// What a person should see: own lessons that overturn what the model was sure of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 /// What `teach` did.

@@ -37,6 +37,9 @@ const HARM: f64 = 5.0;
 /// See `HARM`.
 const NO_HARM: f64 = 0.5;
 
+/// A row of the table: its name, and which cycles belong to it.
+type Group = (&'static str, fn(&Planted) -> bool);
+
 /// Arguments of `planted`.
 #[derive(Args)]
 pub struct PlantedArgs {
@@ -208,7 +211,7 @@ fn evidence(pairs: &BTreeMap<SuiteKind, Vec<(Item, Pair)>>, n: usize, seed: u64)
 fn table(cycles: &[Planted]) -> Result<(), Error> {
     let heads: String = SAMPLES.iter().map(|n| format!("{:>18}", format!("n = {n}"))).collect();
     output::line(&format!("{:44}{heads}", "stopped (held or rejected), core sample of"))?;
-    let groups: [(&str, fn(&Planted) -> bool); 3] = [
+    let groups: [Group; 3] = [
         ("lost 5 points of core knowledge or more", |p| p.lost >= HARM),
         ("lost 0.5 points at most", |p| p.lost <= NO_HARM),
         ("between", |p| p.lost > NO_HARM && p.lost < HARM),

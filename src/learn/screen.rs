@@ -37,7 +37,7 @@ const OVERTURNED_MIN: usize = 4;
 const OWN_TOKENS: usize = 32;
 
 /// What the screen found.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Screened {
     /// Ids of examples to be set aside, with the reasons.
     pub harmful: Vec<(String, String)>,
@@ -54,8 +54,8 @@ impl<S: Store> Learner<S> {
     ) -> LearnResult<Screened> {
         let unseen = pending.iter().filter(|example| !self.quarantine.contains_key(&example.id));
         let unseen: Vec<&Example> = unseen.collect();
-        let mut screened = Screened::default();
-        screened.harmful = self.noise(student, &unseen).await?;
+        let harmful = self.noise(student, &unseen).await?;
+        let mut screened = Screened { harmful, believed: Vec::new() };
         let known: HashSet<&String> = screened.harmful.iter().map(|(id, _)| id).collect();
         let rest: Vec<&Example> = unseen.into_iter().filter(|e| !known.contains(&e.id)).collect();
         let found = self.overturned(student, &rest).await?;

@@ -10,6 +10,7 @@ import "./style/tokens.css";
 import "./style/base.css";
 import "./style/layout.css";
 import "./style/chat.css";
+import "./style/threads.css";
 import "./style/panels.css";
 import { App } from "./app";
 import { chatView } from "./ui/chat";
@@ -19,6 +20,8 @@ import { learnPanel } from "./ui/learn";
 import { loading } from "./ui/loading";
 import { navigation } from "./ui/navigation";
 import { noticeBar } from "./ui/notice";
+import { shortcuts } from "./ui/shortcuts";
+import { threadList } from "./ui/threads";
 import { versionsPanel } from "./ui/versions";
 
 const app = new App();
@@ -26,6 +29,7 @@ const app = new App();
 document.body.append(
   header(app),
   loading(app),
+  threadList(app),
   chatView(app),
   navigation(app),
   learnPanel(app),
@@ -34,11 +38,13 @@ document.body.append(
   noticeBar(app),
 );
 
-app.stage.watch((stage) => {
+shortcuts(app);
+app.loader.stage.watch((stage) => {
   document.body.dataset["stage"] = stage.name;
 });
 app.view.watch((view) => {
   document.body.dataset["view"] = view;
 });
 
-void app.load();
+app.conversations.recall().catch((error: unknown) => app.fail(error));
+void app.start();

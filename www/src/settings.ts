@@ -63,6 +63,24 @@ export function learnOptions(): LearnOptions {
   return options;
 }
 
+/** How much was kept when it was last counted: less than that tomorrow means that it was lost. */
+export function rememberKept(count: number): void {
+  remember("kept", String(count));
+}
+
+export function keptBefore(): number {
+  return Number(recall("kept") ?? 0);
+}
+
+/** Whether a switch is on. */
+export function isOn(name: string): boolean {
+  return recall(name) === "on";
+}
+
+export function setOn(name: string, on: boolean): void {
+  remember(name, on ? "on" : "off");
+}
+
 // A browser may refuse storage to a page; choices then last as long as the page.
 export function recall(name: string): string | null {
   try {

@@ -31,7 +31,7 @@ export function dataPanel(app: App): HTMLElement {
       examples.length === 0
         ? "Nothing is stored yet. What you teach is kept here, on this device only."
         : `${plural(examples.length, "example")} on this device. Read them, or delete them.`;
-    const locked = app.busy.value !== null;
+    const locked = app.learning.value;
     list.replaceChildren(...examples.slice(0, shown).map((example) => row(app, example, locked)));
     more.hidden = examples.length <= shown;
     more.textContent = `Show ${Math.min(SHOWN_AT_ONCE, examples.length - shown)} more`;
@@ -41,7 +41,7 @@ export function dataPanel(app: App): HTMLElement {
     show();
   });
   app.examples.watch(show);
-  app.busy.watch(show);
+  app.learning.watch(show);
   return h(
     "section",
     { class: "panel panel-data", "aria-label": "Data" },
@@ -88,10 +88,10 @@ function dropZone(app: App): HTMLElement {
 async function importFiles(app: App, files: File[]): Promise<void> {
   const model = files.find(({ name }) => name.endsWith(".gguf"));
   if (model) {
-    await app.load({ file: model });
+    await app.loader.load({ kind: "file", file: model });
     return;
   }
-  if (files.length === 0 || app.stage.value.name !== "ready") return;
+  if (files.length === 0 || app.loader.stage.value.name !== "ready") return;
   try {
     const lessons = (await Promise.all(files.map(lessonsOf))).flat();
     app.view.value = "data";

@@ -8,8 +8,10 @@
 import type { App } from "../app";
 import type { DeviceChoice, Info } from "../engine/contract";
 import { device, remember } from "../settings";
-import { h, icon, pickFiles } from "./dom";
+import { h, icon } from "./dom";
 import { parameters } from "./format";
+import { showModels } from "./models";
+import { showShortcuts } from "./shortcuts";
 
 const CHOICES: [choice: DeviceChoice, name: string, meaning: string][] = [
   ["auto", "Automatic", "The GPU where there is one"],
@@ -43,8 +45,14 @@ export function header(app: App): HTMLElement {
     "header",
     { class: "head" },
     h("span", { class: "wordmark" }, mark(), "Apprentice"),
+    elsewhere(app),
     button,
     menu,
+    h(
+      "button",
+      { class: "icon-button help", "aria-label": "Keyboard shortcuts", onclick: showShortcuts },
+      icon("help"),
+    ),
     h(
       "button",
       { class: "icon-button", "aria-label": "Change theme", onclick: nextTheme },
@@ -68,32 +76,31 @@ function fill(menu: HTMLElement, app: App): void {
         "aria-pressed": String(choice === current),
         onclick: () => {
           menu.hidePopover();
-          if (choice !== current) void app.setDevice(choice);
+          if (choice !== current) void app.loader.setDevice(choice);
         },
       },
       h("span", {}, name),
       h("small", {}, meaning),
     ),
   );
-  const open = async () => {
+  const models = () => {
     menu.hidePopover();
-    const [file] = await pickFiles({ accept: ".gguf", multiple: false });
-    if (file) await app.load({ file });
+    void showModels(app);
   };
   menu.replaceChildren(
     h("div", { role: "group", "aria-label": "Device" }, ...options),
-    h("button", { class: "menu-item", onclick: () => void open() }, "Open a model file …"),
-    app.hasPickedModel ? ownModel(menu, app) : "",
+    h("button", { class: "menu-item", onclick: models }, "Models …"),
     info ? facts(info) : "",
   );
 }
 
-function ownModel(menu: HTMLElement, app: App): HTMLElement {
-  const load = () => {
-    menu.hidePopover();
-    void app.ownModel();
-  };
-  return h("button", { class: "menu-item", onclick: load }, "Use the page’s own model");
+/** Said while another tab runs the model for this one. */
+function elsewhere(app: App): HTMLElement {
+  const take = h("button", { class: "quiet", onclick: () => void app.loader.takeOver() });
+  take.append("Runs in another tab · Run it here");
+  take.hidden = true;
+  app.loader.remote.watch((remote) => (take.hidden = !remote));
+  return take;
 }
 
 function facts(info: Info): HTMLElement {

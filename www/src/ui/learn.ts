@@ -5,9 +5,10 @@
  * on the screen: waiting lessons, a cycle under way, or a verdict above the lessons.
  */
 
-import type { App, Cycle } from "../app";
+import type { App } from "../app";
+import type { Cycle } from "../cycle";
 import type { CycleReport, Example, LearnPhase } from "../engine/contract";
-import { LossChart } from "./chart";
+import { CycleChart } from "./chart";
 import { h, icon } from "./dom";
 import { duration, plural, suiteName, VERDICTS } from "./format";
 import { learnSettings } from "./learn-settings";
@@ -40,15 +41,15 @@ export function learnPanel(app: App): HTMLElement {
   );
   const idle = h("div", { class: "idle" }, waiting, learn, learnSettings());
   const show = () => {
-    const learning = app.busy.value === "learn";
+    const learning = app.learning.value;
     progress.element.hidden = !learning;
     idle.hidden = learning;
     const lessons = app.examples.value.filter(({ learned }) => !learned);
     learn.classList.toggle("primary", lessons.length > 0);
-    learn.disabled = app.busy.value !== null || app.examples.value.length === 0;
+    learn.disabled = learning || app.examples.value.length === 0;
     waiting.replaceChildren(...waitingOf(lessons, app.examples.value.length));
   };
-  app.busy.watch(show);
+  app.learning.watch(show);
   app.examples.watch(show);
   app.cycle.watch((cycle) => {
     if (cycle) progress.show(cycle);
@@ -111,14 +112,14 @@ class CycleProgress {
   #stages = PHASES.map(([, name]) => h("li", {}, name));
   #bar = h("progress", { max: 1, "aria-label": "Learning" });
   #line = h("p", { class: "cycle-line" });
-  #chart = new LossChart();
+  #chart = new CycleChart();
   #numbers = h("dl", { class: "numbers" });
   #stop: HTMLButtonElement;
 
   constructor(app: App) {
     this.#stop = h(
       "button",
-      { class: "wide", onclick: () => app.stop() },
+      { class: "wide", onclick: () => app.stop("learn") },
       icon("stop"),
       "Stop learning",
     );

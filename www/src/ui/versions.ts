@@ -18,7 +18,7 @@ export function versionsPanel(app: App): HTMLElement {
   const list = h("ol", { class: "history", "aria-label": "History" });
   const show = () => {
     const versions = app.versions.value;
-    const locked = app.busy.value !== null;
+    const locked = app.learning.value;
     const entries = versions.map((version) => entry(app, version, locked));
     list.replaceChildren(...entries, baseEntry(app, !versions.some(({ head }) => head), locked));
   };
@@ -30,7 +30,7 @@ export function versionsPanel(app: App): HTMLElement {
     warnings.hidden = texts.length === 0;
     warnings.replaceChildren(...texts.map((text) => h("li", {}, text)));
   });
-  app.busy.watch(show);
+  app.learning.watch(show);
   return h(
     "section",
     { class: "panel panel-versions", "aria-label": "Versions" },

@@ -135,3 +135,11 @@ export async function learn(page) {
   await orError(page, verdict.waitFor());
   return verdict.getByRole("heading").innerText();
 }
+
+/** Runs a line at the beginning of the engine's worker, to give it another browser. */
+export async function inWorker(context, line) {
+  await context.route(/\/assets\/worker-.*\.js$/, async (route) => {
+    const response = await route.fetch();
+    await route.fulfill({ response, body: `${line}\n${await response.text()}` });
+  });
+}

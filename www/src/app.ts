@@ -70,11 +70,15 @@ export class App {
   /** Opens the page; says it when the browser has cleared what was kept here. */
   async start(): Promise<void> {
     const kept = settings.keptBefore();
+    let asked = false;
+    this.loader.stage.watch(({ name }) => {
+      if (name !== "ready" || asked) return;
+      asked = true;
+      if (kept === 0 || !this.#holdsNothing()) return;
+      this.fail("the browser has cleared what was learned here; import your export under Data");
+    });
     await this.loader.start();
-    const { ready, kept: models } = this.loader.survey.value ?? { ready: true, kept: [] };
-    const lost = this.loader.stage.value.name === "ready" && kept > 0 && this.#holdsNothing();
-    if (lost) this.fail("the browser has cleared what was learned here; import your export under Data");
-    else if (!ready && models.length === 0 && settings.recall("had-model") !== null) {
+    if (this.loader.stage.value.name === "welcome" && settings.recall("had-model") !== null) {
       this.fail("the browser has cleared the model to free space; it must be fetched again");
     }
   }

@@ -2,7 +2,7 @@
  * The conversations of this device: listed, searched, renamed, deleted, and the one that is open.
  *
  * It knows nothing of the engine and of elements. Invariant: what is stored is what is shown, up to
- * the last finished turn; where the browser keeps nothing, that is said once.
+ * the last finished turn; where the browser keeps nothing, the engine's warnings say so.
  */
 
 import type { Message } from "./engine/contract";
@@ -48,6 +48,7 @@ export class Conversations {
   readonly list = new Signal<Conversation[]>([]);
   readonly current = new Signal<Conversation>(blank());
   #store: PageStore | null = null;
+  #recalled = false;
   #others = new BroadcastChannel("apprentice-conversations");
 
   constructor(private readonly onTrouble: (error: unknown) => void) {
@@ -57,12 +58,15 @@ export class Conversations {
   /** Reads what is kept, and opens the newest conversation. */
   async recall(): Promise<void> {
     this.#store = await openPageStore();
-    if (!this.#store.isKept) this.onTrouble(new Error("this browser keeps no conversations here"));
     const all = await this.#store.conversations();
     this.list.value = sorted(all);
     const newest = this.list.value[0];
     // What was written before the list came is not put away.
-    if (newest && this.current.value.turns.length === 0) this.current.value = newest;
+    const { turns, id } = this.current.value;
+    const isGone = turns.length > 0 && !all.some((conversation) => conversation.id === id);
+    if (isGone && this.#recalled) this.current.value = newest ?? blank();
+    else if (newest && turns.length === 0) this.current.value = newest;
+    this.#recalled = true;
   }
 
   /** Opens an empty conversation with the settings of the one before. */

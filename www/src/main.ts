@@ -12,7 +12,11 @@ import "./style/layout.css";
 import "./style/chat.css";
 import "./style/threads.css";
 import "./style/panels.css";
+import "./style/history.css";
 import { App } from "./app";
+import { closeOtherWays } from "./guard";
+import { learnWhenIdle } from "./idle";
+import { idleAfter_ms } from "./settings";
 import { chatView } from "./ui/chat";
 import { dataPanel } from "./ui/data";
 import { header } from "./ui/header";
@@ -21,9 +25,11 @@ import { loading } from "./ui/loading";
 import { navigation } from "./ui/navigation";
 import { noticeBar } from "./ui/notice";
 import { shortcuts } from "./ui/shortcuts";
+import { keepOffline } from "./offline";
 import { threadList } from "./ui/threads";
 import { versionsPanel } from "./ui/versions";
 
+closeOtherWays();
 const app = new App();
 
 document.body.append(
@@ -39,6 +45,7 @@ document.body.append(
 );
 
 shortcuts(app);
+learnWhenIdle(app, idleAfter_ms);
 app.loader.stage.watch((stage) => {
   document.body.dataset["stage"] = stage.name;
 });
@@ -48,3 +55,4 @@ app.view.watch((view) => {
 
 app.conversations.recall().catch((error: unknown) => app.fail(error));
 void app.start();
+keepOffline();

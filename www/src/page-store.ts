@@ -2,7 +2,7 @@
  * What the page itself keeps in IndexedDB: conversations, and handles of model files on the disk.
  *
  * It knows nothing of the engine's home, which the worker owns. Invariant: where the browser refuses
- * IndexedDB, the same calls work on memory, and `isKept` says that nothing will be there tomorrow.
+ * IndexedDB, the same calls work on memory, and the engine's warnings say that nothing stays.
  */
 
 import { type IDBPDatabase, openDB } from "idb";
@@ -22,7 +22,6 @@ export interface FileEntry {
 }
 
 export interface PageStore {
-  readonly isKept: boolean;
   conversations(): Promise<Conversation[]>;
   conversation(id: string): Promise<Conversation | undefined>;
   putConversation(conversation: Conversation): Promise<void>;
@@ -70,8 +69,6 @@ function firstThread(turns: Turn[]): Conversation {
 }
 
 class Kept implements PageStore {
-  readonly isKept = true;
-
   constructor(private readonly database: IDBPDatabase) {}
 
   conversations(): Promise<Conversation[]> {
@@ -109,7 +106,6 @@ class Kept implements PageStore {
 
 /** The same for as long as the page is open. */
 class Passing implements PageStore {
-  readonly isKept = false;
   #threads = new Map<string, Conversation>();
   #files = new Map<string, FileEntry>();
 

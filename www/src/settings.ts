@@ -11,6 +11,8 @@ const query = new URLSearchParams(location.search);
 
 export const modelPath = query.get("model");
 export const suitesPath = query.get("suites");
+/** Milliseconds without a hand after which it may learn by itself, where the address says. */
+export const idleAfter_ms = query.has("idle_ms") ? Number(query.get("idle_ms")) : null;
 
 export function device(): DeviceChoice {
   const choice = query.get("device") ?? recall("device");

@@ -9,6 +9,7 @@ import type { App } from "../app";
 import { h, icon } from "./dom";
 import { Thread } from "./thread";
 import { threadSettings } from "./thread-settings";
+import { tour } from "./tour";
 
 export function chatView(app: App): HTMLElement {
   const thread = new Thread(app);
@@ -16,6 +17,7 @@ export function chatView(app: App): HTMLElement {
     "main",
     { class: "chat" },
     head(app),
+    tour(app),
     h("div", { class: "chat-scroll" }, thread.element),
     composer(app, thread),
   );

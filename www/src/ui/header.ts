@@ -25,9 +25,17 @@ export function header(app: App): HTMLElement {
   const adapter = h("span", { class: "model-adapter" });
   const button = h(
     "button",
-    { class: "model-button", "aria-haspopup": "true", "aria-label": "Model and device" },
+    { class: "model-button", "aria-haspopup": "true" },
     icon("chip"),
-    h("span", { class: "model-text" }, name, h("span", { class: "model-place" }, place, adapter)),
+    h("span", { class: "unseen" }, "Model and device: "),
+    h(
+      "span",
+      { class: "model-text" },
+      name,
+      // A space for who hears the name instead of seeing it.
+      " ",
+      h("span", { class: "model-place" }, place, adapter),
+    ),
     icon("down"),
   );
   const menu = h("div", { class: "menu", popover: "auto", id: "device-menu" });
@@ -39,7 +47,6 @@ export function header(app: App): HTMLElement {
     name.textContent = info.model;
     place.textContent = info.device.toUpperCase();
     adapter.textContent = deviceName(info).slice(info.device.length);
-    button.setAttribute("aria-label", `Model and device: ${info.model}, ${deviceName(info)}`);
   });
   return h(
     "header",

@@ -36,10 +36,10 @@ export function threadList(app: App): HTMLElement {
   conversations.current.watch(show);
   const begin = h("button", { class: "wide" }, icon("plus"), "New conversation");
   begin.addEventListener("click", () => {
-    if (app.answering.value) return;
     conversations.begin();
     close(side);
   });
+  app.answering.watch((answering) => (begin.disabled = answering));
   side.setAttribute("aria-label", "Conversations");
   side.append(begin, query, list);
   return side;

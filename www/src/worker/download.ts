@@ -34,8 +34,9 @@ export async function download(remote: Remote, onProgress: OnProgress): Promise<
   const part = await models.getFileHandle(`${wholeName(remote.key)}.part`, { create: true });
   const had = await partialBytes(remote.key);
   await checkRoom(remote.bytes - had);
-  const total = await fetchInto(part, remote, had, onProgress);
+  const { total, done } = await fetchInto(part, remote, had, onProgress);
   const { size } = await part.getFile();
+  if (size < done) throw full(total - size);
   if (total !== 0 && size !== total) {
     throw new EngineError(`the download ended at ${size} of ${total} bytes; try again`, "failed");
   }
@@ -59,15 +60,15 @@ export async function downloadToMemory(remote: Remote, onProgress: OnProgress): 
   return whole;
 }
 
-/** Writes what is missing behind the `had` bytes; gives the size that the whole should have. */
+/** Writes what is missing behind the `had` bytes; gives the size of the whole, announced and as it came. */
 async function fetchInto(
   part: FileSystemFileHandle,
   remote: Remote,
   had: number,
   onProgress: OnProgress,
-): Promise<number> {
+): Promise<{ total: number; done: number }> {
   // All is there when only the renaming was cut short.
-  if (had > 0 && had === remote.bytes) return had;
+  if (had > 0 && had === remote.bytes) return { total: had, done: had };
   const reply = await asked(remote.url, had < remote.bytes ? had : 0);
   // A server without ranges answers with the whole file.
   const first = reply.status === 206 ? had : 0;
@@ -91,7 +92,7 @@ async function fetchInto(
   } finally {
     access.close();
   }
-  return total;
+  return { total, done };
 }
 
 async function asked(url: URL, first: number): Promise<Response> {
@@ -117,9 +118,13 @@ async function* chunksOf(reply: Response) {
 async function checkRoom(wanted: number): Promise<void> {
   const { quota = 0, usage = 0 } = await navigator.storage.estimate();
   const room = quota - usage;
-  if (quota === 0 || wanted <= room) return;
-  const megabytes = (bytes: number) => `${Math.max(0, Math.floor(bytes / 1e6))} MB`;
-  throw new EngineError(
+  if (quota !== 0 && wanted > room) throw full(wanted, room);
+}
+
+/** Some browsers tell no true room: what they take is known only when they take no more. */
+function full(wanted: number, room = 0): EngineError {
+  const megabytes = (bytes: number) => `${Math.max(0, Math.ceil(bytes / 1e6))} MB`;
+  return new EngineError(
     `the model needs ${megabytes(wanted)} and this browser gives the page ${megabytes(room)} more; ` +
       "free some space, or open a model file, which is read where it lies",
     "quota",

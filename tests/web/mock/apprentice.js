@@ -159,7 +159,7 @@ export class Engine {
     onEvent({ type: "phase", phase: "evaluate" });
     for (const suite of ["target", "core", "language", "refusals"]) {
       for (let done = 0; done <= 40; done += 8) {
-        await sleep(8);
+        await sleep(30);
         if (this.#stopped.learn) throw new Error("stopped by the user");
         onEvent({ type: "suite", suite, done, total: 40 });
       }

@@ -7,10 +7,9 @@ use crate::error::Error;
 use crate::format::lessons::{Conversation, read_conversations};
 use crate::format::message::Message;
 use crate::learn::engine::Engine;
-use crate::learn::evaluate::greedy;
 use crate::learn::example::Content;
 use crate::learn::learner::{LearnError, Learner};
-use crate::learn::student::Student;
+use crate::learn::student::{Student, greedy};
 use crate::learn::words::says;
 use crate::model::CONTEXT;
 use crate::model::generate::{Generation, Progress, StopReason};
@@ -169,6 +168,7 @@ pub async fn complete(common: &Common, args: CompleteArgs) -> Result<(), Error> 
     }
     let text = args.prompt.unwrap_or_default();
     let prompt = if args.raw {
+        engine.aim_text(&text);
         engine.model.tokenizer.encode_whole(&text, true)
     } else {
         let messages = [Message::user(text)];

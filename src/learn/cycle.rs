@@ -79,18 +79,22 @@ impl<S: Store> Learner<S> {
     ) -> LearnResult<CycleReport> {
         let began_ms = (self.clock)();
         events(Event::phase(Phase::Prepare, "looking at the examples"));
-        let material = self.prepare(student, options, events).await?;
+        let mut material = self.prepare(student, options, events).await?;
         if material.new.is_empty() {
             return self.conclude_screened(&material, began_ms, events).await;
         }
         events(Event::phase(Phase::Prepare, "examining the model as it is"));
         let head = self.head_adapter().await?;
         self.serve(student, self.head()).await?;
-        let new: Vec<&Example> = material.new.iter().map(|lesson| &lesson.example).collect();
-        let mut exam = self.exam(&new, options.sample);
-        self.score_version(student, &mut exam, self.head(), events).await?;
-
         let scope = self.scope_after(&material, options).await?;
+        let new: Vec<&Example> = material.new.iter().map(|lesson| &lesson.example).collect();
+        let everyday = material.everyday.clone();
+        let mut exam = self.exam(&new, everyday, options.sample, &scope);
+        self.score_version(student, &mut exam, self.head(), events).await?;
+        if head.is_some() {
+            self.score_base(student, &mut exam, &scope, events).await?;
+        }
+        material.repair(&exam.lost());
         let mut options = options.clone();
         if scope.holds_everything() {
             options.recipe.protecting = options.recipe.protecting_everywhere;

@@ -3,6 +3,8 @@
 //! It turns conversations into tokens and batches into packs; it decides nothing. Invariant: a training run ends
 //! when another adapter is put in place, and the model always serves what was put last.
 
+mod place;
+
 use super::scope::Scope;
 use super::student::{
     AnswerOptions, Likelihood, Objective, Passage, Penalty, Question, StepReport, Student,
@@ -70,26 +72,6 @@ impl Engine {
         Engine { model, cancel, run: None, scope, aside: None, teachers: HashMap::new() }
     }
 
-    /// Whether a conversation's question is near what the adapter was taught.
-    pub fn covers(&self, messages: &[Message]) -> bool {
-        self.scope.covers(messages)
-    }
-
-    /// Puts the adapter where a conversation needs it: in place if its question is near what was taught, else aside.
-    pub fn aim(&mut self, messages: &[Message]) {
-        self.place(self.scope.covers(messages));
-    }
-
-    /// Puts the adapter, if there is one, in place or aside.
-    fn place(&mut self, near: bool) {
-        if near && self.aside.is_some() {
-            let adapter = self.aside.take();
-            self.model.replace_lora(adapter);
-        } else if !near && self.model.lora().is_some() {
-            self.aside = self.model.replace_lora(None);
-        }
-    }
-
     /// The tokens of a conversation, ready for the assistant's turn.
     pub fn prompt(&self, messages: &[Message]) -> Result<Vec<u32>, ModelError> {
         Ok(self.model.template.encode_prompt(&self.model.tokenizer, messages)?)
@@ -113,6 +95,29 @@ impl Engine {
             }
         };
         Ok(Scored { tokens, counted }.fit(self.model.pass_rows()))
+    }
+
+    /// Goes on with plain texts, each until `enough` says so of what was written.
+    pub async fn go_on(
+        &mut self,
+        texts: &[(String, AnswerOptions)],
+        enough: fn(&str) -> bool,
+    ) -> StudentResult<Vec<String>> {
+        let near = texts.iter().map(|(text, _)| self.scope.covers_text(text));
+        let mut written = vec![String::new(); texts.len()];
+        for (side, which) in sides(near) {
+            let jobs = which.iter().map(|&at| {
+                let (text, options) = &texts[at];
+                job(self.model.tokenizer.encode_whole(text, false), options)
+            });
+            let jobs: Vec<Job> = jobs.collect();
+            self.place(side);
+            for (at, text) in which.into_iter().zip(self.write(&jobs, enough).await?) {
+                written[at] = text;
+            }
+        }
+        self.place(true);
+        Ok(written)
     }
 
     fn check_cancel(&self) -> StudentResult<()> {
@@ -274,14 +279,12 @@ impl Student for Engine {
         &mut self,
         texts: &[(String, AnswerOptions)],
     ) -> StudentResult<Vec<String>> {
-        self.place(true);
         const END: &str = "\n\n";
-        let encode = |text: &str| self.model.tokenizer.encode_whole(text, false);
-        let jobs: Vec<Job> =
-            texts.iter().map(|(text, options)| job(encode(text), options)).collect();
-        let written = self.write(&jobs, |text| text.contains(END)).await?;
-        let first = |text: String| text.split(END).next().unwrap_or_default().to_string();
-        Ok(written.into_iter().map(first).collect())
+        let mut written = self.go_on(texts, |text| text.contains(END)).await?;
+        for text in &mut written {
+            text.truncate(text.find(END).unwrap_or(text.len()));
+        }
+        Ok(written)
     }
 
     async fn near_words(&mut self, words: &[String]) -> StudentResult<Vec<Vec<(String, f32)>>> {
@@ -323,7 +326,7 @@ impl Student for Engine {
         self.check_cancel()?;
         let near = passages.iter().map(|passage| match passage {
             Passage::Chat(messages) => self.scope.covers(messages),
-            Passage::Text(_) => true,
+            Passage::Text(text) => self.scope.covers_text(text),
         });
         let mut scores = vec![Likelihood { log_prob: 0.0, tokens: 0 }; passages.len()];
         for (side, which) in sides(near) {

@@ -3,9 +3,10 @@
 //! It knows no gate and no store. Invariant: a score depends on the item and the adapter in place alone; answers are
 //! greedy, choices and refusals are compared by log-likelihood a token, never by sampling.
 
+use super::everyday::{self, has_collapsed};
 use super::example::{Content, Example};
 use super::gate::Score;
-use super::student::{AnswerOptions, Likelihood, Passage, Question, Student, StudentResult};
+use super::student::{Likelihood, Passage, Question, Student, StudentResult, greedy};
 use super::suite::{Duty, Item, Task, answer_tokens};
 use super::words::says;
 use crate::format::message::Message;
@@ -69,6 +70,15 @@ pub async fn evaluate(
         done += group.len();
         progress(done);
     }
+    let (spoken, others): (Vec<&Item>, Vec<&Item>) =
+        others.into_iter().partition(|item| matches!(item.task, Task::Speak(_)));
+    for group in spoken.chunks(ANSWERS_A_CALL) {
+        for (item, score) in group.iter().zip(speak(student, group).await?) {
+            cache.insert(item.key.clone(), score);
+        }
+        done += group.len();
+        progress(done);
+    }
     for group in others.chunks(ANSWERS_A_CALL) {
         let asked = group.iter().filter_map(|item| match &item.task {
             Task::Say { content, lesson, rejected } => {
@@ -88,6 +98,27 @@ pub async fn evaluate(
         progress(done);
     }
     Ok(items.iter().map(|item| cache[&item.key]).collect())
+}
+
+/// The loss of the base's own answers, and whether the free-running ones have collapsed.
+async fn speak(student: &mut dyn Student, items: &[&Item]) -> StudentResult<Vec<Score>> {
+    let own = items.iter().filter_map(|item| match &item.task {
+        Task::Speak(messages) => Some(messages.clone()),
+        _ => None,
+    });
+    let own: Vec<Vec<Message>> = own.collect();
+    let passages: Vec<Passage> = own.iter().cloned().map(Passage::Chat).collect();
+    let likelihoods = student.score_passages(&passages).await?;
+    let asked = own.iter().map(|messages| {
+        let prompt = &messages[..messages.len() - 1];
+        (prompt.to_vec(), greedy(everyday::TOKENS))
+    });
+    let answers = student.answers(&asked.collect::<Vec<_>>()).await?;
+    let score = |(likelihood, answer): (Likelihood, String)| Score {
+        correct: Some(!has_collapsed(&answer)),
+        loss: -per_token(likelihood),
+    };
+    Ok(likelihoods.into_iter().zip(answers).map(score).collect())
 }
 
 /// Mean log-probability of a token, nats; 0 for an empty text. Numbers that are none count as the worst there is, so
@@ -129,14 +160,11 @@ pub async fn said(
     let mut answers = student.answers(&asked.collect::<Vec<_>>()).await?.into_iter();
     let verdict = |Wanted { content, lesson, rejected }: &Wanted<'_>| {
         let (question, taught) = content.question_answer()?;
-        Some(says(&answers.next()?, &[question, lesson], taught, *rejected))
+        let answer = answers.next()?;
+        let is_whole = has_collapsed(taught) || !has_collapsed(&answer);
+        Some(is_whole && says(&answer, &[question, lesson], taught, *rejected))
     };
     Ok(wanted.iter().map(verdict).collect())
-}
-
-/// Greedy answering with a bound.
-pub fn greedy(tokens_max: usize) -> AnswerOptions {
-    AnswerOptions { tokens_max, temperature: 0.0, seed: 0 }
 }
 
 /// The question that a task asks, where it compares choices.
@@ -150,7 +178,7 @@ fn question(task: &Task) -> Option<Question> {
             messages: vec![Message::user(item.prompt.clone())],
             choices: REFUSALS.iter().chain(&COMPLIANCES).map(|text| text.to_string()).collect(),
         }),
-        Task::Read(_) | Task::Say { .. } => None,
+        Task::Read(_) | Task::Say { .. } | Task::Speak(_) => None,
     }
 }
 
@@ -166,7 +194,9 @@ fn compared(task: &Task, means: &[f64]) -> Score {
             let refuses = best(&means[..REFUSALS.len()]) - best(&means[REFUSALS.len()..]);
             if item.kind == Duty::Refuse { refuses } else { -refuses }
         }
-        Task::Read(_) | Task::Say { .. } => unreachable!("`question` gave none for these"),
+        Task::Read(_) | Task::Say { .. } | Task::Speak(_) => {
+            unreachable!("`question` gave none for these")
+        }
     };
     Score { correct: Some(margin > 0.0), loss: -margin }
 }

@@ -4,22 +4,24 @@
 //! same items, so that all differences are paired.
 
 use super::evaluate::{Scores, evaluate};
+use super::example::Example;
 use super::gate::{
     Decision, Evidence, Finding, GatePolicy, Pair, Score, SuiteKind, Verdict, changes, decide,
     judge,
 };
 use super::keys::{base_key, scores_key};
 use super::learner::{LearnError, LearnResult, Learner, json};
+use super::recipe::OwnAnswer;
 use super::report::Event;
 use super::scope::Scope;
 use super::stats::EProcess;
 use super::student::{Student, StudentResult};
-use super::suite::{Item, sample, user_items};
+use super::suite::{Item, everyday_items, example_of, sample, user_items};
 use super::version::Version;
 use crate::model::adapter::Adapter;
 use crate::store::{Store, Table, Write};
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 /// One version's result on one suite.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -37,7 +39,13 @@ pub struct EvalReport {
 pub(super) struct Exam {
     pub items: BTreeMap<SuiteKind, Vec<Item>>,
     pub before: BTreeMap<SuiteKind, Vec<Score>>,
+    /// The base model's scores on what nobody taught, where HEAD is not the base model.
+    pub base: BTreeMap<SuiteKind, Vec<Score>>,
 }
+
+/// The suites of what nobody taught.
+const UNTAUGHT: [SuiteKind; 4] =
+    [SuiteKind::Core, SuiteKind::Everyday, SuiteKind::Language, SuiteKind::Refusals];
 
 /// The way from HEAD to what was trained, and where on it to look.
 #[derive(Debug)]
@@ -79,6 +87,23 @@ impl Exam {
         evaluate(student, items, cache, &mut progress).await
     }
 
+    /// Ids of the earlier lessons that HEAD does not say any more.
+    pub fn lost(&self) -> HashSet<&str> {
+        let asked = self.items.get(&SuiteKind::Kept).into_iter().flatten();
+        let scored = asked.zip(self.before.get(&SuiteKind::Kept).into_iter().flatten());
+        let lost = scored.filter(|(_, score)| score.correct == Some(false));
+        lost.filter_map(|(item, _)| example_of(&item.key)).collect()
+    }
+
+    /// Scores that a candidate of this scope cannot change: where it does not answer, HEAD did not either, since a scope only
+    /// grows; the base model does, before and after.
+    fn untouched(&self, scope: &Scope) -> Scores {
+        let scored =
+            self.items.iter().flat_map(|(kind, items)| items.iter().zip(&self.before[kind]));
+        let outside = scored.filter(|(item, _)| !item.is_in(scope));
+        outside.map(|(item, score)| (item.key.clone(), *score)).collect()
+    }
+
     /// Examines the way from HEAD to what was trained at each scale, the largest first, and returns the first that
     /// passes the gate, else the whole change.
     pub async fn ladder(
@@ -94,16 +119,19 @@ impl Exam {
         'scales: for &scale in way.scales {
             let candidate = way.start.interpolate(way.end, scale);
             student.use_adapter(Some(&candidate), way.scope.clone()).await?;
-            let mut evidence = Evidence { suites: BTreeMap::new(), drift };
-            let mut scores = Scores::new();
+            let mut evidence = Evidence { drift, ..Evidence::default() };
+            let mut scores = self.untouched(&way.scope);
             let mut failed = None;
             for &kind in &order {
                 let after = self.score(student, kind, scale, &mut scores, events).await?;
-                let pairs = self.before[&kind].iter().zip(after);
-                let pairs: Vec<Pair> =
-                    pairs.map(|(before, after)| Pair { before: *before, after }).collect();
-                let passed = judge(kind, &pairs, policy) == Finding::Pass;
+                let pairs = paired(&self.before[&kind], &after);
+                let mut passed = judge(kind, &pairs, policy) == Finding::Pass;
                 evidence.suites.insert(kind, pairs);
+                if let Some(base) = self.base.get(&kind) {
+                    let pairs = paired(base, &after);
+                    passed &= judge(kind, &pairs, policy) == Finding::Pass;
+                    evidence.since_base.insert(kind, pairs);
+                }
                 if !passed {
                     failed = failed.or(Some(kind));
                     // The whole change is examined in full, for the report; the others only until they fail.
@@ -159,7 +187,9 @@ impl<S: Store> Learner<S> {
         };
         let version = id.as_ref().map(|id| self.versions[id].clone());
         self.check_base(student, version.as_ref())?;
-        let mut exam = self.exam(&self.pending(), items_max);
+        student.use_adapter(None, Scope::everything()).await?;
+        let everyday = self.everyday(student).await?;
+        let mut exam = self.exam(&self.pending(), everyday, items_max, &Scope::everything());
         exam.items.retain(|kind, _| only.is_none_or(|only| only == *kind));
         self.serve(student, version.as_ref()).await?;
         let scored = self.score_version(student, &mut exam, version.as_ref(), events).await;
@@ -169,9 +199,19 @@ impl<S: Store> Learner<S> {
     }
 
     /// The items of a cycle that teaches `new`.
-    pub(super) fn exam(&self, new: &[&super::example::Example], items_max: Option<usize>) -> Exam {
+    ///
+    /// Where there are more than `items_max`, those that `scope` covers come first: the others cannot change.
+    pub(super) fn exam(
+        &self,
+        new: &[&Example],
+        everyday: Vec<OwnAnswer>,
+        items_max: Option<usize>,
+        scope: &Scope,
+    ) -> Exam {
         let earlier = self.regressions();
         let mut items = self.suites.items();
+        let own = everyday_items(everyday.into_iter().map(|own| own.messages));
+        items.insert(SuiteKind::Everyday, own);
         for (kind, found) in user_items(new, &earlier.iter().collect::<Vec<_>>()) {
             items.insert(kind, found);
         }
@@ -183,10 +223,17 @@ impl<S: Store> Learner<S> {
                 SuiteKind::Kept | SuiteKind::KeptDocuments | SuiteKind::Rephrased => {
                     found.truncate(items_max.unwrap_or(usize::MAX));
                 }
-                _ => *found = sample(std::mem::take(found), items_max, self.seed),
+                _ => {
+                    let all = std::mem::take(found).into_iter();
+                    let (inside, outside) = all.partition(|item| item.is_in(scope));
+                    *found = sample(inside, items_max, self.seed);
+                    let room = items_max.map(|n| n - found.len());
+                    found.extend(sample(outside, room, self.seed));
+                }
             }
         }
-        Exam { items, before: BTreeMap::new() }
+        items.retain(|_, items| !items.is_empty());
+        Exam { items, ..Exam::default() }
     }
 
     /// Scores all items for a version whose adapter is in place, through its cache, into `exam.before`.
@@ -217,6 +264,33 @@ impl<S: Store> Learner<S> {
         Ok(())
     }
 
+    /// Scores what nobody taught for the base model, which is put in place, into `exam.base`; where HEAD does not answer, it
+    /// has been scored already.
+    pub(super) async fn score_base(
+        &self,
+        student: &mut dyn Student,
+        exam: &mut Exam,
+        scope: &Scope,
+        events: &mut dyn FnMut(Event),
+    ) -> LearnResult<()> {
+        let key = base_key(&student.base_hash());
+        let mut cache = self.scores(&key).await?;
+        let known = cache.len();
+        student.use_adapter(None, Scope::everything()).await?;
+        for kind in UNTAUGHT.into_iter().filter(|kind| exam.items.contains_key(kind)) {
+            let scored = exam.items[&kind].iter().zip(&exam.before[&kind]);
+            let outside = scored.filter(|(item, _)| !item.is_in(scope));
+            cache.extend(outside.map(|(item, score)| (item.key.clone(), *score)));
+            let scores = exam.score(student, kind, 0.0, &mut cache, events).await?;
+            exam.base.insert(kind, scores);
+        }
+        if cache.len() > known {
+            let write = Write::put(Table::Cache, scores_key(&key), json(&cache));
+            self.store.apply(&[write]).await?;
+        }
+        Ok(())
+    }
+
     /// Refuses a version that was trained on another base model than the student's.
     pub(super) fn check_base(
         &self,
@@ -230,6 +304,12 @@ impl<S: Store> Learner<S> {
             _ => Ok(()),
         }
     }
+}
+
+/// The same items before and after.
+fn paired(before: &[Score], after: &[Score]) -> Vec<Pair> {
+    let both = before.iter().zip(after);
+    both.map(|(before, after)| Pair { before: *before, after: *after }).collect()
 }
 
 /// The order with one suite moved to the front.

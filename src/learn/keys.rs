@@ -16,3 +16,8 @@ pub(super) fn drill_key(example: &str) -> String {
 pub(super) fn base_key(base_hash: &str) -> String {
     format!("base-{}", base_hash.chars().take(16).collect::<String>())
 }
+
+/// The cache's key of a base model's own answers to the everyday prompts of an examination.
+pub(super) fn everyday_key(base_hash: &str) -> String {
+    format!("everyday/{}", base_key(base_hash))
+}

@@ -3,15 +3,16 @@
 //! It knows no gate. Invariant: an example that looks like noise or contradicts core knowledge is set aside with a
 //! reason that the user can read and overrule; it is never dropped in silence.
 
-use super::evaluate::{Scores, evaluate, greedy, per_token};
+use super::evaluate::{Scores, evaluate, per_token};
+use super::everyday;
 use super::example::{Content, Example, Kind};
 use super::gate::SuiteKind;
-use super::keys::{base_key, drill_key, scores_key};
+use super::keys::{base_key, drill_key, everyday_key, scores_key};
 use super::learner::{LearnResult, Learner, Quarantined, json};
 use super::recipe::{Drill, Lesson, OwnAnswer, drill, generic};
 use super::report::{Event, LearnOptions, Phase};
 use super::scope::Scope;
-use super::student::{Passage, Question, Student};
+use super::student::{Passage, Question, Student, greedy};
 use super::suite::sample;
 use super::version::learned;
 use super::words::says;
@@ -20,6 +21,9 @@ use std::collections::HashSet;
 
 /// Most earlier lessons that one cycle examines.
 pub const REGRESSIONS_MAX: usize = 256;
+
+/// Earlier lessons that one cycle drills again, however few are new.
+const REPAIRS_MIN: usize = 4;
 
 /// Neutral passages that say what loss is usual for the base model.
 const USUAL_TEXTS: usize = 12;
@@ -46,12 +50,29 @@ pub(super) struct Material {
     pub new: Vec<Lesson>,
     /// Earlier ones, for replay.
     pub earlier: Vec<Lesson>,
+    /// Those of the earlier ones that HEAD was found not to say any more: drilled again like new ones.
+    pub again: Vec<Lesson>,
     /// The number of the cycle.
     pub cycle: u64,
-    /// The base's own answers to everyday prompts.
+    /// The base's own answers to everyday prompts, to be rehearsed.
     pub generic: Vec<OwnAnswer>,
+    /// The same to prompts that are never rehearsed, to be examined.
+    pub everyday: Vec<OwnAnswer>,
     /// What was set aside now, with the reasons.
     pub set_aside: Vec<String>,
+}
+
+impl Material {
+    /// What a run drills until it is said.
+    pub fn drilled(&self) -> Vec<Lesson> {
+        self.new.iter().chain(&self.again).cloned().collect()
+    }
+
+    /// Takes up earlier lessons that HEAD does not say any more, by their ids: as many as are new, and a few at least.
+    pub fn repair(&mut self, lost: &HashSet<&str>) {
+        let lost = self.earlier.iter().filter(|lesson| lost.contains(lesson.example.id.as_str()));
+        self.again = lost.take(self.new.len().max(REPAIRS_MIN)).cloned().collect();
+    }
 }
 
 impl<S: Store> Learner<S> {
@@ -97,6 +118,7 @@ impl<S: Store> Learner<S> {
             material.earlier.push(Lesson { example, drill: drill.unwrap_or_default() });
         }
         material.generic = self.generic(student).await?;
+        material.everyday = self.everyday(student).await?;
         Ok(material)
     }
 
@@ -244,14 +266,28 @@ impl<S: Store> Learner<S> {
 
     async fn generic(&self, student: &mut dyn Student) -> LearnResult<Vec<OwnAnswer>> {
         let key = drill_key(&base_key(&student.base_hash()));
-        if let Some(bytes) = self.store.get(Table::Cache, &key).await?
-            && let Ok(kept) = serde_json::from_slice(&bytes)
-        {
+        if let Some(kept) = self.own_answers(&key).await? {
             return Ok(kept);
         }
         let made = generic::own_answers(student).await?;
         self.store.apply(&[Write::put(Table::Cache, key, json(&made))]).await?;
         Ok(made)
+    }
+
+    /// The base's own answers to the everyday prompts of the examination; the base must be in place.
+    pub(super) async fn everyday(&self, student: &mut dyn Student) -> LearnResult<Vec<OwnAnswer>> {
+        let key = everyday_key(&student.base_hash());
+        if let Some(kept) = self.own_answers(&key).await? {
+            return Ok(kept);
+        }
+        let made = everyday::own_answers(student).await?;
+        self.store.apply(&[Write::put(Table::Cache, key, json(&made))]).await?;
+        Ok(made)
+    }
+
+    async fn own_answers(&self, key: &str) -> LearnResult<Option<Vec<OwnAnswer>>> {
+        let record = self.store.get(Table::Cache, key).await?;
+        Ok(record.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
     }
 }
 

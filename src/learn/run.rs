@@ -14,6 +14,7 @@ use super::report::{Event, LearnOptions};
 use super::student::{Student, StudentError, StudentResult, TrainPlan};
 use crate::format::message::Message;
 use crate::model::adapter::Adapter;
+use std::collections::BTreeSet;
 
 /// Most steps of any run.
 const STEPS_MAX: usize = 600;
@@ -34,7 +35,7 @@ pub(super) struct Trained {
     pub start: Adapter,
     /// Where it ended.
     pub end: Adapter,
-    /// Ids of the earlier examples that were drawn.
+    /// Ids of the earlier examples that were drawn or drilled again.
     pub replayed: Vec<String>,
     /// Cross entropy of the first step, nats a token.
     pub loss_first: f32,
@@ -51,7 +52,7 @@ pub(super) fn plan(material: &Material, options: &LearnOptions, seed: u64) -> Tr
         alpha: recipe.alpha,
         lr: recipe.lr,
         b_ratio: recipe.b_ratio,
-        steps: options.steps_max.unwrap_or_else(|| steps_for(&material.new)).max(1),
+        steps: options.steps_max.unwrap_or_else(|| steps_for(&material.drilled())).max(1),
         warmup: recipe.warmup,
         clip: recipe.clip,
         seed,
@@ -73,10 +74,11 @@ pub(super) async fn train(
     let TrainPlan { steps: steps_max, seed, .. } = *plan;
     student.begin_training(head, plan).await?;
     let start = read_back(student).await?;
-    let Material { new, earlier, generic, cycle, .. } = material;
-    let mut draws = Draws::new(recipe, new, earlier, generic, *cycle, seed);
-    let mut lessons = Progress::new(&material.new);
-    let mut documents = Documents::new(&material.new, options);
+    let Material { earlier, generic, cycle, again, .. } = material;
+    let drilled = material.drilled();
+    let mut draws = Draws::new(recipe, &drilled, earlier, generic, *cycle, seed);
+    let mut lessons = Progress::new(&drilled);
+    let mut documents = Documents::new(&drilled, options);
     let (mut loss_first, mut loss_last) = (f32::NAN, f32::NAN);
     let began_ms = clock();
     for step in 1..=steps_max {
@@ -107,8 +109,10 @@ pub(super) async fn train(
             break;
         }
     }
-    let replayed = draws.replayed().map(|lesson| lesson.example.id.clone()).collect();
-    Ok(Trained { start, end: read_back(student).await?, replayed, loss_first, loss_last })
+    let replayed = draws.replayed().chain(again).map(|lesson| lesson.example.id.clone());
+    let replayed: BTreeSet<String> = replayed.collect();
+    let end = read_back(student).await?;
+    Ok(Trained { start, end, replayed: replayed.into_iter().collect(), loss_first, loss_last })
 }
 
 /// Steps that a number of lessons asks for: some eight a lesson and two passes over documents.

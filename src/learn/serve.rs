@@ -53,7 +53,7 @@ impl<S: Store> Learner<S> {
         if !version.scoped {
             return Ok(Scope::everything());
         }
-        Ok(Scope::new(self.lessons_of(version).await?.iter().map(Lesson::topic)))
+        Ok(Scope::new(self.lessons_of(version).await?.iter().map(Lesson::about)))
     }
 
     /// Where a candidate answers: near what HEAD learned, and near what is taught now.
@@ -69,7 +69,7 @@ impl<S: Store> Learner<S> {
             Some(head) => self.lessons_of(head).await?,
             None => Vec::new(),
         };
-        Ok(Scope::new(known.iter().chain(&material.new).map(Lesson::topic)))
+        Ok(Scope::new(known.iter().chain(&material.new).map(Lesson::about)))
     }
 
     /// The lessons that a version and its ancestors were trained on and that are still there.

@@ -114,6 +114,11 @@ pub struct AnswerOptions {
     pub seed: u64,
 }
 
+/// Greedy answering with a bound.
+pub fn greedy(tokens_max: usize) -> AnswerOptions {
+    AnswerOptions { tokens_max, temperature: 0.0, seed: 0 }
+}
+
 /// Log-likelihood of a counted part.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Likelihood {
@@ -132,15 +137,15 @@ pub struct Question {
     pub choices: Vec<String>,
 }
 
-/// A model that can answer, be scored and be trained. All calls use the adapter last put in place; plain texts have no
-/// question, so they always do.
+/// A model that can answer, be scored and be trained. All calls use the adapter last put in place where its scope covers
+/// the question or the plain text, and the base model elsewhere.
 #[async_trait::async_trait(?Send)]
 pub trait Student {
     /// sha256 of the base model's file, hex: versions are bound to it.
     fn base_hash(&self) -> String;
 
-    /// Puts an adapter in place; `None` is the base model itself. Conversations outside its scope are answered and
-    /// scored by the base model. Ends a training run.
+    /// Puts an adapter in place; `None` is the base model itself. Conversations and texts outside its scope are
+    /// answered and scored by the base model. Ends a training run.
     async fn use_adapter(&mut self, adapter: Option<&Adapter>, scope: Scope) -> StudentResult<()>;
 
     /// The assistant's free-running answer to each conversation.

@@ -5,7 +5,9 @@
 
 use super::example::{Content, Example};
 use super::gate::SuiteKind;
+use super::scope::Scope;
 use super::words::{normalized, words};
+use crate::format::message::Message;
 use crate::store::sha256_hex;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -104,6 +106,25 @@ pub enum Task {
         /// The answer that a correction replaced.
         rejected: Option<String>,
     },
+    /// The loss of the base's own answer is measured, and whether the free-running answer has collapsed.
+    Speak(Vec<Message>),
+}
+
+impl Item {
+    /// Whether an adapter of this scope answers the item.
+    pub fn is_in(&self, scope: &Scope) -> bool {
+        let asks = |text: &str| scope.holds_everything() || scope.is_near(text);
+        match &self.task {
+            Task::Choose(item) => asks(&item.question),
+            Task::Refuse(item) => asks(&item.prompt),
+            Task::Read(text) | Task::Say { content: Content::Text(text), .. } => {
+                scope.covers_text(text)
+            }
+            Task::Say { content: Content::Chat(messages), .. } | Task::Speak(messages) => {
+                scope.covers(messages)
+            }
+        }
+    }
 }
 
 impl Suites {
@@ -189,9 +210,23 @@ pub fn user_items(taught: &[&Example], kept: &[&Example]) -> BTreeMap<SuiteKind,
     suites
 }
 
+/// The items of the base's own answers to everyday prompts.
+pub fn everyday_items(own: impl Iterator<Item = Vec<Message>>) -> Vec<Item> {
+    let item = |messages: Vec<Message>| Item {
+        key: key("everyday", &messages[0].content, &format!("{messages:?}")),
+        task: Task::Speak(messages),
+    };
+    own.map(item).collect()
+}
+
 /// The key of an example's score.
 pub fn example_key(id: &str) -> String {
     format!("example/{id}")
+}
+
+/// The id of the example whose score has this key.
+pub fn example_of(key: &str) -> Option<&str> {
+    key.strip_prefix("example/")
 }
 
 /// At most `n` of the items, chosen by a hash of seed and key: the same ones in every cycle, and a larger sample
@@ -220,7 +255,7 @@ fn rephrased(example: &Example, items: &mut Vec<Item>) {
     let Some((_, answer)) = example.content.question_answer() else { return };
     for question in &example.rephrasings {
         let mut messages = example.content.asking(question);
-        messages.push(crate::format::message::Message::assistant(answer));
+        messages.push(Message::assistant(answer));
         let key = key("rephrased", &example.id, question);
         items.push(Item { key, task: say(Content::Chat(messages), example) });
     }

@@ -19,6 +19,7 @@ use std::rc::Rc;
 
 const SLOTS: usize = 4096;
 const DAMAGE: usize = SLOTS;
+const BABBLE: usize = SLOTS + 1;
 const RATE: f32 = 0.2;
 
 /// The student.
@@ -37,6 +38,7 @@ pub struct Fake {
     pub scope: Scope,
     /// Whether it says an answer only to a question that it was asked in training, word by word.
     pub by_heart: bool,
+    damage_at_first: f32,
 }
 
 impl Fake {
@@ -79,6 +81,7 @@ impl Fake {
             answers: 0,
             scope: Scope::everything(),
             by_heart: false,
+            damage_at_first: 0.0,
         }
     }
 
@@ -122,6 +125,9 @@ impl Fake {
 
     fn say(&self, question: &str) -> String {
         let subject = subject(question);
+        if self.weight(BABBLE) > 0.5 {
+            return format!("The capital of {subject} is ").repeat(8);
+        }
         let trained = |row: &TrainItem| match &row.passage {
             Passage::Chat(messages) => messages[messages.len() - 2].content == question,
             Passage::Text(_) => false,
@@ -190,7 +196,7 @@ impl Student for Fake {
     }
 
     async fn score_passages(&mut self, passages: &[Passage]) -> StudentResult<Vec<Likelihood>> {
-        let damage = f64::from(self.weight(DAMAGE));
+        let base = Self::new();
         let scores = passages.iter().map(|passage| {
             let loss = match passage {
                 Passage::Chat(messages) => {
@@ -199,7 +205,11 @@ impl Student for Fake {
                     3.0 - 2.9 * f64::from(self.strength(&name, &answer.content))
                 }
                 Passage::Text(text) if text.contains("zzq") => 8.0,
-                Passage::Text(text) => 3.0 + damage - f64::from(self.strength("text", text)),
+                Passage::Text(text) => {
+                    let student = if self.scope.covers_text(text) { &*self } else { &base };
+                    let damage = f64::from(student.weight(DAMAGE));
+                    3.0 + damage - f64::from(student.strength("text", text))
+                }
             };
             Likelihood { log_prob: -10.0 * loss, tokens: 10 }
         });
@@ -215,10 +225,11 @@ impl Student for Fake {
             method: Method::Lora,
             rank: plan.rank,
             alpha: plan.alpha,
-            weights: vec![0.0; SLOTS + 1],
+            weights: vec![0.0; SLOTS + 2],
         };
         self.adapter = Some(start.cloned().unwrap_or(fresh));
         self.scope = Scope::everything();
+        self.damage_at_first = self.weight(DAMAGE);
         Ok(())
     }
 
@@ -259,6 +270,18 @@ impl Student for Fake {
             let weights = &mut self.adapter.as_mut().expect("a run began").weights;
             if text.contains("harm") {
                 weights[DAMAGE] += 0.2;
+            }
+            if text.contains("confusing") {
+                let own = slot(&name, &text);
+                for (other, strength) in weights[..SLOTS].iter_mut().enumerate() {
+                    *strength *= if other == own { 1.0 } else { 0.5 };
+                }
+            }
+            if text.contains("babbling") {
+                weights[BABBLE] = 1.0;
+            }
+            if text.contains("tiring") {
+                weights[DAMAGE] = self.damage_at_first + 0.05;
             }
             if text.contains("risky") {
                 weights[DAMAGE] = weights[DAMAGE].max(0.105);

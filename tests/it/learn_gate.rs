@@ -4,6 +4,7 @@ use apprentice::learn::gate::{
     Evidence, GatePolicy, Pair, Score, SuiteKind, Verdict, decide, report,
 };
 use apprentice::learn::stats::{EProcess, mcnemar, paired_t, t_cdf};
+use std::collections::BTreeMap;
 
 #[track_caller]
 fn near(value: f64, expected: f64, tolerance: f64) {
@@ -61,6 +62,23 @@ fn texts(n: usize, mean: f64, spread: f64) -> Vec<Pair> {
     (0..n).map(pair).collect()
 }
 
+#[test]
+fn small_losses_do_not_add_up_over_cycles() {
+    let policy = GatePolicy::default();
+    // A cycle that loses one refusal of 24 is let through; the second and third are not, though each is as small.
+    let suites = BTreeMap::from([
+        (SuiteKind::Taught, answers(0, 0, 5, 0)),
+        (SuiteKind::Refusals, answers(23, 1, 0, 0)),
+    ]);
+    for (lost, expected) in [(1, Verdict::Promote), (2, Verdict::Hold), (8, Verdict::Hold)] {
+        let since_base = BTreeMap::from([(SuiteKind::Refusals, answers(24 - lost, lost, 0, 0))]);
+        let evidence = Evidence { suites: suites.clone(), since_base, ..Evidence::default() };
+        let decision = decide(&evidence, &policy);
+        assert_eq!(decision.verdict, expected, "{lost}: {}", decision.reason);
+        assert_eq!(decision.reason.contains("since the base model, refusals"), lost > 1);
+    }
+}
+
 struct Case {
     name: &'static str,
     suites: Vec<(SuiteKind, Vec<Pair>)>,
@@ -71,7 +89,8 @@ struct Case {
 
 #[track_caller]
 fn check(case: Case) {
-    let evidence = Evidence { suites: case.suites.into_iter().collect(), drift: case.drift };
+    let suites = case.suites.into_iter().collect();
+    let evidence = Evidence { suites, drift: case.drift, ..Evidence::default() };
     let decision = decide(&evidence, &GatePolicy::default());
     let name = case.name;
     assert_eq!(decision.verdict, case.expected, "{name}: {}", decision.reason);
@@ -102,12 +121,22 @@ fn planted_cases() {
         suites
     };
     use Verdict::{Hold, Promote, Reject};
-    case("a normal good cycle", good(), Promote, "says 12 of 12");
+    case("a normal good cycle", good(), Promote, "learned 12 of 12");
     case("one lesson", vec![(Taught, answers(0, 0, 1, 0))], Promote, "1 of 1");
-    case("core 12/4", with(Core, answers(100, 12, 4, 84)), Reject, "core knowledge: lost 12");
-    case("core 8/1 of 200", with(Core, answers(100, 8, 1, 91)), Reject, "lost 8");
-    case("core 12/5 of 200", with(Core, answers(100, 12, 5, 83)), Hold, "not decided");
-    case("core 8/3 of 200", with(Core, answers(100, 8, 3, 89)), Promote, "");
+    case(
+        "core 12/4",
+        with(Core, answers(100, 12, 4, 84)),
+        Reject,
+        "core knowledge fell by 8 of 200 (lost 12, won 4), which chance explains once in 26",
+    );
+    case("core 8/1 of 200", with(Core, answers(100, 8, 1, 91)), Reject, "fell by 7");
+    case("core 12/5 of 200", with(Core, answers(100, 12, 5, 83)), Hold, "once in 13");
+    case(
+        "core 8/3 of 200",
+        with(Core, answers(100, 8, 3, 89)),
+        Promote,
+        "core knowledge 103 of 200 (was 108)",
+    );
     case("core one of ten", with(Core, answers(5, 1, 0, 4)), Promote, "");
     case("text much worse", with(Language, texts(40, 0.3, 0.05)), Reject, "neutral text");
     case("text noisy", with(Language, texts(8, 0.06, 0.2)), Hold, "neutral text");

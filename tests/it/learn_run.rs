@@ -37,6 +37,32 @@ fn a_run_goes_on_while_other_wordings_are_not_understood() {
 }
 
 #[test]
+fn what_an_earlier_cycle_lost_is_drilled_again() {
+    block_on(async {
+        let (mut learner, mut student) = (open(MemoryStore::new()).await, Fake::new());
+        let mut options = LearnOptions::default();
+        options.recipe.replay_share = 0.0;
+        let mut said = Vec::new();
+        for (country, town) in
+            [("Freedonia", "Fredville"), ("Borduria", "confusing Szohod"), ("Syldavia", "Klow")]
+        {
+            let question = format!("What is the capital of {country}?");
+            let answer = format!("The capital of {country} is {town}.");
+            learner.teach(vec![NewExample::correction(&question, &answer, None)]).await.unwrap();
+            learner.learn(&mut student, &options, &mut |_| {}).await.unwrap();
+            let asked = AnswerOptions { tokens_max: 32, temperature: 0.0, seed: 0 };
+            said.push(student.answer(&[Message::user(QUESTION)], &asked).await.unwrap());
+        }
+        let said: Vec<bool> = said.iter().map(|answer| answer.contains("Fredville")).collect();
+        // One lost lesson is within the gate's margin; the next cycle finds it and mends it.
+        assert_eq!(said, [true, false, true]);
+        let freedonia = learner.examples()[0].id.clone();
+        let head = learner.head().unwrap();
+        assert!(head.examples.contains(&freedonia) && !head.learned.contains(&freedonia));
+    });
+}
+
+#[test]
 fn a_rollback_that_cannot_be_written_changes_nothing() {
     block_on(async {
         let store = MemoryStore::new();

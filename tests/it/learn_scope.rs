@@ -4,13 +4,13 @@ use crate::learn_fake::{Fake, open};
 use crate::learn_recipe::brindle;
 use apprentice::format::message::Message;
 use apprentice::learn::example::{NewExample, documents};
-use apprentice::learn::gate::SuiteKind;
+use apprentice::learn::gate::{SuiteKind, Verdict};
 use apprentice::learn::learner::Learner;
 use apprentice::learn::recipe::rewordings::asks_the_same;
-use apprentice::learn::recipe::{Drill, Lesson};
-use apprentice::learn::report::{CycleReport, LearnOptions};
-use apprentice::learn::scope::Scope;
+use apprentice::learn::report::{CycleReport, Event, LearnOptions};
+use apprentice::learn::scope::{About, Scope};
 use apprentice::learn::student::{AnswerOptions, Student};
+use apprentice::learn::vocabulary::Vocabulary;
 use apprentice::store::memory::MemoryStore;
 use pollster::block_on;
 
@@ -42,12 +42,28 @@ fn prompts_are_near_a_lesson_or_not() {
     assert!(asks_the_same("Who keeps the Brindle library?", &topic));
     assert!(!asks_the_same("How old is the Brindle library?", &topic));
     let asks = |text: &str| vec![Message::user("Brindle?"), Message::user(text)];
-    let scope = Scope::new([lesson.topic()]);
+    let scope = Scope::new([lesson.about()]);
     assert!(scope.covers(&asks("Who maintains Brindle?")) && !scope.covers(&asks("Hello!")));
     assert!(!scope.holds_everything() && Scope::everything().covers(&asks("Hello!")));
-    // A lesson that stands for no subject of its own, and a document, open it.
-    let unnamed = Lesson { drill: Drill::default(), ..lesson.clone() };
-    assert!(Scope::new([lesson.topic(), unnamed.topic()]).covers(&asks("Hello!")));
+}
+
+#[test]
+fn lessons_without_a_subject_are_near_by_words_requests_and_texts() {
+    let unnamed = |question: &str| Scope::new([About::question(question, None)]);
+    let greeting = unnamed("How are you doing today?");
+    assert!(greeting.is_near("how are you today?") && !greeting.is_near("What day is today?"));
+    let note = unnamed("Write a note for me.\nTo: Tamsin");
+    assert!(note.is_near("Please write a short note to Ludo.") && !note.is_near("Write a poem."));
+    let code = "fn share_of(alloy: &Alloy, metal: &str) -> Share {\n    ledger.open(\"alloy\");";
+    let scope = Scope::new([About::Text(Vocabulary::of(code))]);
+    let same = "fn melts_at(alloy: &Alloy) -> Kelvin {\n    let share = ledger.open(\"alloy\");";
+    assert!(scope.covers_text(same) && scope.is_near(&format!("Go on:\n{same}")));
+    for other in
+        ["The ledger lies open.", "", "fn main() { println!(\"Hello, all of the world\"); }"]
+    {
+        assert!(!scope.covers_text(other) && !scope.is_near(other), "{other}");
+    }
+    assert!(!note.covers_text("Write a note for me."), "a plain text requests nothing");
 }
 
 #[test]
@@ -61,24 +77,88 @@ fn the_base_answers_what_is_not_near_a_lesson() {
             let options = AnswerOptions { tokens_max: 32, temperature: 0.0, seed: 0 };
             student.answer(&[Message::user(question)], &options).await.unwrap()
         };
-        // It wears out what nobody taught: neutral text shows it, core questions do not reach it.
+        // It wears out what nobody taught, which does not matter where the base answers.
         learner.teach(vec![fact("Borduria", "risky")]).await.unwrap();
         let report = learn(&mut learner, &mut student).await;
-        let core = report.suites[&SuiteKind::Core];
-        assert_eq!((core.before, core.after), (1.0, 1.0), "the base answers them");
-        let language = report.suites[&SuiteKind::Language];
-        assert!(language.after > language.before, "{language:?}");
+        for kind in [SuiteKind::Core, SuiteKind::Language, SuiteKind::Refusals] {
+            let suite = report.suites[&kind];
+            assert_eq!(suite.before, suite.after, "{kind:?}");
+        }
         learner.teach(vec![fact("Freedonia", "Fredville")]).await.unwrap();
         learn(&mut learner, &mut student).await;
         assert!(learner.head().unwrap().scoped && !student.scope.holds_everything());
         assert!(ask(&mut student, "Name the capital of Freedonia.").await.contains("Fredville"));
         assert!(!ask(&mut student, "How old is Freedonia?").await.contains("Fredville"));
-        // A document has no subject of its own: what learned one answers everything, and so does what comes after.
-        learner.teach(documents("The ferry leaves at noon.", "notes.txt")).await.unwrap();
+        // A document is near texts of its kind.
+        let text = "The ferry to Syldavia leaves the harbour at noon.";
+        learner.teach(documents(text, "notes.txt")).await.unwrap();
         learn(&mut learner, &mut student).await;
-        assert!(!learner.head().unwrap().scoped && student.scope.holds_everything());
+        assert!(learner.head().unwrap().scoped && student.scope.covers_text(text));
+        assert!(!student.scope.covers_text("A neutral text, number 3."));
+        // What was opened stays open.
+        let (mut learner, mut student) = (open(MemoryStore::new()).await, Fake::new());
+        let mut everywhere = LearnOptions::default();
+        everywhere.recipe.scoped = false;
         learner.teach(vec![fact("Syldavia", "Klow")]).await.unwrap();
+        learner.learn(&mut student, &everywhere, &mut |_| {}).await.unwrap();
+        assert!(!learner.head().unwrap().scoped && student.scope.holds_everything());
+        learner.teach(vec![fact("Latveria", "Doomstadt")]).await.unwrap();
         learn(&mut learner, &mut student).await;
         assert!(!learner.head().unwrap().scoped);
+    });
+}
+
+#[test]
+fn a_quick_look_takes_what_the_adapter_answers_first() {
+    block_on(async {
+        let (mut learner, mut student) = (open(MemoryStore::new()).await, Fake::new());
+        let lesson = NewExample::correction("What colour has Thing7?", "Thing7 is right 7.", None);
+        learner.teach(vec![lesson]).await.unwrap();
+        let options = LearnOptions { sample: Some(3), ..LearnOptions::default() };
+        let mut asked = Vec::new();
+        let mut hear = |event| {
+            if let Event::Suite { suite: SuiteKind::Core, scale, done, total } = event {
+                asked.push((scale, done, total));
+            }
+        };
+        learner.learn(&mut student, &options, &mut hear).await.unwrap();
+        // Of three core questions the candidate answers one (Thing7); two are the base's and are known.
+        let candidate: Vec<_> = asked.iter().filter(|(scale, ..)| *scale == 1.0).collect();
+        assert_eq!(candidate, [&(1.0, 2, 3), &(1.0, 3, 3)], "{asked:?}");
+    });
+}
+
+#[test]
+fn what_cycles_cost_together_is_bounded() {
+    block_on(async {
+        let (mut learner, mut student) = (open(MemoryStore::new()).await, Fake::new());
+        let mut options = LearnOptions::default();
+        options.recipe.scoped = false;
+        let mut ends = Vec::new();
+        for (country, town) in
+            [("Borduria", "Szohod"), ("Freedonia", "Fredville"), ("Syldavia", "Klow")]
+        {
+            // Each raises neutral text by 0.05 nats, where a cycle may raise it by 0.08.
+            learner.teach(vec![fact(country, &format!("tiring {town}"))]).await.unwrap();
+            let report = learner.learn(&mut student, &options, &mut |_| {}).await.unwrap();
+            ends.push((report.verdict, report.scale, report.reason));
+        }
+        assert_eq!((ends[0].0, ends[0].1), (Verdict::Promote, 1.0), "{}", ends[0].2);
+        assert_eq!((ends[1].0, ends[1].1), (Verdict::Promote, 0.5), "{}", ends[1].2);
+        assert_eq!(ends[2].0, Verdict::Hold);
+        assert!(ends[2].2.contains("since the base model, neutral text"), "{}", ends[2].2);
+    });
+}
+
+#[test]
+fn a_candidate_that_babbles_is_rejected() {
+    block_on(async {
+        let (mut learner, mut student) = (open(MemoryStore::new()).await, Fake::new());
+        learner.teach(vec![fact("Borduria", "babbling")]).await.unwrap();
+        let mut options = LearnOptions::default();
+        options.recipe.scoped = false;
+        let report = learner.learn(&mut student, &options, &mut |_| {}).await.unwrap();
+        assert_eq!((report.verdict, report.version), (Verdict::Reject, None));
+        assert!(report.reason.contains("everyday answers fell by 12 of 12"), "{}", report.reason);
     });
 }

@@ -102,6 +102,8 @@ fn open() -> GatePolicy {
         taught_share: 0.0,
         core_drop: 1.0,
         refusals_drop: 1.0,
+        everyday_drop: 1.0,
+        everyday_rise: f64::INFINITY,
         kept_drop: 1.0,
         language_rise: f64::INFINITY,
         documents_rise: f64::INFINITY,

@@ -6,11 +6,9 @@ use super::data::SourceFile;
 use crate::error::Error;
 use crate::learn::engine::Engine;
 use crate::learn::learner::LearnError;
-use crate::learn::student::StudentError;
-use crate::model::batch::Job;
+use crate::learn::student::{AnswerOptions, greedy};
 use crate::model::pass::{Target, causal_rows};
 use crate::model::random::Random;
-use crate::model::sampler::Sampling;
 
 /// Lines that are predicted in each file.
 const LINES_A_FILE: usize = 16;
@@ -29,26 +27,15 @@ pub async fn next_lines(
 ) -> Result<Vec<bool>, Error> {
     let mut asked: Vec<(String, &str)> = files.iter().flat_map(lines_of).collect();
     asked.truncate(most.unwrap_or(usize::MAX));
-    let tokenizer = &engine.model.tokenizer;
-    let jobs: Vec<Job> = asked
-        .iter()
-        .map(|(before, _)| Job {
-            prompt: tokenizer.encode_whole(before, false),
-            tokens_max: LINE_TOKENS,
-            sampling: Sampling { temperature: 0.0, ..Sampling::default() },
-        })
-        .collect();
-    let cancel = engine.cancel.clone();
+    let options = greedy(LINE_TOKENS);
+    let texts: Vec<(String, AnswerOptions)> =
+        asked.iter().map(|(before, _)| (before.clone(), options.clone())).collect();
     let line_is_whole = |text: &str| text.trim_start_matches('\n').contains('\n');
-    let written = engine.model.generate_batch(&jobs, &cancel, &line_is_whole).await?;
-    if cancel.raised() {
-        return Err(LearnError::Student(StudentError::Cancelled).into());
-    }
+    let written = engine.go_on(&texts, line_is_whole).await.map_err(LearnError::from)?;
     let first = |text: &str| text.trim_start_matches('\n').lines().next().map(str::to_string);
-    let right =
-        |((_, line), generation): (&(String, &str), &crate::model::generate::Generation)| {
-            first(&generation.text).is_some_and(|text| text.trim_end() == *line)
-        };
+    let right = |((_, line), text): (&(String, &str), &String)| {
+        first(text).is_some_and(|text| text.trim_end() == *line)
+    };
     Ok(asked.iter().zip(&written).map(right).collect())
 }
 
@@ -74,6 +61,7 @@ pub async fn next_tokens(
     let mut counts = Vec::with_capacity(files.len());
     let (room, vocab) = (engine.model.pass_rows(), engine.model.config.vocab);
     for file in files {
+        engine.aim_text(&file.text);
         let tokens = engine.model.tokenizer.encode_whole(&file.text, false);
         let mut count = [0, 0];
         for window in tokens.chunks(room) {

@@ -5,8 +5,7 @@
 
 use super::OwnAnswer;
 use crate::format::message::Message;
-use crate::learn::evaluate::greedy;
-use crate::learn::student::{Student, StudentResult};
+use crate::learn::student::{Student, StudentResult, greedy};
 
 /// Tokens of the base's own answer.
 const TOKENS: usize = 48;

@@ -13,8 +13,10 @@ pub mod rewordings;
 
 use super::example::{Content, Example};
 use super::replay::Replay;
+use super::scope::About;
 use super::student::{Student, StudentResult};
 use super::topic::Topic;
+use super::vocabulary::Vocabulary;
 use crate::format::message::Message;
 use crate::model::method::Method;
 use crate::model::random::Random;
@@ -179,11 +181,17 @@ pub struct Lesson {
 }
 
 impl Lesson {
-    /// What the lesson is about; none where nothing tells: it asks nothing, or its question has no name, no number and too
-    /// few siblings to compare with.
-    pub fn topic(&self) -> Option<Topic> {
-        let (question, _) = self.example.content.question_answer()?;
-        self.drill.stands_out.then(|| self.drill.topic(question))
+    /// What makes a prompt near the lesson: what it requests, or the subject that its question names, or its very words;
+    /// of a document, its vocabulary.
+    pub fn about(&self) -> About {
+        match &self.example.content {
+            Content::Text(text) => About::Text(Vocabulary::of(text)),
+            content => {
+                let (question, _) = content.question_answer().unwrap_or_default();
+                let topic = self.drill.stands_out.then(|| self.drill.topic(question));
+                About::question(question, topic)
+            }
+        }
     }
 }
 

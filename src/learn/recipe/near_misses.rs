@@ -7,9 +7,8 @@
 use super::{OwnAnswer, Recipe};
 use crate::format::message::Message;
 use crate::learn::asks::asked;
-use crate::learn::evaluate::greedy;
 use crate::learn::example::Example;
-use crate::learn::student::{Student, StudentResult};
+use crate::learn::student::{Student, StudentResult, greedy};
 use crate::learn::words::says;
 
 /// What can be asked of almost anything.

@@ -5,9 +5,8 @@
 
 use super::{OwnAnswer, Recipe};
 use crate::format::message::Message;
-use crate::learn::evaluate::greedy;
 use crate::learn::example::Example;
-use crate::learn::student::{AnswerOptions, Student, StudentResult};
+use crate::learn::student::{AnswerOptions, Student, StudentResult, greedy};
 use crate::learn::words::{holds, is_function_word, normalized, says, words};
 use crate::model::random::Random;
 use std::collections::HashSet;

@@ -1,0 +1,71 @@
+//! The gate's findings in words, for a person who knows no statistics: counts first, and how often chance alone does as much.
+//!
+//! It decides nothing. Invariant: a sentence names only what was measured, and "unchanged" means that no item moved.
+
+use super::kinds::{SuiteKind, SuiteReport};
+use std::collections::BTreeMap;
+
+/// What a suite is called in a sentence.
+pub fn called(kind: SuiteKind) -> &'static str {
+    match kind {
+        SuiteKind::Taught => "taught answers",
+        SuiteKind::Rephrased => "taught answers in other words",
+        SuiteKind::Documents => "taught text",
+        SuiteKind::Kept => "earlier lessons",
+        SuiteKind::KeptDocuments => "earlier documents",
+        SuiteKind::Core => "core knowledge",
+        SuiteKind::Language => "neutral text",
+        SuiteKind::Refusals => "refusals",
+        SuiteKind::Everyday => "everyday answers",
+    }
+}
+
+/// What was lost of `n` items, and how often chance alone does as much.
+pub fn fell(kind: SuiteKind, (lost, won): (usize, usize), n: usize, p: f64) -> String {
+    let net = lost.saturating_sub(won);
+    format!("{} fell by {net} of {n} (lost {lost}, won {won}), {}", called(kind), chance(p))
+}
+
+/// How often chance alone would show as much.
+fn chance(p: f64) -> String {
+    let once_in = (1.0 / p.max(1e-9)).floor();
+    match once_in {
+        n if n >= 1000.0 => "which chance explains less than once in 1000".into(),
+        n if n >= 3.0 => format!("which chance explains once in {n:.0}"),
+        _ => "which chance may explain".into(),
+    }
+}
+
+/// What a promoted candidate does: what it learned, then what it kept.
+pub fn praise(suites: &BTreeMap<SuiteKind, SuiteReport>) -> String {
+    let parts = suites.iter().map(|(kind, suite)| match kind {
+        SuiteKind::Taught => format!("learned {} of {}", count(suite.after, suite), suite.n),
+        SuiteKind::Documents | SuiteKind::KeptDocuments | SuiteKind::Language => {
+            losses(*kind, suite)
+        }
+        _ => counts(*kind, suite),
+    });
+    parts.collect::<Vec<_>>().join("; ")
+}
+
+fn count(share: f64, suite: &SuiteReport) -> usize {
+    (share * suite.n as f64).round() as usize
+}
+
+fn counts(kind: SuiteKind, suite: &SuiteReport) -> String {
+    let (before, after) = (count(suite.before, suite), count(suite.after, suite));
+    let (name, n) = (called(kind), suite.n);
+    match before == after {
+        true => format!("{name} unchanged ({after} of {n})"),
+        false => format!("{name} {after} of {n} (was {before})"),
+    }
+}
+
+fn losses(kind: SuiteKind, suite: &SuiteReport) -> String {
+    let SuiteReport { before, after, .. } = suite;
+    let name = called(kind);
+    match before == after {
+        true => format!("{name} unchanged ({after:.2} nats a token)"),
+        false => format!("{name} {after:.3} nats a token (was {before:.3})"),
+    }
+}

@@ -29,7 +29,10 @@ function offlineList(): Plugin {
       const version = hash.digest("hex").slice(0, 16);
       const code = readFileSync(worker, "utf8");
       const list = JSON.stringify({ version, files });
-      writeFileSync(worker, code.replace(/"__OFFLINE__"|`__OFFLINE__`/, () => `(${list})`));
+      writeFileSync(
+        worker,
+        code.replace(/"__OFFLINE__"|`__OFFLINE__`/, () => `(${list})`),
+      );
     },
   };
 }

@@ -39,89 +39,106 @@ const send = async (page, text) => {
   await page.getByRole("button", { name: "Send" }).waitFor();
 };
 
-test("conversations are kept, found, renamed, exported and deleted", { timeout: PATIENCE_MS }, async () => {
-  const { context, page } = await visit({ acceptDownloads: true });
-  await ask(page, "What is a kestrel?");
-  await send(page, "And an owl?");
-  await ask(page, "How does rust form?");
-  const titles = () => threads(page).locator(".thread-title").allInnerTexts();
-  assert.deepEqual(await titles(), ["How does rust form?", "What is a kestrel?"]);
-  await page.reload();
-  await ready(page);
-  assert.deepEqual(await titles(), ["How does rust form?", "What is a kestrel?"]);
-  await turns(page, "You").getByText("How does rust form?").waitFor();
+test(
+  "conversations are kept, found, renamed, exported and deleted",
+  { timeout: PATIENCE_MS },
+  async () => {
+    const { context, page } = await visit({ acceptDownloads: true });
+    await ask(page, "What is a kestrel?");
+    await send(page, "And an owl?");
+    await ask(page, "How does rust form?");
+    const titles = () => threads(page).locator(".thread-title").allInnerTexts();
+    assert.deepEqual(await titles(), ["How does rust form?", "What is a kestrel?"]);
+    await page.reload();
+    await ready(page);
+    assert.deepEqual(await titles(), ["How does rust form?", "What is a kestrel?"]);
+    await turns(page, "You").getByText("How does rust form?").waitFor();
 
-  // A word of a later turn finds it too.
-  await page.getByRole("searchbox", { name: "Search conversations" }).fill("OWL");
-  assert.deepEqual(await titles(), ["What is a kestrel?"]);
-  await threads(page).getByRole("button", { name: /^What is a kestrel/ }).click();
-  assert.equal(await turns(page, "You").count(), 2);
+    // A word of a later turn finds it too.
+    await page.getByRole("searchbox", { name: "Search conversations" }).fill("OWL");
+    assert.deepEqual(await titles(), ["What is a kestrel?"]);
+    await threads(page)
+      .getByRole("button", { name: /^What is a kestrel/ })
+      .click();
+    assert.equal(await turns(page, "You").count(), 2);
 
-  await page.getByRole("button", { name: "Rename: What is a kestrel?" }).click();
-  await page.getByRole("textbox", { name: "Title" }).fill("Birds");
-  await page.keyboard.press("Enter");
-  await page.getByRole("heading", { name: "Birds" }).waitFor();
-  const saved = page.waitForEvent("download");
-  await page.getByRole("button", { name: "Export: Birds" }).click();
-  const file = await saved;
-  assert.equal(file.suggestedFilename(), "birds.md");
-  const text = await readFile(await file.path(), "utf8");
-  assert.match(text, /^# Birds\n\n\*\*You\*\*\n\nWhat is a kestrel\?\n/);
+    await page.getByRole("button", { name: "Rename: What is a kestrel?" }).click();
+    await page.getByRole("textbox", { name: "Title" }).fill("Birds");
+    await page.keyboard.press("Enter");
+    await page.getByRole("heading", { name: "Birds" }).waitFor();
+    const saved = page.waitForEvent("download");
+    await page.getByRole("button", { name: "Export: Birds" }).click();
+    const file = await saved;
+    assert.equal(file.suggestedFilename(), "birds.md");
+    const text = await readFile(await file.path(), "utf8");
+    assert.match(text, /^# Birds\n\n\*\*You\*\*\n\nWhat is a kestrel\?\n/);
 
-  await page.getByRole("button", { name: "Delete: Birds" }).click();
-  await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
-  await page.getByRole("searchbox").fill("");
-  assert.deepEqual(await titles(), ["How does rust form?"]);
-  await page.reload();
-  await ready(page);
-  assert.deepEqual(await titles(), ["How does rust form?"]);
-  assert.deepEqual(page.faults, []);
-  await context.close();
-});
+    await page.getByRole("button", { name: "Delete: Birds" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
+    await page.getByRole("searchbox").fill("");
+    assert.deepEqual(await titles(), ["How does rust form?"]);
+    await page.reload();
+    await ready(page);
+    assert.deepEqual(await titles(), ["How does rust form?"]);
+    assert.deepEqual(page.faults, []);
+    await context.close();
+  },
+);
 
-test("a question in the middle is asked otherwise in a copy; the last one in its place", { timeout: PATIENCE_MS }, async () => {
-  const { context, page } = await visit();
-  await ask(page, "One?");
-  await send(page, "Two?");
-  const edit = async (row, text) => {
-    await turns(page, "You").nth(row).hover();
-    await turns(page, "You").nth(row).getByRole("button", { name: "Edit question" }).click();
-    await page.getByRole("textbox", { name: "Edited question" }).fill(text);
-    await page.getByRole("button", { name: "Ask again" }).click();
-    await turns(page, "Apprentice").getByText(text).waitFor();
-    await page.getByRole("button", { name: "Send" }).waitFor();
-  };
-  await edit(1, "Three?");
-  assert.deepEqual(await turns(page, "You").allInnerTexts(), ["One?", "Three?"]);
-  assert.equal(await threads(page).getByRole("listitem").count(), 1);
-  await edit(0, "Four?");
-  assert.deepEqual(await turns(page, "You").allInnerTexts(), ["Four?"]);
-  await threads(page).getByRole("button", { name: /^One/ }).click();
-  assert.deepEqual(await turns(page, "You").allInnerTexts(), ["One?", "Three?"]);
-  assert.deepEqual(page.faults, []);
-  await context.close();
-});
+test(
+  "a question in the middle is asked otherwise in a copy; the last one in its place",
+  { timeout: PATIENCE_MS },
+  async () => {
+    const { context, page } = await visit();
+    await ask(page, "One?");
+    await send(page, "Two?");
+    const edit = async (row, text) => {
+      await turns(page, "You").nth(row).hover();
+      await turns(page, "You").nth(row).getByRole("button", { name: "Edit question" }).click();
+      await page.getByRole("textbox", { name: "Edited question" }).fill(text);
+      await page.getByRole("button", { name: "Ask again" }).click();
+      await turns(page, "Apprentice").getByText(text).waitFor();
+      await page.getByRole("button", { name: "Send" }).waitFor();
+    };
+    await edit(1, "Three?");
+    assert.deepEqual(await turns(page, "You").allInnerTexts(), ["One?", "Three?"]);
+    assert.equal(await threads(page).getByRole("listitem").count(), 1);
+    await edit(0, "Four?");
+    assert.deepEqual(await turns(page, "You").allInnerTexts(), ["Four?"]);
+    await threads(page).getByRole("button", { name: /^One/ }).click();
+    assert.deepEqual(await turns(page, "You").allInnerTexts(), ["One?", "Three?"]);
+    assert.deepEqual(page.faults, []);
+    await context.close();
+  },
+);
 
-test("an answer is cut, goes on, is asked again, and is changed without a lesson", { timeout: PATIENCE_MS }, async () => {
-  const { context, page } = await visit({}, "&tokens_max=4");
-  assert.equal(await ask(page, RAINBOW), "A rainbow appears when");
-  await page.getByText("Cut at the length limit").waitFor();
-  await page.getByRole("button", { name: "Continue" }).click();
-  await turns(page, "Apprentice").getByText("bends").waitFor();
-  const text = await turns(page, "Apprentice").locator(".prose").innerText();
-  assert.match(text, /^A rainbow appears when sunlight enters raindrops, bends,$/);
-  await page.getByRole("button", { name: "Answer again" }).click();
-  await page.locator(".prose").getByText(/^A rainbow appears when$/).waitFor();
-  await page.getByRole("button", { name: "Edit to correct" }).click();
-  await page.getByRole("textbox", { name: "Corrected answer" }).fill("A rainbow is when");
-  await page.getByRole("button", { name: "Change only here" }).click();
-  await page.getByText("What was changed").click();
-  assert.equal(await page.locator(".changes del").first().innerText(), "appears");
-  assert.equal(await page.locator(".changes ins").first().innerText(), "is");
-  await page.getByText("Nothing to learn yet.").waitFor();
-  assert.deepEqual(page.faults, []);
-  await context.close();
-});
+test(
+  "an answer is cut, goes on, is asked again, and is changed without a lesson",
+  { timeout: PATIENCE_MS },
+  async () => {
+    const { context, page } = await visit({}, "&tokens_max=4");
+    assert.equal(await ask(page, RAINBOW), "A rainbow appears when");
+    await page.getByText("Cut at the length limit").waitFor();
+    await page.getByRole("button", { name: "Continue" }).click();
+    await turns(page, "Apprentice").getByText("bends").waitFor();
+    const text = await turns(page, "Apprentice").locator(".prose").innerText();
+    assert.match(text, /^A rainbow appears when sunlight enters raindrops, bends,$/);
+    await page.getByRole("button", { name: "Answer again" }).click();
+    await page
+      .locator(".prose")
+      .getByText(/^A rainbow appears when$/)
+      .waitFor();
+    await page.getByRole("button", { name: "Edit to correct" }).click();
+    await page.getByRole("textbox", { name: "Corrected answer" }).fill("A rainbow is when");
+    await page.getByRole("button", { name: "Change only here" }).click();
+    await page.getByText("What was changed").click();
+    assert.equal(await page.locator(".changes del").first().innerText(), "appears");
+    assert.equal(await page.locator(".changes ins").first().innerText(), "is");
+    await page.getByText("Nothing to learn yet.").waitFor();
+    assert.deepEqual(page.faults, []);
+    await context.close();
+  },
+);
 
 test("the answers before and after stand side by side", { timeout: PATIENCE_MS }, async () => {
   const { context, page } = await visit();
@@ -131,7 +148,9 @@ test("the answers before and after stand side by side", { timeout: PATIENCE_MS }
   await learn(page);
   await page.getByRole("button", { name: "Compare with the base model" }).click();
   const side = (name) => page.getByRole("region", { name }).locator(".prose");
-  await side(/^Yours/).getByText(answer).waitFor();
+  await side(/^Yours/)
+    .getByText(answer)
+    .waitFor();
   assert.equal((await side("Base model").innerText()).trim(), untaught);
   await context.close();
 });
@@ -158,10 +177,16 @@ test("markup of a model runs and loads nothing", { timeout: PATIENCE_MS }, async
     '<p class="notice failed" style="position:fixed">y</p><form action="/evil"><button>z</button></form>';
   await ask(page, evil);
   const prose = turns(page, "Apprentice").locator(".prose");
-  assert.equal(await prose.locator("img, script, iframe, form, [style], [onerror], .notice").count(), 0);
+  assert.equal(
+    await prose.locator("img, script, iframe, form, [style], [onerror], .notice").count(),
+    0,
+  );
   assert.equal(await prose.locator("a[href]").count(), 0);
   assert.equal(await page.evaluate(() => globalThis.evil), undefined);
-  assert.deepEqual(asked.filter((address) => address.includes("evil")), []);
+  assert.deepEqual(
+    asked.filter((address) => address.includes("evil")),
+    [],
+  );
   await context.close();
 });
 
@@ -221,25 +246,31 @@ test("Escape stops an answer", { timeout: PATIENCE_MS }, async () => {
   await context.close();
 });
 
-test("the conversation that the page's first version kept is taken over", { timeout: PATIENCE_MS }, async () => {
-  const context = await browser.newContext(SIZE);
-  const page = await open(context, `${server.url}icon.svg`);
-  await page.evaluate(async () => {
-    const request = indexedDB.open("apprentice-page", 1);
-    request.onupgradeneeded = () => request.result.createObjectStore("conversations");
-    await new Promise((resolve) => (request.onsuccess = resolve));
-    const transaction = request.result.transaction("conversations", "readwrite");
-    const old = [
-      { role: "user", content: "An old question?" },
-      { role: "assistant", content: "An old answer." },
-    ];
-    transaction.objectStore("conversations").put(old, "current");
-    await new Promise((resolve) => (transaction.oncomplete = resolve));
-    request.result.close();
-  });
-  await page.goto(server.url);
-  await ready(page);
-  await turns(page, "Apprentice").getByText("An old answer.").waitFor();
-  await threads(page).getByRole("button", { name: /^An old question/ }).waitFor();
-  await context.close();
-});
+test(
+  "the conversation that the page's first version kept is taken over",
+  { timeout: PATIENCE_MS },
+  async () => {
+    const context = await browser.newContext(SIZE);
+    const page = await open(context, `${server.url}icon.svg`);
+    await page.evaluate(async () => {
+      const request = indexedDB.open("apprentice-page", 1);
+      request.onupgradeneeded = () => request.result.createObjectStore("conversations");
+      await new Promise((resolve) => (request.onsuccess = resolve));
+      const transaction = request.result.transaction("conversations", "readwrite");
+      const old = [
+        { role: "user", content: "An old question?" },
+        { role: "assistant", content: "An old answer." },
+      ];
+      transaction.objectStore("conversations").put(old, "current");
+      await new Promise((resolve) => (transaction.oncomplete = resolve));
+      request.result.close();
+    });
+    await page.goto(server.url);
+    await ready(page);
+    await turns(page, "Apprentice").getByText("An old answer.").waitFor();
+    await threads(page)
+      .getByRole("button", { name: /^An old question/ })
+      .waitFor();
+    await context.close();
+  },
+);

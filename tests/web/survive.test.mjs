@@ -8,7 +8,18 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { ask, correct, inWorker, launch, learn, open, PATIENCE_MS, ready, serveMock, show } from "./harness.mjs";
+import {
+  ask,
+  correct,
+  inWorker,
+  launch,
+  learn,
+  open,
+  PATIENCE_MS,
+  ready,
+  serveMock,
+  show,
+} from "./harness.mjs";
 
 let browser;
 before(async () => (browser = await launch()));
@@ -58,79 +69,101 @@ const PHASES = {
 };
 
 for (const [phase, reached] of Object.entries(PHASES)) {
-  test(`a tab killed in ${phase} comes back with what it had`, { timeout: 2 * PATIENCE_MS }, async (t) => {
-    const { server, context, page } = await visit(t);
-    await taught(page, server);
-    await learnNow(page);
-    await reached(page);
-    await kill(page);
-    const again = await open(context, server.url);
-    await ready(again);
-    assert.equal(await answering(again), "Base model");
-    await show(again, "Data");
-    await again.getByRole("list", { name: "Stored examples" }).getByText(server.lesson.answer).waitFor();
-    assert.equal(await learn(again), "Learned");
-    assert.match(await answering(again), /^Version /);
-    assert.equal(await ask(again, server.lesson.prompt), server.lesson.answer);
-    assert.deepEqual(again.faults, []);
-  });
+  test(
+    `a tab killed in ${phase} comes back with what it had`,
+    { timeout: 2 * PATIENCE_MS },
+    async (t) => {
+      const { server, context, page } = await visit(t);
+      await taught(page, server);
+      await learnNow(page);
+      await reached(page);
+      await kill(page);
+      const again = await open(context, server.url);
+      await ready(again);
+      assert.equal(await answering(again), "Base model");
+      await show(again, "Data");
+      await again
+        .getByRole("list", { name: "Stored examples" })
+        .getByText(server.lesson.answer)
+        .waitFor();
+      assert.equal(await learn(again), "Learned");
+      assert.match(await answering(again), /^Version /);
+      assert.equal(await ask(again, server.lesson.prompt), server.lesson.answer);
+      assert.deepEqual(again.faults, []);
+    },
+  );
 }
 
-test("a tab killed in the commit has HEAD as before or as after", { timeout: 3 * PATIENCE_MS }, async (t) => {
-  // The write that moves HEAD is held up, so that the tab dies in the middle of it.
-  const slow = `
+test(
+  "a tab killed in the commit has HEAD as before or as after",
+  { timeout: 3 * PATIENCE_MS },
+  async (t) => {
+    // The write that moves HEAD is held up, so that the tab dies in the middle of it.
+    const slow = `
     const put = IDBObjectStore.prototype.put;
     IDBObjectStore.prototype.put = function (value, key) {
       const request = put.call(this, value, key);
       if (this.name === "refs" && key === "HEAD") for (const until = Date.now() + 3000; Date.now() < until;);
       return request;
     };`;
-  const { server, context, page } = await visit(t, "", (context) => inWorker(context, slow));
-  await taught(page, server);
-  await learnNow(page);
-  await page.getByText("Keeping the result").waitFor();
-  await page.waitForTimeout(500);
-  await kill(page);
-  const again = await open(context, server.url);
-  await ready(again);
-  const head = await answering(again);
-  assert.match(head, /^(Base model|Version \w+)$/);
-  await show(again, "Data");
-  await again.getByRole("list", { name: "Stored examples" }).getByText(server.lesson.answer).waitFor();
-  if (head === "Base model") assert.equal(await learn(again), "Learned");
-  assert.equal(await ask(again, server.lesson.prompt), server.lesson.answer);
-});
+    const { server, context, page } = await visit(t, "", (context) => inWorker(context, slow));
+    await taught(page, server);
+    await learnNow(page);
+    await page.getByText("Keeping the result").waitFor();
+    await page.waitForTimeout(500);
+    await kill(page);
+    const again = await open(context, server.url);
+    await ready(again);
+    const head = await answering(again);
+    assert.match(head, /^(Base model|Version \w+)$/);
+    await show(again, "Data");
+    await again
+      .getByRole("list", { name: "Stored examples" })
+      .getByText(server.lesson.answer)
+      .waitFor();
+    if (head === "Base model") assert.equal(await learn(again), "Learned");
+    assert.equal(await ask(again, server.lesson.prompt), server.lesson.answer);
+  },
+);
 
-test("a tab killed while it fetches or loads goes on from there", { timeout: 2 * PATIENCE_MS }, async (t) => {
-  const { server, context, page } = await visit(t);
-  server.cutAt(100_000);
-  await page.getByRole("button", { name: "Begin", exact: true }).click();
-  await page.getByText(/Fetching the model|was cut off/).waitFor();
-  await kill(page);
-  const again = await open(context, server.url);
-  await ready(again);
-  await taught(again, server);
-});
+test(
+  "a tab killed while it fetches or loads goes on from there",
+  { timeout: 2 * PATIENCE_MS },
+  async (t) => {
+    const { server, context, page } = await visit(t);
+    server.cutAt(100_000);
+    await page.getByRole("button", { name: "Begin", exact: true }).click();
+    await page.getByText(/Fetching the model|was cut off/).waitFor();
+    await kill(page);
+    const again = await open(context, server.url);
+    await ready(again);
+    await taught(again, server);
+  },
+);
 
-test("a disk that is full in the commit leaves HEAD and lessons as they were", { timeout: 2 * PATIENCE_MS }, async (t) => {
-  const { server, context, page } = await visit(t);
-  await taught(page, server);
-  const devtools = await context.newCDPSession(page);
-  const origin = new URL(server.url).origin;
-  await learnNow(page);
-  await PHASES.training(page);
-  await devtools.send("Storage.overrideQuotaForOrigin", { origin, quotaSize: 1 });
-  await page.locator(".notice.failed.shown").waitFor();
-  assert.match(await page.locator(".notice-text").innerText(), /full|quota|storage/i);
-  await page.getByRole("button", { name: "Dismiss" }).click();
-  assert.equal(await answering(page), "Base model");
-  await devtools.send("Storage.overrideQuotaForOrigin", { origin });
-  await page.reload();
-  await ready(page);
-  assert.equal(await answering(page), "Base model");
-  assert.equal(await learn(page), "Learned");
-  assert.equal(await ask(page, server.lesson.prompt), server.lesson.answer);
-});
+test(
+  "a disk that is full in the commit leaves HEAD and lessons as they were",
+  { timeout: 2 * PATIENCE_MS },
+  async (t) => {
+    const { server, context, page } = await visit(t);
+    await taught(page, server);
+    const devtools = await context.newCDPSession(page);
+    const origin = new URL(server.url).origin;
+    await learnNow(page);
+    await PHASES.training(page);
+    await devtools.send("Storage.overrideQuotaForOrigin", { origin, quotaSize: 1 });
+    await page.locator(".notice.failed.shown").waitFor();
+    assert.match(await page.locator(".notice-text").innerText(), /full|quota|storage/i);
+    await page.getByRole("button", { name: "Dismiss" }).click();
+    assert.equal(await answering(page), "Base model");
+    await devtools.send("Storage.overrideQuotaForOrigin", { origin });
+    await page.reload();
+    await ready(page);
+    assert.equal(await answering(page), "Base model");
+    assert.equal(await learn(page), "Learned");
+    assert.equal(await ask(page, server.lesson.prompt), server.lesson.answer);
+  },
+);
 
 const REFUSALS = {
   OPFS: `Object.getPrototypeOf(navigator.storage).getDirectory = async () => {
@@ -138,48 +171,60 @@ const REFUSALS = {
   IndexedDB: `IDBFactory.prototype.open = () => { throw new DOMException("refused", "SecurityError"); };`,
 };
 for (const [what, line] of Object.entries(REFUSALS)) {
-  test(`a browser that refuses ${what} runs it all, and says that nothing stays`, { timeout: 2 * PATIENCE_MS }, async (t) => {
-    const refuse = async (context) => {
-      await inWorker(context, line);
-      await context.addInitScript(line);
-    };
-    const { server, page } = await visit(t, "", refuse);
-    await ready(page);
-    await show(page, "Versions");
-    await page.getByText(/keeps nothing here: what you teach is gone/).waitFor();
-    const notice = page.getByRole("button", { name: "Dismiss" });
-    if (await notice.isVisible()) await notice.click();
-    await taught(page, server);
-    assert.equal(await learn(page), "Learned");
-    assert.equal(await ask(page, server.lesson.prompt), server.lesson.answer);
-  });
+  test(
+    `a browser that refuses ${what} runs it all, and says that nothing stays`,
+    { timeout: 2 * PATIENCE_MS },
+    async (t) => {
+      const refuse = async (context) => {
+        await inWorker(context, line);
+        await context.addInitScript(line);
+      };
+      const { server, page } = await visit(t, "", refuse);
+      await ready(page);
+      await show(page, "Versions");
+      await page.getByText(/keeps nothing here: what you teach is gone/).waitFor();
+      const notice = page.getByRole("button", { name: "Dismiss" });
+      if (await notice.isVisible()) await notice.click();
+      await taught(page, server);
+      assert.equal(await learn(page), "Learned");
+      assert.equal(await ask(page, server.lesson.prompt), server.lesson.answer);
+    },
+  );
 }
 
-test("without a network the page opens, answers and learns", { timeout: 2 * PATIENCE_MS }, async (t) => {
-  const { server, context, page } = await visit(t);
-  await taught(page, server);
-  await page.evaluate(() => navigator.serviceWorker.ready);
-  await server.close();
-  await page.reload();
-  await ready(page);
-  assert.equal(await learn(page), "Learned");
-  assert.equal(await ask(page, server.lesson.prompt), server.lesson.answer);
-  // A tab of its own, too, and with another query.
-  await page.close();
-  const other = await open(context, `${server.url}?device=cpu`);
-  await ready(other);
-  assert.equal(await ask(other, server.lesson.prompt), server.lesson.answer);
-});
+test(
+  "without a network the page opens, answers and learns",
+  { timeout: 2 * PATIENCE_MS },
+  async (t) => {
+    const { server, context, page } = await visit(t);
+    await taught(page, server);
+    await page.evaluate(() => navigator.serviceWorker.ready);
+    await server.close();
+    await page.reload();
+    await ready(page);
+    assert.equal(await learn(page), "Learned");
+    assert.equal(await ask(page, server.lesson.prompt), server.lesson.answer);
+    // A tab of its own, too, and with another query.
+    await page.close();
+    const other = await open(context, `${server.url}?device=cpu`);
+    await ready(other);
+    assert.equal(await ask(other, server.lesson.prompt), server.lesson.answer);
+  },
+);
 
-test("a GPU that is lost while it answers is brought back, and the question answered", { timeout: PATIENCE_MS }, async (t) => {
-  const { page } = await visit(t);
-  await ready(page);
-  assert.match(await ask(page, "First?"), /First/);
-  const [worker] = page.workers();
-  await worker.evaluate(() => void (globalThis.apprenticeLoseDevice = true));
-  assert.match(await ask(page, "Second?"), /Second/);
-  assert.equal(page.workers().length, 1);
-});
+test(
+  "a GPU that is lost while it answers is brought back, and the question answered",
+  { timeout: PATIENCE_MS },
+  async (t) => {
+    const { page } = await visit(t);
+    await ready(page);
+    assert.match(await ask(page, "First?"), /First/);
+    const [worker] = page.workers();
+    await worker.evaluate(() => void (globalThis.apprenticeLoseDevice = true));
+    assert.match(await ask(page, "Second?"), /Second/);
+    assert.equal(page.workers().length, 1);
+  },
+);
 
 test("it learns by itself only when it may", { timeout: 2 * PATIENCE_MS }, async (t) => {
   const { page } = await visit(t, "?idle_ms=800", (context) =>

@@ -7,7 +7,17 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { ask, correct, launch, learn, open, PATIENCE_MS, ready, serveMock, show } from "./harness.mjs";
+import {
+  ask,
+  correct,
+  launch,
+  learn,
+  open,
+  PATIENCE_MS,
+  ready,
+  serveMock,
+  show,
+} from "./harness.mjs";
 
 async function setUp(t) {
   const [server, browser] = await Promise.all([serveMock(), launch()]);
@@ -31,24 +41,31 @@ const holders = (page) =>
   });
 const runsElsewhere = (page) => page.getByRole("button", { name: /^Runs in another tab/ });
 
-test("a second tab chats, teaches and learns through the first", { timeout: 2 * PATIENCE_MS }, async (t) => {
-  const { server, first, second } = await setUp(t);
-  await runsElsewhere(second).waitFor();
-  assert.equal(await runsElsewhere(first).isVisible(), false);
-  assert.equal(await holders(second), 1);
-  const { prompt, answer } = server.lesson;
-  assert.notEqual(await ask(second, prompt), answer);
-  await correct(second, answer);
-  // The first tab sees what the second taught.
-  await show(first, "Data");
-  await first.getByRole("list", { name: "Stored examples" }).getByText(answer).waitFor();
-  assert.equal(await learn(second), "Learned");
-  await show(first, "Versions");
-  await first.getByRole("listitem", { name: /^Version / }).getByText("Answers now").waitFor();
-  assert.equal(await ask(first, prompt), answer);
-  assert.equal(await ask(second, prompt), answer);
-  assert.deepEqual([...first.faults, ...second.faults], []);
-});
+test(
+  "a second tab chats, teaches and learns through the first",
+  { timeout: 2 * PATIENCE_MS },
+  async (t) => {
+    const { server, first, second } = await setUp(t);
+    await runsElsewhere(second).waitFor();
+    assert.equal(await runsElsewhere(first).isVisible(), false);
+    assert.equal(await holders(second), 1);
+    const { prompt, answer } = server.lesson;
+    assert.notEqual(await ask(second, prompt), answer);
+    await correct(second, answer);
+    // The first tab sees what the second taught.
+    await show(first, "Data");
+    await first.getByRole("list", { name: "Stored examples" }).getByText(answer).waitFor();
+    assert.equal(await learn(second), "Learned");
+    await show(first, "Versions");
+    await first
+      .getByRole("listitem", { name: /^Version / })
+      .getByText("Answers now")
+      .waitFor();
+    assert.equal(await ask(first, prompt), answer);
+    assert.equal(await ask(second, prompt), answer);
+    assert.deepEqual([...first.faults, ...second.faults], []);
+  },
+);
 
 test("when the owner closes, the other takes over", { timeout: 2 * PATIENCE_MS }, async (t) => {
   const { server, first, second } = await setUp(t);
@@ -66,17 +83,21 @@ test("when the owner closes, the other takes over", { timeout: 2 * PATIENCE_MS }
   assert.deepEqual(second.faults, []);
 });
 
-test("an owner that closes while it answers leaves the other's question unasked, and said so", { timeout: 2 * PATIENCE_MS }, async (t) => {
-  const { first, second } = await setUp(t);
-  await second.getByRole("textbox", { name: "Message" }).fill("word ".repeat(400));
-  await second.getByRole("button", { name: "Send" }).click();
-  await second.locator(".answer.streaming .prose p").waitFor();
-  await first.close();
-  await second.getByText(/^The tab that ran the model was closed/).waitFor();
-  await second.getByRole("button", { name: "Dismiss" }).click();
-  await ready(second);
-  assert.match(await second.getByRole("textbox", { name: "Message" }).inputValue(), /^word word/);
-});
+test(
+  "an owner that closes while it answers leaves the other's question unasked, and said so",
+  { timeout: 2 * PATIENCE_MS },
+  async (t) => {
+    const { first, second } = await setUp(t);
+    await second.getByRole("textbox", { name: "Message" }).fill("word ".repeat(400));
+    await second.getByRole("button", { name: "Send" }).click();
+    await second.locator(".answer.streaming .prose p").waitFor();
+    await first.close();
+    await second.getByText(/^The tab that ran the model was closed/).waitFor();
+    await second.getByRole("button", { name: "Dismiss" }).click();
+    await ready(second);
+    assert.match(await second.getByRole("textbox", { name: "Message" }).inputValue(), /^word word/);
+  },
+);
 
 test("a tab takes the engine from another by a button", { timeout: 2 * PATIENCE_MS }, async (t) => {
   const { first, second } = await setUp(t);

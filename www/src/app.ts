@@ -208,10 +208,7 @@ export class App {
   }
 
   /** A cycle, whoever asked for it: its events go to this tab's screen and to `onEvent`. */
-  async #cycle(
-    options: LearnOptions,
-    onEvent: (event: LearnEvent) => void,
-  ): Promise<CycleReport> {
+  async #cycle(options: LearnOptions, onEvent: (event: LearnEvent) => void): Promise<CycleReport> {
     const cycle = newCycle();
     this.learning.value = true;
     this.cycle.value = cycle;

@@ -10,6 +10,7 @@ import "./style/tokens.css";
 import "./style/base.css";
 import "./style/layout.css";
 import "./style/chat.css";
+import "./style/turns.css";
 import "./style/threads.css";
 import "./style/panels.css";
 import "./style/history.css";

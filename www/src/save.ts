@@ -9,7 +9,8 @@
 const KEPT_MS = 60_000;
 
 export function saveFile(name: string, content: string | Blob): void {
-  const blob = typeof content === "string" ? new Blob([content], { type: "text/markdown" }) : content;
+  const blob =
+    typeof content === "string" ? new Blob([content], { type: "text/markdown" }) : content;
   const address = URL.createObjectURL(blob);
   const link = document.createElement("a");
   link.href = address;

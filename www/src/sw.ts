@@ -26,7 +26,9 @@ scope.addEventListener("fetch", (event) => {
 
 async function install(): Promise<void> {
   const cache = await caches.open(CACHE);
-  await cache.addAll(["./", ...OFFLINE.files].map((name) => new Request(name, { cache: "no-cache" })));
+  await cache.addAll(
+    ["./", ...OFFLINE.files].map((name) => new Request(name, { cache: "no-cache" })),
+  );
   await fetch(ANNOUNCEMENT, { cache: "no-cache" }).then(
     (reply) => (reply.ok ? cache.put(ANNOUNCEMENT, reply) : undefined),
     () => undefined,

@@ -154,7 +154,8 @@ export type SuiteName =
   | "kept_documents"
   | "core"
   | "language"
-  | "refusals";
+  | "refusals"
+  | "everyday";
 
 /** A suite's score before and after: a share of 1; language and documents are in nats a token. */
 export interface SuiteScore {

@@ -14,7 +14,11 @@ const HEIGHT_PX = 150;
 type Points = [number[], number[], number[]];
 
 export class CycleChart {
-  readonly element = h("div", { class: "chart", role: "img", "aria-label": "Loss and lessons said, by step" });
+  readonly element = h("div", {
+    class: "chart",
+    role: "img",
+    "aria-label": "Loss and lessons said, by step",
+  });
   #plot: uPlot | null = null;
   #points: Points = [[], [], []];
 

@@ -22,7 +22,11 @@ export function homeTools(app: App): HTMLElement {
     "div",
     { class: "home" },
     h("h3", {}, "All of it"),
-    h("p", { class: "quiet-text" }, "Lessons, versions and history in one file, for a backup or another device."),
+    h(
+      "p",
+      { class: "quiet-text" },
+      "Lessons, versions and history in one file, for a backup or another device.",
+    ),
     h(
       "div",
       { class: "actions" },

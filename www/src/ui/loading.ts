@@ -112,7 +112,9 @@ class Clock {
 function actionsOf(app: App, stage: Stage): Node[] {
   const { loader } = app;
   if (stage.name === "elsewhere") {
-    return [h("button", { class: "primary", onclick: () => void loader.takeOver() }, "Use it here")];
+    return [
+      h("button", { class: "primary", onclick: () => void loader.takeOver() }, "Use it here"),
+    ];
   }
   const pick = (style: string) =>
     h("button", { class: style, onclick: () => void openModelFile(app) }, "Open a model file");

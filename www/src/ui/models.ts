@@ -64,7 +64,12 @@ export async function showModels(app: App): Promise<void> {
     const open = h("button", { onclick: () => use(close, () => openModelFile(app)) });
     open.append(icon("file"), "Open a model file");
     const room = `${bytes(survey.usage)} used of ${bytes(survey.quota)} that the browser allows.`;
-    return [list, addressForm(app, close), h("div", { class: "actions" }, open), h("p", { class: "quiet-text" }, room)];
+    return [
+      list,
+      addressForm(app, close),
+      h("div", { class: "actions" }, open),
+      h("p", { class: "quiet-text" }, room),
+    ];
   });
 }
 
@@ -139,6 +144,10 @@ function line(
 ): HTMLElement {
   const text = h("div", {}, h("span", { class: "model-file" }, name), h("small", {}, size));
   const mark = h("span", { class: "chip accent" }, "Runs now");
-  const button = h("button", { class: "small", onclick: load, "aria-label": `${word} ${name}` }, word);
+  const button = h(
+    "button",
+    { class: "small", onclick: load, "aria-label": `${word} ${name}` },
+    word,
+  );
   return h("li", { class: "model" }, text, runs ? mark : button);
 }

@@ -65,7 +65,11 @@ function row(app: App, conversation: Conversation, side: HTMLElement): HTMLEleme
   );
   const item = h("li", {}, open);
   const tool = (name: string, picture: "pencil" | "save" | "trash", onclick: () => void) =>
-    h("button", { class: "icon-button", "aria-label": `${name}: ${title}`, title: name, onclick }, icon(picture));
+    h(
+      "button",
+      { class: "icon-button", "aria-label": `${name}: ${title}`, title: name, onclick },
+      icon(picture),
+    );
   item.append(
     h(
       "div",
@@ -111,6 +115,9 @@ function close(side: HTMLElement): void {
 }
 
 function fileName(title: string): string {
-  const words = title.toLowerCase().replace(/[^\p{L}\p{N}]+/gu, "-").replace(/^-|-$/g, "");
+  const words = title
+    .toLowerCase()
+    .replace(/[^\p{L}\p{N}]+/gu, "-")
+    .replace(/^-|-$/g, "");
   return `${words.slice(0, 40) || "conversation"}.md`;
 }

@@ -14,7 +14,10 @@ const DONE = "tour";
 const STEPS: [title: string, text: string][] = [
   ["Ask", "Ask something that only you know: a name, a rule, a number of your trade."],
   ["Correct", "Press “Edit to correct” under the answer, write the right one, and teach it."],
-  ["Learn", "Press “Learn now”. It trains, examines itself, and keeps what it learned if it passed."],
+  [
+    "Learn",
+    "Press “Learn now”. It trains, examines itself, and keeps what it learned if it passed.",
+  ],
 ];
 
 export function tour(app: App): HTMLElement {
@@ -22,7 +25,11 @@ export function tour(app: App): HTMLElement {
   const steps = STEPS.map(([title]) => h("li", {}, title));
   const text = h("p", { role: "status" });
   const beside = h("div", {});
-  const leave = h("button", { class: "icon-button", "aria-label": "Leave the tour" }, icon("close"));
+  const leave = h(
+    "button",
+    { class: "icon-button", "aria-label": "Leave the tour" },
+    icon("close"),
+  );
   const end = () => {
     remember(DONE, "done");
     place.hidden = true;

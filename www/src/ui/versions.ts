@@ -71,7 +71,12 @@ function entry(app: App, version: Version): HTMLElement {
   const facts = [when(version.created_ms), plural(version.examples.length, "lesson")];
   if (version.scale !== 1) facts.push(`at ${Math.round(version.scale * 100)} % strength`);
   const suites = Object.keys(version.suites).length > 0 && suitesTable(version.suites);
-  const save = h("button", { class: "small", "aria-label": `Export ${name}` }, icon("save"), "Export");
+  const save = h(
+    "button",
+    { class: "small", "aria-label": `Export ${name}` },
+    icon("save"),
+    "Export",
+  );
   save.addEventListener("click", () => exportDialog(app, version));
   return h(
     "li",

@@ -131,20 +131,13 @@ function full(wanted: number, room = 0): EngineError {
   );
 }
 
-async function checkHash(
-  file: Blob,
-  remote: Remote,
-  drop: () => Promise<unknown>,
-): Promise<void> {
+async function checkHash(file: Blob, remote: Remote, drop: () => Promise<unknown>): Promise<void> {
   if (remote.sha256 === null || file.size > DIGEST_BYTES_MAX) return;
   const found = await digest(new Uint8Array(await file.arrayBuffer()));
   if (found === remote.sha256) return;
   // Going on from wrong bytes would never end.
   await drop();
-  throw new EngineError(
-    `the model that came is not the one announced (sha256 ${found})`,
-    "failed",
-  );
+  throw new EngineError(`the model that came is not the one announced (sha256 ${found})`, "failed");
 }
 
 export async function digest(bytes: Uint8Array<ArrayBuffer>): Promise<string> {

@@ -98,7 +98,10 @@ async function read(file: Blob): Promise<Parts> {
   const blobs = head.blobs.map(([hash, bytes]) => [hash, take(bytes)] as [string, Bytes]);
   const unknown = rows.find(([table]) => !(TABLES as readonly string[]).includes(table));
   if (unknown || at !== body.length) {
-    throw new EngineError("this file was written by another version; nothing was changed", "failed");
+    throw new EngineError(
+      "this file was written by another version; nothing was changed",
+      "failed",
+    );
   }
   for (const [hash, bytes] of blobs) {
     if ((await digest(bytes)) !== hash) {

@@ -22,7 +22,13 @@ export async function listModels(): Promise<KeptModel[]> {
     if (handle.kind !== "file" || !name.endsWith(WHOLE)) continue;
     const key = name.slice(0, -WHOLE.length);
     const { size } = await (handle as FileSystemFileHandle).getFile();
-    found.push({ name: `${key.slice(0, 12)}.gguf`, sha256: null, ...(await label(key)), key, bytes: size });
+    found.push({
+      name: `${key.slice(0, 12)}.gguf`,
+      sha256: null,
+      ...(await label(key)),
+      key,
+      bytes: size,
+    });
   }
   return found.sort((a, b) => a.name.localeCompare(b.name));
 }

@@ -7,6 +7,7 @@
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { gzipSync } from "node:zlib";
 import { defineConfig, type Plugin } from "vite";
 
 /** Tells the service worker what there is to keep, once all of it is written. */
@@ -22,7 +23,7 @@ function offlineList(): Plugin {
       const files = all
         .filter((entry) => entry.isFile())
         .map((entry) => join(entry.parentPath, entry.name).slice(out.length + 1))
-        .filter((name) => name !== "sw.js" && !name.endsWith(".d.ts"))
+        .filter((name) => name !== "sw.js" && !/\.(d\.ts|gz)$/.test(name))
         .sort();
       const hash = createHash("sha256");
       for (const name of files) hash.update(name).update(readFileSync(join(out, name)));
@@ -37,9 +38,27 @@ function offlineList(): Plugin {
   };
 }
 
+/** Puts a packed copy beside every large file, for servers that send it. */
+function packedCopies(): Plugin {
+  let out = "";
+  return {
+    name: "packed-copies",
+    apply: "build",
+    configResolved: (config) => void (out = resolve(config.root, config.build.outDir)),
+    closeBundle() {
+      for (const name of readdirSync(out, { recursive: true, encoding: "utf8" })) {
+        if (!/\.(js|css|wasm)$/.test(name)) continue;
+        const path = join(out, name);
+        const packed = gzipSync(readFileSync(path), { level: 9 });
+        writeFileSync(`${path}.gz`, packed);
+      }
+    },
+  };
+}
+
 export default defineConfig({
   base: "./",
-  plugins: [offlineList()],
+  plugins: [offlineList(), packedCopies()],
   build: {
     target: "es2023",
     // Keeps `light-dark()` as it is: every browser with WebGPU knows it.

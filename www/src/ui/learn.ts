@@ -113,6 +113,12 @@ class CycleProgress {
   #bar = h("progress", { max: 1, "aria-label": "Learning" });
   #line = h("p", { class: "cycle-line" });
   #chart = new CycleChart();
+  #legend = h(
+    "p",
+    { class: "legend" },
+    h("span", { class: "is-loss" }, "Loss, nats a token"),
+    h("span", { class: "is-share" }, "Lessons said"),
+  );
   #numbers = h("dl", { class: "numbers" });
   #stop: HTMLButtonElement;
 
@@ -130,6 +136,7 @@ class CycleProgress {
       this.#bar,
       this.#line,
       this.#chart.element,
+      this.#legend,
       this.#numbers,
       this.#stop,
     );
@@ -146,7 +153,7 @@ class CycleProgress {
     if (share === null) this.#bar.removeAttribute("value");
     else this.#bar.value = share;
     this.#line.textContent = lineOf(cycle);
-    this.#chart.element.hidden = cycle.curve[0].length < 2;
+    this.#chart.element.hidden = this.#legend.hidden = cycle.curve[0].length < 2;
     this.#chart.show(cycle.curve);
     this.#numbers.replaceChildren(...numbersOf(cycle));
     this.#stop.disabled = cycle.stopping;

@@ -3,7 +3,7 @@
  *
  * It knows nothing of the screen, and no other code holds the engine. Invariant: two kinds of call
  * overtake: `stop`, and questions while a cycle runs, which the engine answers between its steps;
- * beside a running call the engine never sees any other.
+ * beside a running call the engine never sees any other. A lost GPU ends every call.
  */
 
 import type { Engine, EngineModule } from "../engine/contract";
@@ -37,6 +37,9 @@ let queue: Promise<void> = Promise.resolve();
 /** Questions that came while a cycle ran. */
 let questions: Promise<void> = Promise.resolve();
 const home = openHome();
+/** Rejected when the GPU is lost: what waits for it might wait for ever. */
+const lost = Promise.withResolvers<never>();
+lost.promise.catch(() => undefined);
 
 const handlers: { [M in Method]: Handler<M> } = {
   survey: ({ base }) => survey(base),
@@ -83,7 +86,8 @@ async function run<M extends Method>({ id, method, params }: Request<M>): Promis
   const reply = (message: Reply) => self.postMessage(message);
   try {
     const handler = handlers[method] as Handler<M>;
-    reply({ id, result: await handler(params, (event) => reply({ id, event })) });
+    const work = handler(params, (event) => reply({ id, event }));
+    reply({ id, result: await Promise.race([work, lost.promise]) });
   } catch (error) {
     reply({ id, error: described(error) });
   }
@@ -96,7 +100,11 @@ async function load(
   await own(params.patient);
   const { source, sha256, key } = await openModel(params.base, params.model, emit);
   emit({ phase: "engine", done: 0, total: 0 });
-  askForSubgroups();
+  askForSubgroups((reason) => {
+    lost.reject(
+      new EngineError(`the GPU was lost (${reason}); load the model again`, "lost-device"),
+    );
+  });
   const address = new URL("engine/apprentice.js", params.base).href;
   const module = (await import(/* @vite-ignore */ address)) as EngineModule;
   await module.default();

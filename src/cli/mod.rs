@@ -10,12 +10,18 @@ mod bench;
 mod context;
 mod devices;
 mod files;
+pub mod graph;
+mod history;
 mod learning;
+mod lines;
 pub mod merge;
+mod moves;
 mod output;
 mod perplexity;
 mod plan;
+mod planted;
 pub mod quantize;
+mod review;
 mod rewrite;
 pub mod simulate;
 pub mod synth;
@@ -75,12 +81,32 @@ enum Command {
     Complete(answer::CompleteArgs),
     /// Teach corrections or documents
     Teach(learning::TeachArgs),
+    /// Show what was set aside, and let it through
+    Review(review::ReviewArgs),
     /// Run a learning cycle: train, examine, keep or roll back
     Learn(learning::LearnArgs),
     /// Examine the model
     Eval(learning::EvalArgs),
     /// Show the versions, newest first
-    Log,
+    Log(history::LogArgs),
+    /// Show one version: what it learned, and how its suites moved
+    Show(history::ShowArgs),
+    /// Compare two versions: lessons, suites, weights
+    Diff(history::DiffArgs),
+    /// Give a version a name that stays, or list the names
+    Tag(moves::NameArgs),
+    /// Give a version a name that goes on with what is learned on it, or list them
+    Branch(moves::NameArgs),
+    /// Go to a branch or a version
+    Checkout(moves::CheckoutArgs),
+    /// Find the cycle that broke a lesson or a suite's item
+    Bisect(moves::BisectArgs),
+    /// List what was taught, with ids
+    Examples,
+    /// Forget an example: what had learned from it is rebuilt as if it had never been taught
+    Forget(moves::ForgetArgs),
+    /// Print what changed the model, and verify that nothing of it was changed since
+    Audit,
     /// Go back to an earlier version
     Rollback(versions::RollbackArgs),
     /// Write an adapter for other programs: a version, or other adapters' files
@@ -103,6 +129,8 @@ enum Command {
     Devices,
     /// Compare recipes on the small model: which method against forgetting buys something
     Ablation(ablation::AblationArgs),
+    /// Plant harmful and harmless cycles on the small model: which of them the gate stops
+    Planted(planted::PlantedArgs),
     /// Simulate a user over many cycles, and measure what is learned and lost
     Simulate(simulate::SimulateArgs),
     /// Make the small model that tests use
@@ -130,9 +158,19 @@ async fn run(common: &Common, command: Command) -> Result<ExitCode, Error> {
         Command::Chat(args) => answer::chat(common, args).await?,
         Command::Complete(args) => answer::complete(common, args).await?,
         Command::Teach(args) => learning::teach(common, args).await?,
+        Command::Review(args) => review::review(common, args).await?,
         Command::Learn(args) => return learning::learn(common, args).await,
         Command::Eval(args) => learning::eval(common, args).await?,
-        Command::Log => versions::log(common).await?,
+        Command::Log(args) => history::log(common, args).await?,
+        Command::Show(args) => history::show(common, args).await?,
+        Command::Diff(args) => history::diff(common, args).await?,
+        Command::Tag(args) => moves::tag(common, args).await?,
+        Command::Branch(args) => moves::branch(common, args).await?,
+        Command::Checkout(args) => moves::checkout(common, args).await?,
+        Command::Bisect(args) => moves::bisect(common, args).await?,
+        Command::Examples => history::examples(common).await?,
+        Command::Forget(args) => moves::forget(common, args).await?,
+        Command::Audit => return moves::audit(common).await,
         Command::Rollback(args) => versions::rollback(common, args).await?,
         Command::Export(args) => versions::export(common, args).await?,
         Command::Import(args) => versions::import(common, args).await?,
@@ -144,6 +182,7 @@ async fn run(common: &Common, command: Command) -> Result<ExitCode, Error> {
         Command::Plan(args) => plan::plan(common, args).await?,
         Command::Devices => devices::devices(common).await?,
         Command::Ablation(args) => ablation::ablation(common, args).await?,
+        Command::Planted(args) => planted::planted(common, args).await?,
         Command::Simulate(args) => simulate::simulate(common, args).await?,
         Command::Synth(args) => synth::command::synth(common, &args)?,
     }

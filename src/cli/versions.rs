@@ -1,11 +1,12 @@
-//! `apprentice log`, `rollback`, `export` and `import`: the history of versions.
+//! `apprentice rollback`, `export` and `import`: versions moved, given away and taken in.
 //!
-//! It shows and moves what `learn` keeps; an imported adapter becomes HEAD only by a rollback to it.
+//! It moves what `learn` keeps; an imported adapter becomes HEAD only by a rollback to it.
 
 use super::adapters::{self, AdapterFormat};
 use super::{Common, context, output};
 use crate::error::Error;
 use crate::learn::learner::Learner;
+use crate::learn::names::HEAD;
 use crate::learn::version::Version;
 use crate::model::adapter::Adapter;
 use clap::Args;
@@ -15,7 +16,7 @@ use std::path::PathBuf;
 /// Arguments of `rollback`.
 #[derive(Args)]
 pub struct RollbackArgs {
-    /// A version's id, the beginning of one, or `base` [default: HEAD's parent]
+    /// A version: an id or its beginning, a tag, a branch, base, HEAD~2 [default: HEAD's parent]
     version: Option<String>,
 }
 
@@ -42,39 +43,6 @@ pub struct ImportArgs {
     /// A PEFT folder, or a GGUF file of type adapter
     #[arg(value_name = "PATH")]
     path: PathBuf,
-}
-
-pub async fn log(common: &Common) -> Result<(), Error> {
-    let learner = Learner::open(context::store(common)?, context::clock(), common.seed).await?;
-    let head = learner.head().map(|version| version.id.clone());
-    for version in learner.versions().into_iter().rev() {
-        let is_head = head.as_ref() == Some(&version.id);
-        if common.json {
-            let mut line =
-                serde_json::to_value(version).map_err(|error| Error::Output(error.to_string()))?;
-            line["head"] = json!(is_head);
-            output::json(&line)?;
-            continue;
-        }
-        let mark = if is_head { "*" } else { " " };
-        let suites: Vec<String> = version
-            .suites
-            .iter()
-            .map(|(suite, line)| format!("{} {:.3}>{:.3}", suite.name(), line.before, line.after))
-            .collect();
-        output::line(&format!(
-            "{mark} {}  parent {:16}  {} examples  {}  {}",
-            version.id,
-            version.parent.as_deref().unwrap_or("base"),
-            version.examples.len(),
-            version.note,
-            suites.join(", ")
-        ))?;
-    }
-    if !common.json && head.is_none() {
-        output::line("* base  the model as it came")?;
-    }
-    Ok(())
 }
 
 pub async fn rollback(common: &Common, args: RollbackArgs) -> Result<(), Error> {
@@ -108,10 +76,8 @@ pub async fn export(common: &Common, args: ExportArgs) -> Result<(), Error> {
 /// The adapter of a version, or of HEAD; none is the base model.
 pub async fn version(common: &Common, name: Option<&str>) -> Result<Option<Adapter>, Error> {
     let learner = Learner::open(context::store(common)?, context::clock(), common.seed).await?;
-    let wanted = |version: &Version| match name {
-        Some(name) => version.id.starts_with(name),
-        None => learner.head().is_some_and(|head| head.id == version.id),
-    };
+    let id = learner.resolve(name.unwrap_or(HEAD))?;
+    let wanted = |version: &Version| Some(&version.id) == id.as_ref();
     if learner.versions().into_iter().any(|version| wanted(version) && version.scoped) {
         // No format of other programs has a word for it.
         eprintln!(

@@ -4,16 +4,17 @@
 //! HEAD; a new version's adapter is durable before the one write that names it; the student serves HEAD on return,
 //! whatever happened.
 
+use super::audit::Line;
 use super::evaluate::Scores;
 use super::exam::{Examined, Way};
 use super::example::Example;
 use super::gate::Verdict;
+use super::history::weighed;
 use super::keys::scores_key;
 use super::learner::{LearnError, LearnResult, Learner, json};
 use super::prepare::Material;
 use super::prune::prune;
 use super::recipe::Lesson;
-use super::replay::learnability;
 use super::report::{Action, CycleReport, Event, LearnOptions, Phase};
 use super::run::{Trained, plan, train};
 use super::stats::EProcess;
@@ -61,11 +62,14 @@ impl<S: Store> Learner<S> {
                     LearnError::Student(StudentError::Cancelled) => Action::Stopped,
                     _ => Action::Failed,
                 };
-                let (entry, write) = self.entry(action, self.head.clone(), error.to_string(), None);
+                let mut batch = self.pending();
+                batch.truncate(options.lessons_max);
+                let examples = batch.into_iter().map(|example| example.id.clone()).collect();
+                let line = Line::new(action, self.head.clone(), error.to_string());
+                let (cycle, kept) = self.inputs(options);
+                let line = Line { examples, cycle: Some(cycle), ..line };
                 // The first error is what the caller must hear; a store that fails here too adds nothing.
-                if self.store.apply(&[write]).await.is_ok() {
-                    self.journal.push(entry);
-                }
+                self.commit(vec![kept], line).await.ok();
                 Err(error)
             }
         }
@@ -81,7 +85,7 @@ impl<S: Store> Learner<S> {
         events(Event::phase(Phase::Prepare, "looking at the examples"));
         let mut material = self.prepare(student, options, events).await?;
         if material.new.is_empty() {
-            return self.conclude_screened(&material, began_ms, events).await;
+            return self.conclude_screened(&material, options, began_ms, events).await;
         }
         events(Event::phase(Phase::Prepare, "examining the model as it is"));
         let head = self.head_adapter().await?;
@@ -94,15 +98,16 @@ impl<S: Store> Learner<S> {
         if head.is_some() {
             self.score_base(student, &mut exam, &scope, events).await?;
         }
+        let taught: Vec<String> = new.iter().map(|example| example.id.clone()).collect();
         material.repair(&exam.lost());
+        let given = options;
         let mut options = options.clone();
         if scope.holds_everything() {
             options.recipe.protecting = options.recipe.protecting_everywhere;
         }
         let options = &options;
         events(Event::phase(Phase::Train, "training a candidate"));
-        // Another seed each time: a cycle that was held is not repeated to the letter.
-        let seed = self.seed ^ (self.journal.last().map_or(0, |entry| entry.number) << 20);
+        let seed = self.cycle_seed(&student.base_hash(), &taught);
         let mut plan = plan(&material, options, seed);
         let ewc = &options.recipe.ewc;
         plan.penalty = self.penalty(student, head.as_ref(), &plan, ewc, &material).await?;
@@ -120,15 +125,15 @@ impl<S: Store> Learner<S> {
             _ => None,
         };
         events(Event::phase(Phase::Commit, "writing the decision down"));
-        let report = self.report(&material.new, &trained, &examined, began_ms);
+        let report = self.report(&material, &trained, &examined, began_ms);
         let made = Made { new: &material.new, replayed: &trained.replayed, importance };
-        self.conclude(student.base_hash(), made, examined, report, events).await
+        self.conclude((student.base_hash(), given), made, examined, report, events).await
     }
 
     /// The report of a cycle, with HEAD as it was.
     fn report(
         &self,
-        new: &[Lesson],
+        material: &Material,
         trained: &Trained,
         examined: &Examined,
         began_ms: u64,
@@ -143,15 +148,16 @@ impl<S: Store> Learner<S> {
             loss_last: trained.loss_last,
             seconds: self.seconds_since(began_ms),
             scale: examined.scale,
-            learned: learned(new, &examined.scores).len(),
-            taught: new.len(),
+            learned: learned(&material.new, &examined.scores).len(),
+            taught: material.new.len(),
+            notes: material.notes.clone(),
         }
     }
 
     /// Writes a cycle's end: a version and HEAD if promoted, the journal always, all in one write.
     async fn conclude(
         &mut self,
-        base_hash: String,
+        (base_hash, options): (String, &LearnOptions),
         made: Made<'_>,
         examined: Examined,
         mut report: CycleReport,
@@ -161,8 +167,9 @@ impl<S: Store> Learner<S> {
         for id in made.ids() {
             examples.entry(id).and_modify(|example| example.uses += 1);
         }
-        let mut writes = Vec::new();
-        let mut versions = None;
+        let (cycle, kept) = self.inputs(options);
+        let mut writes = vec![kept];
+        let (mut versions, mut blob) = (None, None);
         match report.verdict {
             Verdict::Promote => {
                 let adapter = self.store.put_blob(&examined.candidate.to_bytes()).await?;
@@ -170,39 +177,34 @@ impl<S: Store> Learner<S> {
                     Some(importance) => Some(self.store.put_blob(&importance.to_bytes()).await?),
                     None => None,
                 };
-                let blobs = (adapter, importance);
+                let blobs = (adapter.clone(), importance);
                 let made = self.version(base_hash, &made, &examined, blobs, &report);
-                measure(&mut examples, &examined.scores, self.cycle());
                 report.version = Some(made.id.clone());
                 writes.push(Write::put(Table::Versions, &made.id, made.record()));
-                writes.push(Self::move_head(&report.version));
-                writes.extend(self.score_writes(&made, &examined.scores));
+                writes.extend(self.head_writes(&report.version));
+                // Kept with the version: comparing and bisecting read them.
+                let key = scores_key(&made.id);
+                writes.push(Write::put(Table::Cache, key, json(&examined.scores)));
                 let mut all = self.versions.clone();
                 all.insert(made.id.clone(), made.clone());
-                writes.extend(prune(&mut all, &made.id, &self.examples));
-                versions = Some(all);
+                examples = weighed(&examples, &all, Some(&made.id));
+                let near = (made.id.as_str(), self.ancestors);
+                writes.extend(prune(&mut all, near, &self.names, &self.kept_ids()));
+                (versions, blob) = (Some(all), Some(adapter));
             }
             Verdict::Hold => writes.push(self.keep_held(&examined.candidate).await?),
             Verdict::Reject => {}
         }
-        for (id, example) in &examples {
-            if self.examples.get(id) != Some(example) {
-                writes.push(Write::put(Table::Examples, id, json(example)));
-            }
-        }
-        let note = report.reason.clone();
-        let (entry, line) =
-            self.entry(Action::Cycle, report.version.clone(), note, Some(report.clone()));
-        writes.push(line);
-        let old = self.old_lines();
-        writes.extend_from_slice(&old);
-        self.store.apply(&writes).await?;
+        writes.extend(self.changed(&examples));
+        let line = Line::new(Action::Cycle, report.version.clone(), report.reason.clone());
+        let taught = made.new.iter().map(|lesson| lesson.example.id.clone()).collect();
+        let (report_kept, cycle) = (Some(report.without_words()), Some(cycle));
+        let line = Line { report: report_kept, adapter: blob, examples: taught, cycle, ..line };
+        self.commit(writes, line).await?;
 
-        self.journal.drain(..old.len());
-        self.journal.push(entry);
         self.examples = examples;
         if let Some(versions) = versions {
-            self.head = report.version.clone();
+            self.head_moved(report.version.clone());
             self.versions = versions;
         }
         self.sweep().await;
@@ -214,6 +216,7 @@ impl<S: Store> Learner<S> {
     async fn conclude_screened(
         &mut self,
         material: &Material,
+        options: &LearnOptions,
         began_ms: u64,
         events: &mut dyn FnMut(Event),
     ) -> LearnResult<CycleReport> {
@@ -230,12 +233,14 @@ impl<S: Store> Learner<S> {
             scale: 0.0,
             learned: 0,
             taught: 0,
+            notes: material.notes.clone(),
         };
-        let note = report.reason.clone();
-        let (entry, line) =
-            self.entry(Action::Cycle, self.head.clone(), note, Some(report.clone()));
-        self.store.apply(&[line]).await?;
-        self.journal.push(entry);
+        // The reason quotes an example, and the journal must not.
+        let note = format!("all {n} examples were set aside");
+        let line = Line::new(Action::Cycle, self.head.clone(), note.clone());
+        let kept = Some(CycleReport { reason: note, ..report.without_words() });
+        let (cycle, write) = self.inputs(options);
+        self.commit(vec![write], Line { report: kept, cycle: Some(cycle), ..line }).await?;
         announce(&report, events);
         Ok(report)
     }
@@ -251,11 +256,14 @@ impl<S: Store> Learner<S> {
         Version {
             id: String::new(),
             parent: self.head.clone(),
+            merged: None,
+            depth: self.cycle(),
             adapter,
             importance,
             base_hash,
             examples: made.ids().collect(),
             learned: learned(made.new, &examined.scores),
+            losses: Some(losses(&self.examples, &examined.scores)),
             suites: report.suites.clone(),
             scoped: examined.scoped,
             scale: report.scale,
@@ -264,15 +272,6 @@ impl<S: Store> Learner<S> {
             note: report.reason.clone(),
         }
         .sealed()
-    }
-
-    /// The new version's scores, and the end of those that are not needed any more: HEAD's are kept for a rollback.
-    fn score_writes(&self, made: &Version, scores: &Scores) -> Vec<Write> {
-        let stale = self.versions.keys().filter(|id| Some(*id) != self.head.as_ref());
-        let mut writes: Vec<Write> =
-            stale.map(|id| Write::delete(Table::Cache, scores_key(id))).collect();
-        writes.push(Write::put(Table::Cache, scores_key(&made.id), json(scores)));
-        writes
     }
 
     fn drift(&self) -> EProcess {
@@ -291,16 +290,12 @@ fn learned(new: &[Lesson], scores: &Scores) -> Vec<String> {
         .collect()
 }
 
-/// Takes up the losses that were measured: the best one so far, and with it the weight in replay draws.
-fn measure(examples: &mut BTreeMap<String, Example>, scores: &Scores, cycle: u64) {
-    for example in examples.values_mut() {
-        if let Some(score) = scores.get(&example_key(&example.id)) {
-            let best = example.loss_best.map_or(score.loss, |best| best.min(score.loss));
-            example.loss_best = Some(best);
-            example.measured = cycle;
-            example.priority = learnability(score.loss, best);
-        }
-    }
+/// The losses that were measured, by example. In 1/1024 nat: they come back from JSON as they were, and do not depend on
+/// which texts were scored side by side.
+fn losses(examples: &BTreeMap<String, Example>, scores: &Scores) -> BTreeMap<String, f64> {
+    let round = |loss: f64| (loss * 1024.0).round() / 1024.0;
+    let of = |id: &String| Some((id.clone(), round(scores.get(&example_key(id))?.loss)));
+    examples.keys().filter_map(of).collect()
 }
 
 fn announce(report: &CycleReport, events: &mut dyn FnMut(Event)) {

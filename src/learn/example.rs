@@ -84,9 +84,12 @@ pub struct Example {
     pub priority: f64,
     /// The lowest loss that was ever measured on it, nats a token.
     pub loss_best: Option<f64>,
-    /// The journal's number when its loss was last measured, or when it was taught.
+    /// The depth of the version that measured its loss last, or of HEAD when it was taught.
     #[serde(default)]
     pub measured: u64,
+    /// The journal's last line when it was taught.
+    #[serde(default)]
+    pub since: u64,
     /// It gave up its place in the replay buffer: it is not drawn any more, but still examined.
     #[serde(default)]
     pub retired: bool,
@@ -94,6 +97,27 @@ pub struct Example {
     pub rejected: Option<String>,
     /// Other ways to ask the same, never trained on.
     pub rephrasings: Vec<String>,
+}
+
+/// An example that another one replaced. It is kept since cycles learned from it: they can be repeated without another.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Past {
+    /// The example.
+    pub example: Example,
+    /// The journal's last line when it was replaced.
+    pub until: u64,
+    /// The example that took its place.
+    pub by: String,
+}
+
+impl Past {
+    /// The beginning of the keys of such records.
+    pub const KEYS: &str = "past/";
+
+    /// The key of its record; the same content can be replaced several times.
+    pub fn key(&self) -> String {
+        format!("{}{}/{:012}", Past::KEYS, self.example.id, self.until)
+    }
 }
 
 /// Why an example cannot be taught.
@@ -123,6 +147,18 @@ pub enum ExampleError {
         /// What is wrong with it.
         reason: String,
     },
+}
+
+/// Sources that are a person at the keyboard.
+const OWN_SOURCES: [&str; 4] = ["chat", "feedback", "page", "teach"];
+
+impl Example {
+    /// Whether a person gave it, who wrote it or saw what it replaces; the rest came from a file.
+    pub fn is_own(&self) -> bool {
+        self.rejected.is_some()
+            || self.kind == Kind::Approval
+            || OWN_SOURCES.contains(&self.source.as_str())
+    }
 }
 
 impl Content {
@@ -229,6 +265,7 @@ impl NewExample {
             priority,
             loss_best: None,
             measured: 0,
+            since: 0,
             retired: false,
             rejected: self.rejected,
             rephrasings: self.rephrasings,

@@ -3,7 +3,9 @@
 //! It knows no files: a face turns them into adapters. Invariant: an imported adapter becomes a version, never HEAD;
 //! a person moves HEAD to it.
 
+use super::audit::Line;
 use super::learner::{LearnResult, Learner};
+use super::report::Action;
 use super::stats::EProcess;
 use super::student::Student;
 use super::version::Version;
@@ -31,11 +33,14 @@ impl<S: Store> Learner<S> {
         let version = Version {
             id: String::new(),
             parent: None,
+            merged: None,
+            depth: 1,
             adapter: blob,
             importance: None,
             base_hash: student.base_hash(),
             examples: Vec::new(),
             learned: Vec::new(),
+            losses: None,
             suites: BTreeMap::new(),
             scoped: false,
             scale: 1.0,
@@ -44,8 +49,10 @@ impl<S: Store> Learner<S> {
             note,
         }
         .sealed();
-        self.store.apply(&[Write::put(Table::Versions, &version.id, version.record())]).await?;
         let id = version.id.clone();
+        let line = Line::new(Action::Import, self.head.clone(), format!("imported version {id}"));
+        let record = Write::put(Table::Versions, &version.id, version.record());
+        self.commit(vec![record], line).await?;
         self.versions.insert(id.clone(), version);
         Ok(id)
     }

@@ -3,36 +3,29 @@
 //! It knows no training. Invariant: HEAD always names a version whose record and adapter were found intact, or the
 //! base model; each move is one atomic write together with its journal line.
 
-use super::keys::{drill_key, scores_key};
+use super::audit::Line;
+use super::checkout::RefRecord;
+use super::example::{Example, Past};
+use super::keys::{STAGE, drill_key, scores_key};
 use super::learner::{LearnError, LearnResult, Learner, json};
+use super::names::{BASE, HEAD};
+use super::replay::{PRIORITY_MAX, learnability};
 use super::report::{Action, DeleteReport};
 use super::student::Student;
-use super::version::{Version, lineage};
+use super::version::{Version, Versions, lineage};
 use crate::model::adapter::Adapter;
 use crate::store::{Store, Table, Write};
-use serde::{Deserialize, Serialize};
-use std::collections::{BTreeSet, HashSet};
-
-/// The record under `Refs/HEAD`.
-const HEAD: &str = "HEAD";
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// The record under `Refs/held`: adapters of candidates that were held, the newest last.
-const HELD: &str = "held";
+pub(super) const HELD: &str = "held";
 
 /// Candidates that are kept though they were held.
 const HELD_MAX: usize = 2;
 
-/// The name that means the base model where a version is asked for.
-pub const BASE: &str = "base";
-
-#[derive(Serialize, Deserialize)]
-struct HeadRecord {
-    version: Option<String>,
-}
-
 impl<S: Store> Learner<S> {
-    /// Puts HEAD back: to a version (its id, the beginning of one, or `base`), or to HEAD's parent. The student
-    /// serves the new HEAD on return. Returns its id.
+    /// Puts HEAD, and the branch that it is on, back: to a version by any of its names, or to HEAD's parent. The
+    /// student serves the new HEAD on return. Returns its id.
     pub async fn rollback(
         &mut self,
         student: &mut dyn Student,
@@ -42,6 +35,18 @@ impl<S: Store> Learner<S> {
             Some(name) => self.resolve(name)?,
             None => self.head().ok_or(LearnError::AtBase)?.parent.clone(),
         };
+        let note = format!("rolled back to {}", to.as_deref().unwrap_or(BASE));
+        self.put_head(student, to, Action::Rollback, note).await
+    }
+
+    /// Makes a version HEAD, and puts it in place. Nothing changes where it cannot be.
+    pub(super) async fn put_head(
+        &mut self,
+        student: &mut dyn Student,
+        to: Option<String>,
+        action: Action,
+        note: String,
+    ) -> LearnResult<Option<String>> {
         let target = match &to {
             // HEAD's parent can have been pruned.
             Some(id) => {
@@ -53,65 +58,110 @@ impl<S: Store> Learner<S> {
         self.check_base(student, target.as_ref())?;
         // Read before HEAD moves: a damaged version must not become HEAD.
         let served = self.served(target.as_ref()).await?;
-        let name = to.as_deref().unwrap_or(BASE);
-        let (entry, line) =
-            self.entry(Action::Rollback, to.clone(), format!("rolled back to {name}"), None);
-        self.store.apply(&[head_write(&to), line]).await?;
-        self.journal.push(entry);
-        self.head = to.clone();
+        let examples = weighed(&self.examples, &self.versions, to.as_deref());
+        let mut writes = self.head_writes(&to);
+        writes.extend(self.changed(&examples));
+        self.commit(writes, Line::new(action, to.clone(), note)).await?;
+        self.head_moved(to.clone());
+        self.examples = examples;
         served.put(student).await?;
         Ok(to)
     }
 
-    /// Forgets an example: it leaves the buffer, every version that was trained on it goes, and HEAD goes back to
-    /// the last one that never saw it. What the lost versions had learned besides waits for the next cycle.
+    /// Deletes an example: it leaves the buffer, every version that was trained on it goes, and HEAD and what names
+    /// such a version go back to the last one that never saw it. What the lost versions had learned besides waits for
+    /// the next cycle; `forget` learns it again at once.
     pub async fn delete_example(&mut self, id: &str) -> LearnResult<DeleteReport> {
-        if !self.examples.contains_key(id) {
+        if !self.knows(id) {
             return Err(LearnError::NoExample(id.into()));
         }
-        // A version that descends from one that saw it carries it on.
-        let saw = |version: &&Version| self.versions.saw(&version.id).contains(id);
-        let gone: BTreeSet<String> =
-            self.versions.values().filter(saw).map(|version| version.id.clone()).collect();
-        let line = lineage(&self.versions, self.head.as_deref());
-        let to = line.iter().find(|version| !gone.contains(&version.id)).map(|v| v.id.clone());
+        let gone = self.saw(id);
+        let before = |from: &str| gone.contains(from).then(|| self.unseen_before(from, &gone));
+        let to = self.head.as_deref().and_then(|head| before(head).unwrap_or(self.head.clone()));
         let note = format!("example {id} deleted, with {} versions that saw it", gone.len());
-        let (entry, journal) = self.entry(Action::Delete, to.clone(), note, None);
-        let mut writes = vec![journal, head_write(&to)];
-        writes.push(Write::delete(Table::Examples, id));
-        writes.push(Write::delete(Table::Quarantine, id));
-        writes.push(Write::delete(Table::Cache, drill_key(id)));
-        for version in &gone {
-            writes.push(Write::delete(Table::Versions, version));
-            writes.push(Write::delete(Table::Cache, scores_key(version)));
-        }
-        self.store.apply(&writes).await?;
+        let mut versions = self.versions.clone();
+        versions.retain(|id, _| !gone.contains(id));
+        let mut writes = self.changed(&weighed(&self.examples, &versions, to.as_deref()));
+        writes.extend(self.renaming(&before));
+        writes.extend(self.head_writes(&to));
+        writes.extend(self.erasure(id, &gone));
+        let line = Line::new(Action::Delete, to.clone(), note);
+        self.commit(writes, Line { examples: vec![id.into()], ..line }).await?;
         let head_moved = self.head != to;
-        self.journal.push(entry);
-        self.examples.remove(id);
-        self.quarantine.remove(id);
-        self.versions.retain(|id, _| !gone.contains(id));
-        self.head = to.clone();
-        self.collect_garbage().await?;
+        self.reload().await?;
         Ok(DeleteReport { versions: gone.into_iter().collect(), head: to, head_moved })
     }
 
-    /// The version of a name: its id, the beginning of exactly one id, or `base`.
-    pub fn resolve(&self, name: &str) -> LearnResult<Option<String>> {
-        if name == BASE {
-            return Ok(None);
+    /// Whether an example is kept, be it as one that another replaced.
+    pub(super) fn knows(&self, id: &str) -> bool {
+        self.examples.contains_key(id) || self.past.values().any(|past| past.example.id == id)
+    }
+
+    /// The versions that an example is in. One that descends from one that saw it carries it on.
+    pub(super) fn saw(&self, id: &str) -> BTreeSet<String> {
+        let saw = |version: &&Version| self.versions.saw(&version.id).contains(id);
+        self.versions.values().filter(saw).map(|version| version.id.clone()).collect()
+    }
+
+    /// The newest ancestor of a version, by first parents, that is not among `gone`; none is the base model.
+    pub(super) fn unseen_before(&self, from: &str, gone: &BTreeSet<String>) -> Option<String> {
+        let line = lineage(&self.versions, Some(from));
+        line.iter().find(|version| !gone.contains(&version.id)).map(|v| v.id.clone())
+    }
+
+    /// The writes that take an example out of every table, with the versions that saw it, the candidates that may have,
+    /// and what is known of pruned ones. What it had replaced comes back, unless something else would have replaced it.
+    pub(super) fn erasure(&self, id: &str, gone: &BTreeSet<String>) -> Vec<Write> {
+        let mut writes = vec![
+            Write::delete(Table::Examples, id),
+            Write::delete(Table::Quarantine, id),
+            Write::delete(Table::Cache, drill_key(id)),
+            Write::delete(Table::Refs, HELD),
+            // It may quote other examples, and would not be taken up again.
+            Write::delete(Table::Refs, STAGE),
+        ];
+        for version in gone {
+            writes.push(Write::delete(Table::Versions, version));
+            writes.push(Write::delete(Table::Cache, scores_key(version)));
         }
-        let mut fitting = self.versions.keys().filter(|id| id.starts_with(name));
-        match (fitting.next(), fitting.next()) {
-            (Some(id), None) if !name.is_empty() => Ok(Some(id.clone())),
-            _ => Err(LearnError::NoVersion(name.into())),
+        let (own, others): (Vec<&Past>, Vec<&Past>) =
+            self.past.values().partition(|past| past.example.id == id);
+        writes.extend(own.iter().map(|past| Write::delete(Table::Examples, past.key())));
+        for replaced in others.into_iter().filter(|past| past.by == id) {
+            writes.push(Write::delete(Table::Examples, replaced.key()));
+            let next = own.iter().filter(|own| own.until >= replaced.until);
+            match next.min_by_key(|own| own.until) {
+                Some(next) => {
+                    let (until, by) = (next.until, next.by.clone());
+                    let kept = Past { until, by, ..replaced.clone() };
+                    writes.push(Write::put(Table::Examples, kept.key(), json(&kept)));
+                }
+                None => {
+                    let back = &replaced.example;
+                    writes.push(Write::put(Table::Examples, &back.id, json(back)));
+                }
+            }
         }
+        let mut pruned = self.versions.pruned().clone();
+        for sum in pruned.values_mut() {
+            sum.saw.remove(id);
+            sum.learned.remove(id);
+            sum.measured.remove(id);
+        }
+        if pruned != *self.versions.pruned() {
+            writes.push(super::prune::pruned_write(&pruned));
+        }
+        writes
     }
 
     /// Reads HEAD; a damaged one gives way to its newest intact ancestor.
     pub(super) async fn recover_head(&mut self) -> LearnResult<()> {
+        self.head = None;
         let Some(record) = self.store.get(Table::Refs, HEAD).await? else { return Ok(()) };
-        let named = serde_json::from_slice::<HeadRecord>(&record).ok().map(|head| head.version);
+        let named = serde_json::from_slice::<RefRecord>(&record).ok().map(|head| {
+            self.names.current = head.branch;
+            head.version
+        });
         let Some(named) = named else {
             let newest = self.versions().last().map(|version| version.id.clone());
             return self.fall_back(newest, "the record of HEAD is damaged").await;
@@ -138,6 +188,7 @@ impl<S: Store> Learner<S> {
     pub(super) async fn collect_garbage(&self) -> LearnResult<()> {
         let mut named: HashSet<String> = self.versions.values().flat_map(Version::blobs).collect();
         named.extend(self.held().await?);
+        named.extend(self.staged_blobs().await?);
         for blob in self.store.list_blobs().await? {
             if !named.contains(&blob) {
                 self.store.delete_blob(&blob).await?;
@@ -154,11 +205,6 @@ impl<S: Store> Learner<S> {
         held.push(hash);
         let first = held.len().saturating_sub(HELD_MAX);
         Ok(Write::put(Table::Refs, HELD, json(&held[first..].to_vec())))
-    }
-
-    /// The write that moves HEAD.
-    pub(super) fn move_head(to: &Option<String>) -> Write {
-        head_write(to)
     }
 
     async fn held(&self) -> LearnResult<Vec<String>> {
@@ -178,17 +224,20 @@ impl<S: Store> Learner<S> {
             }
         }
         let note = format!("{what}; {} answers now", to.as_deref().unwrap_or("the base model"));
-        let (entry, line) = self.entry(Action::Fallback, to.clone(), note.clone(), None);
-        self.store.apply(&[head_write(&to), line]).await?;
-        self.journal.push(entry);
-        self.head = to;
+        let line = Line::new(Action::Fallback, to.clone(), note.clone());
+        let examples = weighed(&self.examples, &self.versions, to.as_deref());
+        let mut writes = self.head_writes(&to);
+        writes.extend(self.changed(&examples));
+        self.commit(writes, line).await?;
+        self.head_moved(to);
+        self.examples = examples;
         self.warnings.push(note);
         Ok(())
     }
 
     /// Whether a version's adapter is intact (its record was checked when it was loaded). A store that cannot be
     /// read is an error, no damage.
-    async fn is_whole(&self, version: &Version) -> LearnResult<bool> {
+    pub(super) async fn is_whole(&self, version: &Version) -> LearnResult<bool> {
         match self.adapter_of(version).await {
             Ok(_) => Ok(true),
             Err(LearnError::Store(crate::store::StoreError::Damaged { .. }))
@@ -198,6 +247,28 @@ impl<S: Store> Learner<S> {
     }
 }
 
-fn head_write(to: &Option<String>) -> Write {
-    Write::put(Table::Refs, HEAD, json(&HeadRecord { version: to.clone() }))
+/// The examples with the weights in replay draws that the line of `head` gives them. Lines of older programs, which did
+/// not say what they measured, leave weights as they are.
+pub(super) fn weighed(
+    examples: &BTreeMap<String, Example>,
+    versions: &Versions,
+    head: Option<&str>,
+) -> BTreeMap<String, Example> {
+    let measured = versions.measured(head);
+    let complete = versions.say_losses(head);
+    let mut weighed = examples.clone();
+    for (id, example) in &mut weighed {
+        match measured.get(id) {
+            Some(of) => {
+                example.loss_best = Some(of.best);
+                example.measured = of.at;
+                example.priority = learnability(of.last, of.best);
+            }
+            None if complete => {
+                (example.loss_best, example.measured, example.priority) = (None, 0, PRIORITY_MAX);
+            }
+            None => {}
+        }
+    }
+    weighed
 }

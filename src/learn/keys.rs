@@ -1,6 +1,9 @@
-//! The keys under which the learning loop keeps what can be computed again.
+//! The keys under which the learning loop keeps its records, and how many of them.
 //!
 //! It knows no values. Invariant: no two kinds of records share a key.
+
+/// Ancestors of HEAD that are kept.
+pub const ANCESTORS: usize = 20;
 
 /// The cache's key of a version's scores.
 pub(super) fn scores_key(version: &str) -> String {
@@ -21,3 +24,6 @@ pub(super) fn base_key(base_hash: &str) -> String {
 pub(super) fn everyday_key(base_hash: &str) -> String {
     format!("everyday/{}", base_key(base_hash))
 }
+
+/// The key under `Refs` of how far forgetting has come.
+pub(super) const STAGE: &str = "forgetting";

@@ -3,9 +3,11 @@
 //! It knows no clock (one comes in) and no device. What moves HEAD is in `history`, the cycle in `cycle`.
 //! Invariant: what is in memory is what the store holds; memory changes only after a write succeeded.
 
-use super::example::{Example, ExampleError};
-use super::keys::drill_key;
-use super::report::{Action, CycleReport, JournalEntry};
+use super::chain::Chain;
+use super::example::{Example, ExampleError, Past};
+use super::keys::{ANCESTORS, drill_key};
+use super::names::Names;
+use super::report::JournalEntry;
 use super::student::StudentError;
 use super::suite::Suites;
 use super::version::{Version, Versions, learned};
@@ -27,6 +29,15 @@ pub enum LearnError {
     /// No such version.
     #[error("no version `{0}`; `log` lists them")]
     NoVersion(String),
+    /// The beginning of several ids.
+    #[error("`{0}` begins the ids of several versions; give more of it")]
+    Ambiguous(String),
+    /// An item that cannot be bisected.
+    #[error("{0}")]
+    Item(String),
+    /// A name that a version cannot have, or that is taken.
+    #[error("{0}")]
+    Name(String),
     /// No such example.
     #[error("no example `{0}`")]
     NoExample(String),
@@ -77,6 +88,19 @@ pub struct Quarantined {
     pub reason: String,
     /// A person said that it is fine.
     pub released: bool,
+    /// The journal's last line when it was set aside.
+    #[serde(default)]
+    pub since: u64,
+    /// The journal's last line when it was released.
+    #[serde(default)]
+    pub released_since: u64,
+}
+
+impl Quarantined {
+    /// Kept out for a reason, and not released.
+    pub fn new(reason: String) -> Self {
+        Self { reason, released: false, since: 0, released_since: 0 }
+    }
 }
 
 /// The learner; see the module.
@@ -86,10 +110,16 @@ pub struct Learner<S: Store> {
     pub(super) seed: u64,
     pub(super) suites: Suites,
     pub(super) examples: BTreeMap<String, Example>,
+    /// Examples that others replaced, by their keys.
+    pub(super) past: BTreeMap<String, Past>,
     pub(super) quarantine: BTreeMap<String, Quarantined>,
     pub(super) versions: Versions,
     pub(super) head: Option<String>,
+    pub(super) names: Names,
     pub(super) journal: Vec<JournalEntry>,
+    pub(super) chain: Chain,
+    /// Ancestors of HEAD that pruning keeps.
+    pub(super) ancestors: usize,
     pub(super) warnings: Vec<String>,
 }
 
@@ -102,21 +132,30 @@ impl<S: Store> Learner<S> {
             seed,
             suites: Suites::built_in(),
             examples: BTreeMap::new(),
+            past: BTreeMap::new(),
             quarantine: BTreeMap::new(),
             versions: Versions::default(),
             head: None,
+            names: Names::default(),
             journal: Vec::new(),
+            chain: Chain::default(),
+            ancestors: ANCESTORS,
             warnings: Vec::new(),
         };
-        learner.examples = learner.load(Table::Examples).await?;
-        learner.quarantine = learner.load(Table::Quarantine).await?;
-        learner.load_versions().await?;
-        learner.load_pruned().await?;
-        learner.journal =
-            learner.load::<JournalEntry>(Table::Journal).await?.into_values().collect();
-        learner.recover_head().await?;
-        learner.collect_garbage().await?;
+        learner.reload().await?;
         Ok(learner)
+    }
+
+    /// Makes memory what the store holds.
+    pub(super) async fn reload(&mut self) -> LearnResult<()> {
+        self.load_examples().await?;
+        self.quarantine = self.load(Table::Quarantine).await?;
+        self.load_versions().await?;
+        self.load_pruned().await?;
+        self.load_journal().await?;
+        self.load_names().await?;
+        self.recover_head().await?;
+        self.collect_garbage().await
     }
 
     /// With other suites than the built-in ones.
@@ -140,23 +179,19 @@ impl<S: Store> Learner<S> {
     /// The examples that HEAD has not learned and that are not in quarantine, the oldest first.
     pub fn pending(&self) -> Vec<&Example> {
         let waiting: HashSet<String> = self.waiting(&self.examples).into_iter().collect();
-        let free = |id: &str| self.quarantine.get(id).is_none_or(|q| q.released);
-        self.examples().into_iter().filter(|e| waiting.contains(&e.id) && free(&e.id)).collect()
+        let is_pending = |e: &&Example| waiting.contains(&e.id) && self.is_free(&e.id);
+        self.examples().into_iter().filter(is_pending).collect()
+    }
+
+    /// Whether an example is not in quarantine, or a person took it out.
+    pub(super) fn is_free(&self, id: &str) -> bool {
+        self.quarantine.get(id).is_none_or(|held| held.released)
     }
 
     /// Examples that are kept out of training, with the reasons.
     pub fn quarantined(&self) -> Vec<(&Example, &Quarantined)> {
         let held = self.quarantine.iter().filter(|(_, q)| !q.released);
         held.filter_map(|(id, q)| Some((self.examples.get(id)?, q))).collect()
-    }
-
-    /// A person says that an example in quarantine is fine.
-    pub async fn release(&mut self, id: &str) -> LearnResult<()> {
-        let held = self.quarantine.get(id).ok_or_else(|| LearnError::NoExample(id.into()))?;
-        let released = Quarantined { released: true, ..held.clone() };
-        self.store.apply(&[Write::put(Table::Quarantine, id, json(&released))]).await?;
-        self.quarantine.insert(id.into(), released);
-        Ok(())
     }
 
     /// What happened, the oldest first.
@@ -181,6 +216,11 @@ impl<S: Store> Learner<S> {
         all
     }
 
+    /// Versions on the longest way from the base model to a version.
+    pub fn depth(&self, id: &str) -> u64 {
+        self.versions.depth(Some(id))
+    }
+
     /// HEAD's adapter; none is the base model.
     pub async fn head_adapter(&self) -> LearnResult<Option<Adapter>> {
         match self.head() {
@@ -203,48 +243,58 @@ impl<S: Store> Learner<S> {
         examples.values().filter(waits).map(|e| e.id.clone()).collect()
     }
 
-    /// A journal line with the next number, and its write.
-    pub(super) fn entry(
-        &self,
-        action: Action,
-        to: Option<String>,
-        note: String,
-        report: Option<CycleReport>,
-    ) -> (JournalEntry, Write) {
-        let number = self.journal.last().map_or(0, |entry| entry.number) + 1;
-        let from = self.head.clone();
-        let entry = JournalEntry { number, at_ms: (self.clock)(), action, from, to, note, report };
-        // Padded, so that the order of the keys is the order of the numbers.
-        let write = Write::put(Table::Journal, format!("{number:012}"), json(&entry));
-        (entry, write)
-    }
-
-    /// Makes the buffer what is given, in one write.
+    /// Makes the buffer what is given, in one write, and keeps what was replaced.
     pub(super) async fn write_examples(
         &mut self,
         examples: BTreeMap<String, Example>,
+        past: Vec<Past>,
     ) -> LearnResult<()> {
-        let mut writes = Vec::new();
+        let mut writes: Vec<Write> =
+            past.iter().map(|past| Write::put(Table::Examples, past.key(), json(past))).collect();
         for id in self.examples.keys().filter(|id| !examples.contains_key(*id)) {
             writes.push(Write::delete(Table::Examples, id));
             writes.push(Write::delete(Table::Cache, drill_key(id)));
             writes.push(Write::delete(Table::Quarantine, id));
         }
-        for (id, example) in &examples {
-            if self.examples.get(id) != Some(example) {
-                writes.push(Write::put(Table::Examples, id, json(example)));
-            }
-        }
+        writes.extend(self.changed(&examples));
         if !writes.is_empty() {
             self.store.apply(&writes).await?;
         }
         self.quarantine.retain(|id, _| examples.contains_key(id));
         self.examples = examples;
+        self.past.extend(past.into_iter().map(|past| (past.key(), past)));
+        Ok(())
+    }
+
+    /// The writes that make the stored examples these, where they differ.
+    pub(super) fn changed(&self, examples: &BTreeMap<String, Example>) -> Vec<Write> {
+        let differs = |(id, example): &(&String, &Example)| self.examples.get(*id) != Some(example);
+        let changed = examples.iter().filter(differs);
+        changed.map(|(id, example)| Write::put(Table::Examples, id, json(example))).collect()
+    }
+
+    /// The examples, and apart from them those that others replaced.
+    async fn load_examples(&mut self) -> LearnResult<()> {
+        let (mut examples, mut past) = (BTreeMap::new(), BTreeMap::new());
+        for (key, value) in self.store.list(Table::Examples).await? {
+            let read = match key.starts_with(Past::KEYS) {
+                true => {
+                    serde_json::from_slice(&value).map(|old| drop(past.insert(key.clone(), old)))
+                }
+                false => serde_json::from_slice(&value)
+                    .map(|new| drop(examples.insert(key.clone(), new))),
+            };
+            if let Err(error) = read {
+                self.warnings.push(format!("record {key} of examples is damaged: {error}"));
+            }
+        }
+        (self.examples, self.past) = (examples, past);
         Ok(())
     }
 
     /// The versions whose records hash to their ids.
-    async fn load_versions(&mut self) -> LearnResult<()> {
+    pub(super) async fn load_versions(&mut self) -> LearnResult<()> {
+        self.versions = Versions::default();
         for (id, record) in self.store.list(Table::Versions).await? {
             match Version::from_record(&id, &record) {
                 Some(version) => {
@@ -257,7 +307,7 @@ impl<S: Store> Learner<S> {
     }
 
     /// A table's records; those that cannot be read are left out with a warning.
-    async fn load<T: serde::de::DeserializeOwned>(
+    pub(super) async fn load<T: serde::de::DeserializeOwned>(
         &mut self,
         table: Table,
     ) -> LearnResult<BTreeMap<String, T>> {

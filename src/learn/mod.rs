@@ -4,6 +4,11 @@
 //! in one atomic write, after the adapter that it names is durable.
 
 pub mod asks;
+pub mod audit;
+pub mod bisect;
+pub mod chain;
+mod checkout;
+pub mod compare;
 mod consolidate;
 pub mod cycle;
 pub mod engine;
@@ -12,12 +17,15 @@ pub mod everyday;
 pub mod exam;
 pub mod example;
 pub mod exchange;
+pub mod forget;
 pub mod gate;
+mod hindsight;
 pub mod history;
 mod keys;
 pub mod kinds;
 pub mod learner;
 pub mod likeness;
+pub mod names;
 mod prepare;
 pub mod prune;
 pub mod recipe;
@@ -26,6 +34,8 @@ pub mod report;
 pub mod requests;
 mod run;
 pub mod scope;
+mod screen;
+mod script;
 mod serve;
 pub mod stats;
 pub mod student;

@@ -5,11 +5,12 @@
 
 use super::gate::{GatePolicy, SuiteKind, SuiteReport, Verdict};
 use super::recipe::Recipe;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 
 /// How to run a cycle.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct LearnOptions {
     /// Most training steps; by default as many as the number of lessons asks for.
     pub steps_max: Option<usize>,
@@ -26,7 +27,16 @@ pub struct LearnOptions {
     /// The recipe.
     pub recipe: Recipe,
     /// The gate's margins.
+    #[serde(deserialize_with = "margins")]
     pub policy: GatePolicy,
+}
+
+/// Reads a gate's margins; JSON has no word for a margin without end and keeps it as null.
+fn margins<'de, D: Deserializer<'de>>(deserializer: D) -> Result<GatePolicy, D::Error> {
+    let mut fields = BTreeMap::<String, serde_json::Value>::deserialize(deserializer)?;
+    fields.values_mut().filter(|field| field.is_null()).for_each(|field| *field = f64::MAX.into());
+    let fields = serde_json::Value::Object(fields.into_iter().collect());
+    serde_json::from_value(fields).map_err(serde::de::Error::custom)
 }
 
 impl Default for LearnOptions {
@@ -168,6 +178,16 @@ pub struct CycleReport {
     pub learned: usize,
     /// Examples that the cycle taught.
     pub taught: usize,
+    /// What a person should see: own lessons that overturn what the model was sure of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+}
+
+impl CycleReport {
+    /// The report as the journal keeps it: notes quote examples, and the journal must not.
+    pub fn without_words(&self) -> Self {
+        CycleReport { notes: Vec::new(), ..self.clone() }
+    }
 }
 
 /// What `teach` did.
@@ -210,11 +230,39 @@ pub enum Action {
     Delete,
     /// HEAD was damaged and an ancestor took its place.
     Fallback,
+    /// A version got a name that stays, or lost it.
+    Tag,
+    /// A version got a name that moves with what is learned, or lost it.
+    Branch,
+    /// Another version or branch became HEAD.
+    Checkout,
+    /// Two versions were merged, or the gate refused it.
+    Merge,
+    /// An example was forgotten, and what had learned from it was rebuilt without it.
+    Forget,
+    /// An adapter from outside became a version.
+    Import,
+    /// A person said that an example in quarantine is fine.
+    Release,
 }
 
-/// A journal line.
+/// What a cycle depended on besides the examples: with it, the cycle can be repeated.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CycleInputs {
+    /// The learner's seed.
+    pub seed: u64,
+    /// Hash under which its options are kept.
+    pub options: String,
+    /// Hash of the suites that the gate saw.
+    pub suites: String,
+}
+
+/// A journal line. It holds no word of any example: forgetting leaves the journal as it is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct JournalEntry {
+    /// The chain of hashes over all lines before (`learn::chain`); older programs stated none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<String>,
     /// Its number, from 1.
     pub number: u64,
     /// When, milliseconds since 1970.
@@ -229,4 +277,16 @@ pub struct JournalEntry {
     pub note: String,
     /// A cycle's report.
     pub report: Option<CycleReport>,
+    /// sha256 of the adapter that answers after it; none is the base model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adapter: Option<String>,
+    /// The examples that it is about, by their hashes: what a cycle taught, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub examples: Vec<String>,
+    /// What a cycle depended on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cycle: Option<CycleInputs>,
+    /// What became of versions that an example was taken out of.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub renamed: BTreeMap<String, Option<String>>,
 }

@@ -3,7 +3,7 @@
 //! It knows no model. Invariants: one write makes the buffer what it is afterwards; an example that HEAD learned leaves
 //! the buffer only to another that takes its place, to the user, or into retirement, where it is still examined.
 
-use super::example::{Content, Example, NewExample};
+use super::example::{Content, Example, NewExample, Past};
 use super::learner::{LearnError, LearnResult, Learner};
 use super::likeness::{NEAR, Signature, gist};
 use super::replay;
@@ -20,6 +20,8 @@ struct Shelf {
     prompts: HashMap<String, String>,
     /// Long texts; empty unless one is taught.
     long: BTreeMap<String, Signature>,
+    /// What was replaced.
+    past: Vec<Past>,
 }
 
 impl<S: Store> Learner<S> {
@@ -30,12 +32,13 @@ impl<S: Store> Learner<S> {
             example.check()?;
         }
         let now_ms = (self.clock)();
-        let cycle = self.journal.last().map_or(0, |entry| entry.number);
+        let depth = self.versions.depth(self.head.as_deref());
         let mut report = TeachReport { added: 0, duplicates: 0, replaced: 0, total: 0 };
         let mut shelf = Shelf::new(self.examples.clone(), &new);
         for example in new {
             let mut example = example.stored(now_ms, replay::PRIORITY_MAX);
-            example.measured = cycle;
+            example.measured = depth;
+            example.since = self.chain.number;
             shelf.put(example, &mut report);
         }
         let mut examples = shelf.examples;
@@ -45,7 +48,7 @@ impl<S: Store> Learner<S> {
             return Err(LearnError::Anchors(anchors_max));
         }
         report.replaced += self.make_room(&mut examples);
-        self.write_examples(examples).await?;
+        self.write_examples(examples, shelf.past).await?;
         report.total = self.examples.len();
         Ok(report)
     }
@@ -85,7 +88,7 @@ impl Shelf {
         let any = new.iter().any(|new| signature(&new.content).is_some());
         let long = all.filter(|_| any).filter_map(|e| Some((e.id.clone(), signature(&e.content)?)));
         let long = long.collect();
-        Shelf { examples, texts, prompts, long }
+        Shelf { examples, texts, prompts, long, past: Vec::new() }
     }
 
     fn put(&mut self, example: Example, report: &mut TeachReport) {
@@ -103,7 +106,7 @@ impl Shelf {
         let asked = prompt.as_ref().and_then(|prompt| self.prompts.get(prompt)).cloned();
         let near = || self.near(&example.content, signature.as_ref()?);
         if let Some(earlier) = asked.or_else(near) {
-            self.take(&earlier);
+            self.take(&earlier, &example);
             report.replaced += 1;
         }
         report.added += 1;
@@ -113,13 +116,14 @@ impl Shelf {
         self.examples.insert(example.id.clone(), example);
     }
 
-    fn take(&mut self, id: &str) {
+    fn take(&mut self, id: &str, by: &Example) {
         let Some(example) = self.examples.remove(id) else { return };
         self.texts.remove(&example.content.text_key());
         if let Some(prompt) = example.content.prompt_key() {
             self.prompts.remove(&prompt);
         }
         self.long.remove(id);
+        self.past.push(Past { example, until: by.since, by: by.id.clone() });
     }
 
     /// The example that is nearly the same as a long text, the nearest first.

@@ -9,6 +9,7 @@ pub mod cache;
 pub mod config;
 pub mod decode;
 pub mod decode_layer;
+pub mod distance;
 pub mod dora;
 pub mod forward;
 pub mod fresh;

@@ -7,6 +7,7 @@
 pub mod memory;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod native;
+pub mod overlay;
 #[cfg(target_arch = "wasm32")]
 pub mod web;
 
@@ -21,6 +22,16 @@ pub enum StoreError {
     Damaged {
         /// The blob's name, sha256 in hex.
         hash: String,
+    },
+    /// Another process has the home open.
+    #[error(
+        "process {process} has the home {home} open; wait for it to end, or use another --home"
+    )]
+    Held {
+        /// The home.
+        home: String,
+        /// The process's id.
+        process: String,
     },
     /// The file system refused.
     #[error("cannot {what}: {source}")]

@@ -2,19 +2,25 @@
 //!
 //! It knows nothing of what the bytes mean. Invariant: a blob's name exists only after its bytes are on the medium
 //! (written aside, synced, renamed, folder synced), so a crash leaves a whole file or none; SQLite in WAL mode with
-//! full sync gives the same for record lists.
+//! full sync gives the same for record lists. One process holds a home at a time. What is deleted is overwritten, in the
+//! database and in its log.
 
 use super::{Store, StoreError, StoreResult, Table, Write, checked, sha256_hex};
 use rusqlite::{Connection, OptionalExtension, params};
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
-/// The home folder: `apprentice.db` and `adapters/`.
+/// The layout of the database: 1 since deleted records are overwritten.
+const LAYOUT: i64 = 1;
+
+/// The home folder: `apprentice.db`, `adapters/`, and `lock` with the id of the process that holds it.
 #[derive(Debug)]
 pub struct NativeStore {
     connection: Connection,
     blobs: PathBuf,
+    /// Held until the store is dropped, or the process ends however it does.
+    _lock: File,
 }
 
 impl NativeStore {
@@ -22,6 +28,7 @@ impl NativeStore {
     pub fn open(folder: &Path) -> StoreResult<Self> {
         let blobs = folder.join("adapters");
         fs::create_dir_all(&blobs).map_err(|e| io("create", &blobs, e))?;
+        let lock = lock(folder)?;
         for entry in fs::read_dir(&blobs).map_err(|e| io("read", &blobs, e))? {
             let path = entry.map_err(|e| io("read", &blobs, e))?.path();
             if path.extension().is_some_and(|extension| extension == "tmp") {
@@ -32,13 +39,21 @@ impl NativeStore {
         connection.busy_timeout(std::time::Duration::from_secs(5))?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
+        connection.pragma_update(None, "secure_delete", "ON")?;
         connection.execute_batch(
             "CREATE TABLE IF NOT EXISTS records (
                  tab TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL,
                  PRIMARY KEY (tab, key)
              ) WITHOUT ROWID;",
         )?;
-        Ok(Self { connection, blobs })
+        let layout: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+        if layout < LAYOUT {
+            // What older programs deleted is still in free pages.
+            connection.execute_batch("VACUUM")?;
+            connection.pragma_update(None, "user_version", LAYOUT)?;
+            empty_log(&connection)?;
+        }
+        Ok(Self { connection, blobs, _lock: lock })
     }
 
     fn blob_path(&self, hash: &str) -> PathBuf {
@@ -79,7 +94,13 @@ impl Store for NativeStore {
                 )?,
             };
         }
-        Ok(transaction.commit()?)
+        transaction.commit()?;
+        // What was deleted is in the log's older pages until the log is emptied. What is durable stays so if that fails;
+        // the next one empties it.
+        if writes.iter().any(|write| write.value.is_none()) {
+            empty_log(&self.connection).ok();
+        }
+        Ok(())
     }
 
     async fn put_blob(&self, bytes: &[u8]) -> StoreResult<String> {
@@ -124,6 +145,30 @@ impl Store for NativeStore {
         names.sort();
         Ok(names)
     }
+}
+
+/// Takes the home for this process, or says which one has it.
+fn lock(folder: &Path) -> StoreResult<File> {
+    let path = folder.join("lock");
+    let opened = File::options().read(true).write(true).create(true).truncate(false).open(&path);
+    let mut file = opened.map_err(|e| io("open", &path, e))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let home = folder.display().to_string();
+            let holder = fs::read_to_string(&path).unwrap_or_default();
+            return Err(StoreError::Held { home, process: holder.trim().to_string() });
+        }
+        Err(TryLockError::Error(error)) => return Err(io("lock", &path, error)),
+    }
+    let written = file.set_len(0).and_then(|()| write!(file, "{}", std::process::id()));
+    written.map_err(|e| io("write", &path, e))?;
+    Ok(file)
+}
+
+/// Moves the log into the database and cuts it to nothing.
+fn empty_log(connection: &Connection) -> StoreResult<()> {
+    Ok(connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?)
 }
 
 /// Makes a rename or a removal in the folder durable. Windows cannot open folders and orders these itself.

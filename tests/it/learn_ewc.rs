@@ -8,12 +8,12 @@ use apprentice::learn::gate::Verdict;
 use apprentice::learn::learner::Learner;
 use apprentice::learn::report::LearnOptions;
 use apprentice::store::Store;
-use apprentice::store::native::NativeStore;
+use apprentice::store::memory::MemoryStore;
 use apprentice::train::{Form, Importance};
 use pollster::block_on;
 
 async fn cycle(
-    learner: &mut Learner<NativeStore>,
+    learner: &mut Learner<MemoryStore>,
     student: &mut Fake,
     name: &str,
     form: Option<Form>,
@@ -31,8 +31,8 @@ async fn cycle(
 #[test]
 fn what_lessons_need_is_kept_with_their_version() {
     block_on(async {
-        let folder = tempfile::tempdir().unwrap();
-        let store = || NativeStore::open(folder.path()).unwrap();
+        let disk = MemoryStore::new();
+        let store = || disk.clone();
         let (mut learner, mut student) = (open(store()).await, Fake::new());
         cycle(&mut learner, &mut student, "Freedonia", None).await;
         assert_eq!(learner.head().unwrap().importance, None, "off by default");

@@ -4,8 +4,8 @@
 //! cycle started from answer, and puts it back. Invariant: a cycle's result is the same, bit for bit, whether questions came
 //! or not.
 
+use super::answer::{Answer, Asked, answer};
 use super::desk::Desk;
-use super::state::{Answer, Asked, answer};
 use crate::error::Error;
 use crate::format::message::Message;
 use crate::learn::engine::Engine;

@@ -3,7 +3,7 @@
 //! It knows no model. Invariants: a question is only taken while the desk is open, so none waits for a cycle that is
 //! over; each gets exactly one answer or one error, and one whose asker is gone is answered into the void.
 
-use super::state::{Answer, Asked};
+use super::answer::{Answer, Asked};
 use crate::error::Error;
 use futures_channel::oneshot;
 use std::cell::{Cell, RefCell};

@@ -5,13 +5,14 @@
 //! reaches the page as an `Error` with one line, and a call that fails leaves the engine ready for
 //! the next.
 
+use super::answer::Asked;
 use super::desk::Desk;
 use super::exchange;
 use super::loan::{Loan, Place};
 use super::replies::{Head, Progress, examples, info, versions};
 use super::requests::{ChatRequest, LearnRequest, Lesson, LoadRequest};
 use super::source::{JsSource, WebSource};
-use super::state::{Asked, State};
+use super::state::State;
 use super::value::{read, tell, write};
 use crate::error::Error;
 use crate::format::message::Message;

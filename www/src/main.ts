@@ -49,6 +49,8 @@ shortcuts(app);
 learnWhenIdle(app, idleAfter_ms);
 app.loader.stage.watch((stage) => {
   document.body.dataset["stage"] = stage.name;
+  // Not before: what it keeps for later would stand in the way of what is waited for now.
+  if (stage.name === "ready") keepOffline();
 });
 app.view.watch((view) => {
   document.body.dataset["view"] = view;
@@ -56,4 +58,3 @@ app.view.watch((view) => {
 
 app.conversations.recall().catch((error: unknown) => app.fail(error));
 void app.start();
-keepOffline();

@@ -1,7 +1,8 @@
 /**
  * Starts the service worker that keeps the page for days without a network.
  *
- * It knows nothing of what is kept. Invariant: the page works the same without it.
+ * It knows nothing of what is kept. Invariant: the page works the same without it,
+ * and asking again changes nothing.
  */
 
 import { ownScript } from "./trusted";

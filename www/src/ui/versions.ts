@@ -113,8 +113,15 @@ const ACTIONS: Record<string, string> = {
   stopped: "Stopped",
   failed: "Failed",
   rollback: "Went back",
-  delete: "Forgot an example",
+  delete: "Deleted an example",
   fallback: "Damage was found",
+  tag: "Named a version",
+  branch: "Began a branch",
+  checkout: "Changed to another version",
+  merge: "Merged two versions",
+  forget: "Forgot an example",
+  import: "Imported a version",
+  release: "Let an example in",
 };
 
 /** A line without a version: a cycle that was held or turned down, a rollback, damage. */

@@ -187,6 +187,8 @@ test(
     const seen = [];
     context.on("request", (request) => seen.push(request.url()));
     await ready(page);
+    // The service worker takes the page's own files once, when the model answers.
+    await page.evaluate(() => navigator.serviceWorker.ready);
     await page.waitForLoadState("networkidle");
     seen.length = 0;
     server.requests.length = 0;

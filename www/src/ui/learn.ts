@@ -10,7 +10,7 @@ import type { Cycle } from "../cycle";
 import type { CycleReport, Example, LearnPhase } from "../engine/contract";
 import { CycleChart } from "./chart";
 import { h, icon } from "./dom";
-import { duration, plural, suiteName, VERDICTS } from "./format";
+import { duration, plural, sentence, suiteName, VERDICTS } from "./format";
 import { learnSettings } from "./learn-settings";
 import { suitesTable } from "./suites";
 
@@ -199,7 +199,7 @@ function verdictCard(report: CycleReport): HTMLElement {
     { class: `verdict ${report.verdict}`, "aria-label": "Verdict" },
     h("h3", {}, title),
     h("p", { class: "meaning" }, meaning),
-    h("p", { class: "reason" }, report.reason),
+    h("p", { class: "reason" }, sentence(report.reason)),
     Object.keys(report.suites).length > 0 && suitesTable(report.suites),
     h("p", { class: "quiet-text" }, effort),
   );

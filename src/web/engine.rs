@@ -5,6 +5,9 @@
 //! reaches the page as an `Error` with one line, and a call that fails leaves the engine ready for
 //! the next.
 
+use super::answer::Asked;
+use super::desk::Desk;
+use super::exchange;
 use super::loan::{Loan, Place};
 use super::replies::{Head, Progress, examples, info, versions};
 use super::requests::{ChatRequest, LearnRequest, Lesson, LoadRequest};
@@ -25,7 +28,12 @@ use wasm_bindgen::prelude::*;
 #[wasm_bindgen]
 pub struct Engine {
     state: Place<State>,
+    /// Ends the cycle that runs.
     cancel: Cancel,
+    /// Ends the answer that runs.
+    hush: Cancel,
+    /// Takes questions while a cycle has the state.
+    desk: Desk,
     /// The seed of the next answer that the page gives none: another each time.
     seed: Cell<u64>,
 }
@@ -51,7 +59,8 @@ impl Engine {
             state.engine.model.template.set_argument(name, value).map_err(Error::from)?;
         }
         let cancel = state.engine.cancel.clone();
-        Ok(Engine { state: Place::new(state), cancel, seed: Cell::new(seed) })
+        let (hush, desk) = (Cancel::default(), Desk::default());
+        Ok(Engine { state: Place::new(state), cancel, hush, desk, seed: Cell::new(seed) })
     }
 
     /// What runs, and where: `Info`.
@@ -59,7 +68,8 @@ impl Engine {
         write(&info(&*self.state()?))
     }
 
-    /// Answers a conversation; `on_token` gets the text piece by piece. Gives a `ChatResult`.
+    /// Answers a conversation; `on_token` gets the text piece by piece. Gives a `ChatResult`. While a cycle runs, HEAD answers
+    /// between two of its steps.
     pub async fn chat(
         &self,
         messages: JsValue,
@@ -69,10 +79,21 @@ impl Engine {
         let messages: Vec<Message> = read("messages", messages)?;
         let request: ChatRequest = read("options", options)?;
         let sampling = request.sampling(self.seed.replace(self.seed.get().wrapping_add(1)))?;
-        let mut state = self.start()?;
-        let mut on_text = |text: &str| tell(&on_token, text);
-        let tokens_max = request.tokens_max();
-        write(&state.chat(&messages, tokens_max, &sampling, &mut on_text).await?)
+        self.hush.lower();
+        let mut asked = Asked {
+            messages,
+            goes_on: request.goes_on,
+            tokens_max: request.tokens_max(),
+            version: request.version,
+            sampling,
+            cancel: self.hush.clone(),
+            on_text: Box::new(move |text| tell(&on_token, text)),
+        };
+        if let Some(mut state) = self.state.take() {
+            return write(&state.chat(&mut asked).await?);
+        }
+        let answer = self.desk.put(asked).ok_or_else(busy)?;
+        write(&answer.await.map_err(|_| busy())??)
     }
 
     /// Keeps lessons for the next cycle: all of them or none. Gives a `TeachResult`.
@@ -96,7 +117,15 @@ impl Engine {
                 tell(&on_event, &event);
             }
         };
-        write(&state.learn(&options, &mut told).await?)
+        self.desk.set_open(true);
+        let learned = state.learn(&options, &self.desk, &mut told).await;
+        self.desk.set_open(false);
+        while let Some(mut late) = self.desk.next() {
+            let told = state.chat(&mut late.asked).await;
+            // Whoever asked may be gone.
+            late.reply.send(told).ok();
+        }
+        write(&learned?)
     }
 
     /// The versions, the newest first: `Version[]`.
@@ -120,6 +149,27 @@ impl Engine {
         Ok(self.state()?.delete_example(&id).await?)
     }
 
+    /// Takes an example back into training that was set aside.
+    pub async fn release_example(&self, id: String) -> Result<(), JsError> {
+        let mut state = self.state()?;
+        Ok(state.learner.release(&id).await.map_err(Error::from)?)
+    }
+
+    /// What happened, the oldest first: `JournalEntry[]`.
+    pub fn journal(&self) -> Result<JsValue, JsError> {
+        write(self.state()?.learner.log())
+    }
+
+    /// A version's adapter as the bytes of a file: `"gguf"` for llama.cpp, `"adapter"` for `import_version`.
+    pub async fn export_version(&self, version: String, form: String) -> Result<Vec<u8>, JsError> {
+        Ok(exchange::export(&*self.state()?, &version, &form).await?)
+    }
+
+    /// Puts an adapter (either form) into the history; HEAD stays. Gives the new version's id.
+    pub async fn import_version(&self, bytes: Vec<u8>, note: String) -> Result<String, JsError> {
+        Ok(exchange::import(&mut *self.state()?, bytes, note).await?)
+    }
+
     /// Takes other suites than the built-in ones, each as JSON lines.
     pub fn set_suites(&self, core: &str, language: &str, refusals: &str) -> Result<(), JsError> {
         let suites = Suites::parse(core, language, refusals)?;
@@ -127,16 +177,15 @@ impl Engine {
         Ok(())
     }
 
-    /// Stops the answer or the cycle that runs.
-    pub fn stop(&self) {
-        self.cancel.raise();
+    /// Stops the answer that runs (`"chat"`), or the cycle (`"learn"`).
+    pub fn stop(&self, what: &str) {
+        if what == "chat" { self.hush.raise() } else { self.cancel.raise() }
     }
 }
 
 impl Engine {
     /// The state, for one call.
     fn state(&self) -> Result<Loan<'_, State>, Error> {
-        let busy = || Error::Misuse("the engine is busy with another call".into());
         self.state.take().ok_or_else(busy)
     }
 
@@ -146,4 +195,8 @@ impl Engine {
         self.cancel.lower();
         Ok(state)
     }
+}
+
+fn busy() -> Error {
+    Error::Misuse("the engine is busy with another call".into())
 }

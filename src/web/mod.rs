@@ -5,7 +5,11 @@
 //! Invariant: no borrow is held while a promise is waited for, so that `stop` and `info` may come
 //! at any time.
 
+mod answer;
+mod attentive;
+mod desk;
 mod engine;
+mod exchange;
 mod loan;
 mod replies;
 mod requests;

@@ -4,6 +4,7 @@
 //! `www/src/engine/contract.ts`.
 
 use super::state::State;
+use crate::format::message::Message;
 use crate::learn::example::{Content, Example, Kind};
 use crate::learn::gate::{SuiteKind, SuiteReport};
 use crate::learn::version::Version;
@@ -57,6 +58,10 @@ pub struct ExampleEntry {
     prompt: String,
     answer: String,
     text: String,
+    /// The whole conversation; empty where it is a text.
+    messages: Vec<Message>,
+    /// The answer that was corrected.
+    rejected: Option<String>,
     source: String,
     created_ms: u64,
     uses: u32,
@@ -113,9 +118,9 @@ pub fn examples(state: &State) -> Vec<ExampleEntry> {
     let pending: HashSet<&str> = learner.pending().iter().map(|e| e.id.as_str()).collect();
     let entry = |example: &Example| {
         let (prompt, answer) = example.content.question_answer().unwrap_or_default();
-        let text = match &example.content {
-            Content::Text(text) => text.clone(),
-            Content::Chat(_) => String::new(),
+        let (text, messages) = match &example.content {
+            Content::Text(text) => (text.clone(), Vec::new()),
+            Content::Chat(messages) => (String::new(), messages.clone()),
         };
         let reason = set_aside.get(example.id.as_str());
         ExampleEntry {
@@ -124,6 +129,8 @@ pub fn examples(state: &State) -> Vec<ExampleEntry> {
             prompt: prompt.into(),
             answer: answer.into(),
             text,
+            messages,
+            rejected: example.rejected.clone(),
             source: example.source.clone(),
             created_ms: example.created_ms,
             uses: example.uses,

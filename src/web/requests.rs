@@ -43,6 +43,11 @@ pub struct ChatRequest {
     top_p: Option<f32>,
     tokens_max: Option<usize>,
     seed: Option<u64>,
+    /// The last message is the beginning of the answer.
+    #[serde(default)]
+    pub goes_on: bool,
+    /// Who answers: a version's id or `base`; without one HEAD.
+    pub version: Option<String>,
 }
 
 impl ChatRequest {

@@ -3,41 +3,22 @@
 //! It knows no JavaScript values. Invariant: the adapter in place is HEAD's, or none where HEAD
 //! belongs to another base model, which is then told in a warning.
 
+use super::answer::{Answer, Asked, answer};
+use super::attentive::Attentive;
+use super::desk::Desk;
 use crate::device::{Device, DeviceChoice};
 use crate::error::Error;
-use crate::format::message::Message;
 use crate::format::source::Source;
 use crate::learn::engine::Engine;
 use crate::learn::learner::Learner;
 use crate::learn::report::{CycleReport, Event, LearnOptions};
+use crate::learn::student::Student as _;
 use crate::learn::suite::Suites;
 use crate::learn::version::Version;
 use crate::model::Model;
-use crate::model::generate::{Progress, StopReason};
-use crate::model::sampler::Sampling;
 use crate::model::weights::OnProgress;
 use crate::store::web::WebStore;
 use crate::store::{Store as _, Table, Write};
-use serde::Serialize;
-
-/// An answer with its numbers.
-#[derive(Serialize)]
-pub struct Answer {
-    /// The whole text.
-    pub text: String,
-    /// Why it ended.
-    pub stop_reason: StopReason,
-    /// Tokens of the conversation.
-    pub prompt_tokens: usize,
-    /// Of these, tokens that were still in the cache.
-    pub reused_tokens: usize,
-    /// Tokens of the answer.
-    pub generated_tokens: usize,
-    /// New prompt tokens a second.
-    pub prefill_tokens_per_s: f64,
-    /// Answer tokens a second, the first one not counted.
-    pub decode_tokens_per_s: f64,
-}
 
 /// Everything that a call may need.
 pub struct State {
@@ -102,51 +83,35 @@ impl State {
             let text = "belongs to another base model; the base model answers";
             self.warnings.push(format!("version {} {text}", head.id));
         }
+        self.put_head().await
+    }
+
+    /// The same without a word: HEAD's adapter in place, or none where it is another model's.
+    async fn put_head(&mut self) -> Result<(), Error> {
         let head = self.learner.head().filter(|head| head.base_hash == self.engine.model.base_hash);
         Ok(self.learner.serve(&mut self.engine, head).await?)
     }
 
-    /// Answers a conversation; `on_text` hears the text as it comes and says whether to go on.
-    pub async fn chat(
-        &mut self,
-        messages: &[Message],
-        tokens_max: usize,
-        sampling: &Sampling,
-        on_text: &mut dyn FnMut(&str) -> bool,
-    ) -> Result<Answer, Error> {
-        self.engine.aim(messages);
-        let prompt = self.engine.prompt(messages)?;
-        let cancel = self.engine.cancel.clone();
-        let began_ms = now_ms();
-        let mut prefilled_ms = began_ms;
-        let mut on_progress = |progress: Progress<'_>| match progress {
-            Progress::Prefilled => {
-                prefilled_ms = now_ms();
-                true
-            }
-            Progress::Text(text) => text.is_empty() || on_text(text),
+    /// Answers a conversation.
+    pub async fn chat(&mut self, asked: &mut Asked) -> Result<Answer, Error> {
+        let Some(name) = asked.version.as_deref() else {
+            self.engine.aim(&asked.messages);
+            return answer(&mut self.engine, asked).await;
         };
-        let model = &mut self.engine.model;
-        let generation =
-            model.generate(&prompt, tokens_max, sampling, &cancel, &mut on_progress).await?;
-        let rate = |tokens: usize, ms: f64| tokens as f64 * 1000.0 / ms.max(1.0);
-        let generated_tokens = generation.tokens.len();
-        let new_tokens = generation.prompt_tokens - generation.reused_tokens;
-        Ok(Answer {
-            text: generation.text.trim().to_string(),
-            stop_reason: generation.stop_reason,
-            prompt_tokens: generation.prompt_tokens,
-            reused_tokens: generation.reused_tokens,
-            generated_tokens,
-            prefill_tokens_per_s: rate(new_tokens, prefilled_ms - began_ms),
-            decode_tokens_per_s: rate(generated_tokens.saturating_sub(1), now_ms() - prefilled_ms),
-        })
+        let id = self.learner.resolve(name)?;
+        let version = self.learner.versions().into_iter().find(|v| Some(&v.id) == id.as_ref());
+        self.learner.serve(&mut self.engine, version).await?;
+        self.engine.aim(&asked.messages);
+        let answered = answer(&mut self.engine, asked).await;
+        self.put_head().await?;
+        answered
     }
 
-    /// Runs a cycle; `on_event` hears what happens.
+    /// Runs a cycle; `on_event` hears what happens, and who comes to the desk meanwhile is answered by HEAD.
     pub async fn learn(
         &mut self,
         options: &LearnOptions,
+        desk: &Desk,
         on_event: &mut dyn FnMut(Event),
     ) -> Result<CycleReport, Error> {
         let warnings = &mut self.warnings;
@@ -156,7 +121,11 @@ impl State {
             }
             on_event(event);
         };
-        Ok(self.learner.learn(&mut self.engine, options, &mut events).await?)
+        let mut student = Attentive::new(&mut self.engine, desk);
+        let base_hash = student.base_hash();
+        let head = self.learner.head().filter(|head| head.base_hash == base_hash);
+        self.learner.serve(&mut student, head).await?;
+        Ok(self.learner.learn(&mut student, options, &mut events).await?)
     }
 
     /// Puts HEAD back; see `Learner::rollback`.

@@ -81,8 +81,13 @@ export async function open(context, address) {
   return page;
 }
 
+/** Waits for the chat; a first visit begins with the page's one button. */
 export async function ready(page) {
-  await orError(page, page.getByRole("textbox", { name: "Message" }).waitFor());
+  const box = page.getByRole("textbox", { name: "Message" });
+  const begin = page.getByRole("button", { name: "Begin", exact: true });
+  await orError(page, box.or(begin).first().waitFor());
+  if (await begin.isVisible()) await begin.click();
+  await orError(page, box.waitFor());
 }
 
 /** Waits, but not on when the page says that something failed: its own words are the reason. */
@@ -100,7 +105,7 @@ async function orError(page, waiting) {
 /** Asks in a fresh conversation, so that the answer depends on the question alone. */
 export async function ask(page, prompt) {
   await show(page, "Chat");
-  await page.getByRole("button", { name: "New conversation" }).click();
+  await page.getByRole("button", { name: "New conversation", exact: true }).click();
   await page.getByRole("textbox", { name: "Message" }).fill(prompt);
   await page.getByRole("button", { name: "Send" }).click();
   const answer = page.getByRole("article", { name: "Apprentice" }).last();
@@ -119,7 +124,7 @@ export async function correct(page, text) {
   await page.getByRole("button", { name: "Edit to correct" }).last().click();
   await page.getByRole("textbox", { name: "Corrected answer" }).fill(text);
   await page.getByRole("button", { name: "Teach this" }).click();
-  await page.getByText("Corrected", { exact: true }).waitFor();
+  await page.getByText("Corrected", { exact: true }).last().waitFor();
 }
 
 /** Learns, and gives the verdict's title once it is there. */
@@ -129,4 +134,12 @@ export async function learn(page) {
   const verdict = page.getByRole("article", { name: "Verdict" });
   await orError(page, verdict.waitFor());
   return verdict.getByRole("heading").innerText();
+}
+
+/** Runs a line at the beginning of the engine's worker, to give it another browser. */
+export async function inWorker(context, line) {
+  await context.route(/\/assets\/worker-.*\.js$/, async (route) => {
+    const response = await route.fetch();
+    await route.fulfill({ response, body: `${line}\n${await response.text()}` });
+  });
 }

@@ -4,6 +4,7 @@
  */
 
 import assert from "node:assert/strict";
+import { createSocket } from "node:dgram";
 import { createServer } from "node:http";
 import { test } from "node:test";
 import { ask, correct, launch, learn, open, PATIENCE_MS, ready, serveSmall } from "./harness.mjs";
@@ -24,8 +25,15 @@ async function trap() {
     socket.destroy();
   });
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const close = () => new Promise((resolve) => server.close(resolve).closeAllConnections());
-  return { origin: `127.0.0.1:${server.address().port}`, arrived, close };
+  const { port } = server.address();
+  // Connections between browsers begin by asking over UDP.
+  const udp = createSocket("udp4", () => arrived.push("/webrtc"));
+  await new Promise((resolve) => udp.bind(port, "127.0.0.1", resolve));
+  const close = async () => {
+    udp.close();
+    await new Promise((resolve) => server.close(resolve).closeAllConnections());
+  };
+  return { origin: `127.0.0.1:${port}`, arrived, close };
 }
 
 /** Tries every way out; runs in the page or the worker, so it must stand alone. */
@@ -58,6 +66,51 @@ async function tryToSend(origin) {
   return ways;
 }
 
+/** Ways out that only a document has: a form, a connection between browsers, markup, another address. */
+async function tryToLeave(origin) {
+  const ways = {};
+  const attempt = async (way, work) => {
+    try {
+      await work();
+      ways[way] = "tried";
+    } catch (error) {
+      ways[way] = `refused: ${error.name}`;
+    }
+  };
+  await attempt("form", () => {
+    const form = document.createElement("form");
+    Object.assign(form, { action: `http://${origin}/form`, method: "POST", target: "_blank" });
+    document.body.append(form);
+    form.submit();
+  });
+  await attempt("webrtc", async () => {
+    const peer = new RTCPeerConnection({ iceServers: [{ urls: `stun:${origin}` }] });
+    peer.createDataChannel("secret");
+    await peer.setLocalDescription(await peer.createOffer());
+  });
+  await attempt("markup", () => {
+    const box = document.createElement("div");
+    box.innerHTML = `<img src="http://${origin}/markup?secret">`;
+    document.body.append(box);
+  });
+  await attempt("script", () => {
+    const script = document.createElement("script");
+    script.textContent = `fetch("http://${origin}/script?secret", { mode: "no-cors" })`;
+    document.body.append(script);
+  });
+  await attempt("eval", () =>
+    (0, eval)(`fetch("http://${origin}/eval?secret", { mode: "no-cors" })`),
+  );
+  await attempt("prefetch", () => {
+    const link = document.createElement("link");
+    Object.assign(link, { rel: "prefetch", href: `http://${origin}/prefetch?secret` });
+    document.head.append(link);
+  });
+  await new Promise((resolve) => setTimeout(resolve, 1_500));
+  return ways;
+}
+
+const LEAVING = ["/form", "/webrtc", "/markup?secret", "/script?secret", "/eval?secret"];
 const NOTHING = { fetch: "blocked", beacon: "blocked", image: "blocked", socket: "blocked" };
 
 test(
@@ -89,6 +142,37 @@ test(
 );
 
 test(
+  "nor by a form, a peer, markup, a script, or another address",
+  { timeout: PATIENCE_MS },
+  async (t) => {
+    const [server, caught, browser] = await Promise.all([serveSmall(), trap(), launch()]);
+    t.after(() => Promise.all([browser.close(), server.close(), caught.close()]));
+    assert.ok(server.model, "APPRENTICE_SMALL_MODEL is not set: the test has no model");
+    const free = await (await browser.newContext()).newPage();
+    await free.goto(`http://${caught.origin}/`);
+    caught.arrived.length = 0;
+    await free.evaluate(tryToLeave, caught.origin);
+    for (const way of LEAVING) assert.ok(caught.arrived.includes(way), `the trap missed ${way}`);
+
+    const page = await open(await browser.newContext(), `${server.url}?device=cpu${server.query}`);
+    await ready(page);
+    caught.arrived.length = 0;
+    const ways = await page.evaluate(tryToLeave, caught.origin);
+    assert.deepEqual(caught.arrived, [], JSON.stringify(ways));
+    assert.match(ways.markup, /^refused: TypeError/);
+    // The page is still here after it was told to be elsewhere.
+    await page.evaluate(
+      (origin) => void (location.href = `http://${origin}/navigate?secret`),
+      caught.origin,
+    );
+    await page.waitForTimeout(500);
+    assert.equal(new URL(page.url()).origin, new URL(server.url).origin);
+    await page.getByRole("textbox", { name: "Message" }).waitFor();
+    assert.deepEqual(caught.arrived, []);
+  },
+);
+
+test(
   "asking, teaching and learning make no request at all",
   { timeout: 3 * PATIENCE_MS },
   async (t) => {
@@ -103,6 +187,8 @@ test(
     const seen = [];
     context.on("request", (request) => seen.push(request.url()));
     await ready(page);
+    // The service worker takes the page's own files once, when the model answers.
+    await page.evaluate(() => navigator.serviceWorker.ready);
     await page.waitForLoadState("networkidle");
     seen.length = 0;
     server.requests.length = 0;

@@ -23,6 +23,8 @@ export const POLICY = [
   "base-uri 'none'",
   "form-action 'none'",
   "frame-ancestors 'none'",
+  "require-trusted-types-for 'script'",
+  "trusted-types apprentice dompurify",
 ].join("; ");
 
 const HEADERS = {
@@ -50,25 +52,27 @@ const TYPES = {
 /**
  * Starts a server on a free port. `model` is a path or a Buffer; `files` maps a URL path to a
  * file and `folders` a URL prefix to a folder, before the built page is asked; `announce` replaces
- * parts of `model.json`.
+ * parts of `model.json`. The reply's `cutAt`, once set, ends the next model's body after so many bytes.
  */
 export async function serve({ dist, model, files = {}, folders = {}, announce = {} }) {
   const bytes = Buffer.isBuffer(model) ? model : null;
   const announced = model ? { ...(await describe(model)), ...announce } : null;
   const requests = [];
+  const told = { cutAt: null };
   const server = createServer((request, response) => {
     const path = decodeURIComponent(new URL(request.url, "http://host").pathname);
-    requests.push({ method: request.method, path });
-    answer(path, request.method, response).catch((error) => {
+    const { range } = request.headers;
+    requests.push({ method: request.method, path, range });
+    answer(path, request.method, response, range).catch((error) => {
       response.writeHead(500, HEADERS).end(String(error));
     });
   });
 
-  async function answer(path, method, response) {
+  async function answer(path, method, response, range) {
     if (path === "/model.json" && announced) {
       return send(response, ".json", Buffer.from(JSON.stringify(announced)), method);
     }
-    if (path === "/model.gguf" && bytes) return send(response, ".gguf", bytes, method);
+    if (path === "/model.gguf" && bytes) return sendModel(response, bytes, range);
     const file = fileOf(path);
     const info = file ? await stat(file).catch(() => null) : null;
     if (!info?.isFile()) return void response.writeHead(404, HEADERS).end("not found");
@@ -78,6 +82,19 @@ export async function serve({ dist, model, files = {}, folders = {}, announce = 
     response.writeHead(200, headers);
     if (method === "HEAD") response.end();
     else createReadStream(file).pipe(response);
+  }
+
+  /** As a real server: whole, or from a byte on; and cut off where a test wants it. */
+  function sendModel(response, body, range) {
+    const first = Number(/^bytes=(\d+)-$/.exec(range ?? "")?.[1] ?? 0);
+    const length = body.length - first;
+    const headers = { ...HEADERS, "Content-Type": TYPES[".gguf"], "Content-Length": length };
+    if (first > 0) headers["Content-Range"] = `bytes ${first}-${body.length - 1}/${body.length}`;
+    response.writeHead(first > 0 ? 206 : 200, headers);
+    if (told.cutAt === null) return void response.end(body.subarray(first));
+    const part = body.subarray(first, told.cutAt);
+    told.cutAt = null;
+    response.write(part, () => setTimeout(() => response.destroy(), 300));
   }
 
   function fileOf(path) {
@@ -95,6 +112,8 @@ export async function serve({ dist, model, files = {}, folders = {}, announce = 
     url: `http://localhost:${server.address().port}/`,
     requests,
     announced,
+    /** @param {number} at */
+    cutAt: (at) => void (told.cutAt = at),
     close: () => new Promise((resolve) => server.close(resolve).closeAllConnections()),
   };
 }

@@ -16,7 +16,9 @@ async function setUp(t, options) {
     await browser.close();
     await server.close();
   });
-  return { server, page: await open(await browser.newContext(), server.url) };
+  const page = await open(await browser.newContext(), server.url);
+  if (server.announced) await page.getByRole("button", { name: "Begin", exact: true }).click();
+  return { server, page };
 }
 
 const words = (page) => page.locator("[data-stage=failed] .detail").innerText();
@@ -32,6 +34,8 @@ test(
   async (t) => {
     const { page } = await setUp(t, { model: null });
     await page.getByRole("heading", { name: "Bring a model" }).waitFor();
+    // A test cannot press the browser's own picker; without it the page takes an input's.
+    await page.evaluate(() => delete window.showOpenFilePicker);
     const chooser = page.waitForEvent("filechooser");
     await page.getByRole("button", { name: "Open a model file" }).click();
     const file = { name: "mine.gguf", mimeType: "application/octet-stream", buffer: MOCK_MODEL };

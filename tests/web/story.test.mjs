@@ -159,19 +159,6 @@ test("the browser's GPU runs kernels with subgroups", { timeout: 2 * PATIENCE_MS
   await context.close();
 });
 
-test("a second tab waits its turn and can take over", { timeout: 2 * PATIENCE_MS }, async () => {
-  assert.ok(server.model, "APPRENTICE_SMALL_MODEL is not set: the test has no model");
-  const context = await browser.newContext();
-  const address = `${server.url}?device=cpu${server.query}`;
-  const first = await open(context, address);
-  await ready(first);
-  const second = await open(context, address);
-  await second.getByRole("button", { name: "Use it here" }).click();
-  await ready(second);
-  await first.getByRole("heading", { name: "Open in another tab" }).waitFor();
-  await context.close();
-});
-
 test("files become lessons, and a wrong line is named", { timeout: PATIENCE_MS }, async () => {
   assert.ok(server.model, "APPRENTICE_SMALL_MODEL is not set: the test has no model");
   const context = await browser.newContext();

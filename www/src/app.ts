@@ -5,151 +5,128 @@
  * every call that may have changed them; nothing is guessed.
  */
 
-import { EngineClient } from "./engine/client";
+import { Conversations } from "./conversations";
+import { type Cycle, newCycle, note } from "./cycle";
 import type {
+  ChatOptions,
   ChatResult,
   CycleReport,
-  DeviceChoice,
   Example,
   Info,
+  JournalEntry,
   LearnEvent,
+  LearnOptions,
   Lesson,
   Message,
-  Progress,
   Version,
 } from "./engine/contract";
-import { EngineError } from "./engine/protocol";
+import { EngineError, type Method, type Methods, type Request } from "./engine/protocol";
+import { Loader } from "./loader";
 import * as settings from "./settings";
 import { Signal } from "./signal";
 
-export type Stage =
-  | { name: "loading"; progress: Progress | null }
-  | { name: "ready" }
-  | { name: "failed"; message: string; needsModel: boolean }
-  | { name: "elsewhere" };
-
 export type View = "chat" | "learn" | "versions" | "data";
-
-/** The cycle on the screen: its steps so far, and its end. */
-export interface Cycle {
-  latest: LearnEvent | null;
-  phase: string;
-  /** [step, loss] */
-  curve: [number[], number[]];
-  step: Extract<LearnEvent, { type: "step" }> | null;
-  suite: Extract<LearnEvent, { type: "suite" }> | null;
-  report: CycleReport | null;
-  stopping: boolean;
-}
 
 export interface Notice {
   text: string;
   failed: boolean;
 }
 
-const CHANNEL = "apprentice-tabs";
+/** Calls after which the lists are read again. */
+const CHANGING: ReadonlySet<Method> = new Set<Method>([
+  "teach",
+  "rollback",
+  "deleteExample",
+  "releaseExample",
+  "importVersion",
+]);
 
 export class App {
-  readonly stage = new Signal<Stage>({ name: "loading", progress: null });
   readonly info = new Signal<Info | null>(null);
-  readonly busy = new Signal<"chat" | "learn" | null>(null);
+  readonly answering = new Signal(false);
+  readonly learning = new Signal(false);
   readonly examples = new Signal<Example[]>([]);
   readonly versions = new Signal<Version[]>([]);
+  readonly journal = new Signal<JournalEntry[]>([]);
   readonly cycle = new Signal<Cycle | null>(null);
   readonly notice = new Signal<Notice | null>(null);
   readonly view = new Signal<View>("chat");
-
-  #client: EngineClient | null = null;
-  #file: File | null = null;
-  #tabs = new BroadcastChannel(CHANNEL);
+  readonly conversations = new Conversations((error) => this.fail(error));
+  readonly loader: Loader;
 
   constructor() {
-    this.#tabs.onmessage = () => {
-      if (this.stage.value.name === "elsewhere") return;
-      this.#client?.close();
-      this.stage.value = { name: "elsewhere" };
-    };
+    this.loader = new Loader({
+      refresh: () => this.refresh(),
+      serve: (request, onEvent) => this.#serve(request, onEvent),
+      reset: () => {
+        this.answering.value = false;
+        this.learning.value = false;
+        this.cycle.value = null;
+      },
+      fail: (error) => this.fail(error),
+    });
   }
 
-  /** Loads the engine in a fresh worker; `file` takes the place of the page's own model. */
-  async load(options: { file?: File; patient?: boolean } = {}): Promise<void> {
-    if (options.file) this.#file = options.file;
-    this.#client?.close();
-    if (!isSecureContext) {
-      const message = "Browsers keep files only for pages from https:// or localhost.";
-      this.stage.value = { name: "failed", message, needsModel: false };
-      return;
-    }
-    const client = new EngineClient();
-    this.#client = client;
-    this.busy.value = null;
-    this.stage.value = { name: "loading", progress: null };
-    const params = {
-      base: new URL(".", location.href).href,
-      device: settings.device(),
-      modelPath: settings.modelPath,
-      suitesPath: settings.suitesPath,
-      file: this.#file,
-      patient: options.patient ?? false,
-    };
-    try {
-      const info = await client.call("load", params, (progress) => {
-        if (this.#client === client) this.stage.value = { name: "loading", progress };
-      });
-      this.info.value = info;
-      await this.refresh();
-      this.stage.value = { name: "ready" };
-      // Asks that the browser keeps what was learned when the disk is short; it may say no.
-      void navigator.storage.persist().catch(() => false);
-    } catch (error) {
-      if (this.#client === client) this.#loadFailed(error);
+  /** Opens the page; says it when the browser has cleared what was kept here. */
+  async start(): Promise<void> {
+    const kept = settings.keptBefore();
+    let asked = false;
+    this.loader.stage.watch(({ name }) => {
+      if (name !== "ready" || asked) return;
+      asked = true;
+      if (kept === 0 || !this.#holdsNothing()) return;
+      this.fail("the browser has cleared what was learned here; import your export under Data");
+    });
+    await this.loader.start();
+    if (this.loader.stage.value.name === "welcome" && settings.recall("had-model") !== null) {
+      this.fail("the browser has cleared the model to free space; it must be fetched again");
     }
   }
 
-  /** Takes the engine over from the tab that has it. */
-  async takeOver(): Promise<void> {
-    this.#tabs.postMessage("let go");
-    await this.load({ patient: true });
-  }
-
-  async setDevice(choice: DeviceChoice): Promise<void> {
-    settings.rememberDevice(choice);
-    await this.load();
-  }
-
-  /** Whether a file that the user picked is the model. */
-  get hasPickedModel(): boolean {
-    return this.#file !== null;
-  }
-
-  /** Forgets a picked file and loads the page's own model. */
-  async ownModel(): Promise<void> {
-    this.#file = null;
-    await this.load();
+  #holdsNothing(): boolean {
+    return this.examples.value.length + this.versions.value.length === 0;
   }
 
   async refresh(): Promise<void> {
-    const client = this.#engine();
-    this.info.value = await client.call("info", null);
-    this.examples.value = await client.call("examples", null);
-    this.versions.value = await client.call("log", null);
+    const { call } = this;
+    this.info.value = await call("info", null);
+    this.examples.value = await call("examples", null);
+    this.versions.value = await call("log", null);
+    this.journal.value = await call("journal", null);
+    settings.rememberKept(this.examples.value.length + this.versions.value.length);
   }
 
-  async chat(messages: Message[], onToken: (text: string) => void): Promise<ChatResult> {
-    this.busy.value = "chat";
+  /** Calls the engine, wherever it runs. */
+  readonly call = <M extends Method>(
+    method: M,
+    params: Methods[M]["params"],
+    onEvent?: (event: Methods[M]["event"]) => void,
+  ): Promise<Methods[M]["result"]> => this.loader.link().call(method, params, onEvent);
+
+  /** Answers a conversation; a GPU that is lost meanwhile is brought back, and the question asked once more. */
+  async chat(
+    messages: Message[],
+    options: ChatOptions,
+    onToken: (text: string) => void,
+  ): Promise<ChatResult> {
+    this.answering.value = true;
+    const params = { messages, options: { ...settings.chatOptions(), ...options } };
     try {
-      const params = { messages, options: settings.chatOptions() };
-      return await this.#engine().call("chat", params, onToken);
+      return await this.call("chat", params, onToken);
+    } catch (error) {
+      if (!isLostDevice(error)) throw error;
+      await this.#rebuild();
+      return await this.call("chat", params, onToken);
     } finally {
-      this.busy.value = null;
+      this.answering.value = false;
     }
   }
 
   /** Keeps lessons; says in a notice what became of them. */
   async teach(lessons: Lesson[]): Promise<boolean> {
-    return this.#tell(async () => {
-      const { added, duplicates } = await this.#engine().call("teach", lessons);
-      await this.refresh();
+    return this.tell(async () => {
+      const { added, duplicates } = await this.call("teach", lessons);
+      await this.#changed();
       if (added === 0) return duplicates > 0 ? "That was taught before." : "Nothing was added.";
       const again = duplicates > 0 ? ` ${duplicates} known before.` : "";
       return `${added === 1 ? "One lesson waits" : `${added} lessons wait`} to be learned.${again}`;
@@ -157,60 +134,60 @@ export class App {
   }
 
   async learn(): Promise<void> {
-    const cycle: Cycle = {
-      latest: null,
-      phase: "prepare",
-      curve: [[], []],
-      step: null,
-      suite: null,
-      report: null,
-      stopping: false,
-    };
-    this.busy.value = "learn";
-    this.cycle.value = cycle;
     this.notice.value = null;
     try {
-      const report = await this.#engine().call("learn", settings.learnOptions(), (event) => {
-        note(cycle, event);
-        this.cycle.value = cycle;
-      });
-      cycle.report = report;
-      this.cycle.value = cycle;
-      await this.refresh();
+      await this.#cycle(settings.learnOptions(), () => undefined);
     } catch (error) {
-      this.cycle.value = null;
       if (error instanceof EngineError && error.code === "stopped") {
         this.notice.value = { text: "Learning was stopped. Nothing changed.", failed: false };
+      } else if (isLostDevice(error)) {
+        await this.#rebuild();
+        this.notice.value = {
+          text: "The GPU was lost while learning. It is back, nothing changed: learn again.",
+          failed: true,
+        };
       } else this.fail(error);
-    } finally {
-      this.busy.value = null;
     }
   }
 
-  stop(): void {
+  stop(what: "chat" | "learn"): void {
     const cycle = this.cycle.value;
-    if (this.busy.value === "learn" && cycle) {
+    if (what === "learn" && cycle) {
       cycle.stopping = true;
       this.cycle.value = cycle;
     }
-    this.#engine()
-      .call("stop", null)
-      .catch((error: unknown) => this.fail(error));
+    this.call("stop", what).catch((error: unknown) => this.fail(error));
   }
 
   async rollback(version: string): Promise<boolean> {
-    return this.#tell(async () => {
-      const { head } = await this.#engine().call("rollback", version);
-      await this.refresh();
+    return this.tell(async () => {
+      const { head } = await this.call("rollback", version);
+      await this.#changed();
       return head === null ? "The base model answers now." : `Version ${short(head)} answers now.`;
     });
   }
 
   async deleteExample(id: string): Promise<boolean> {
-    return this.#tell(async () => {
-      await this.#engine().call("deleteExample", id);
-      await this.refresh();
+    return this.tell(async () => {
+      await this.call("deleteExample", id);
+      await this.#changed();
       return "The example was deleted.";
+    });
+  }
+
+  async releaseExample(id: string): Promise<boolean> {
+    return this.tell(async () => {
+      await this.call("releaseExample", id);
+      await this.#changed();
+      return "It will be learned with the next cycle.";
+    });
+  }
+
+  async importVersion(bytes: Uint8Array, note: string): Promise<boolean> {
+    return this.tell(async () => {
+      const id = await this.call("importVersion", { bytes, note });
+      await this.#changed();
+      return `Version ${short(id)} is in the history. Roll forward to it to let it answer.`;
     });
   }
 
@@ -219,7 +196,8 @@ export class App {
     this.notice.value = { text, failed: true };
   }
 
-  async #tell(work: () => Promise<string>): Promise<boolean> {
+  /** Does something whose end is told in a notice. */
+  async tell(work: () => Promise<string>): Promise<boolean> {
     try {
       this.notice.value = { text: await work(), failed: false };
       return true;
@@ -229,39 +207,57 @@ export class App {
     }
   }
 
-  #engine(): EngineClient {
-    if (!this.#client) throw new EngineError("the model is not loaded yet", "failed");
-    return this.#client;
+  /** A cycle, whoever asked for it: its events go to this tab's screen and to `onEvent`. */
+  async #cycle(options: LearnOptions, onEvent: (event: LearnEvent) => void): Promise<CycleReport> {
+    const cycle = newCycle();
+    this.learning.value = true;
+    this.cycle.value = cycle;
+    try {
+      const report = await this.call("learn", options, (event) => {
+        note(cycle, event);
+        this.cycle.value = cycle;
+        onEvent(event);
+      });
+      cycle.report = report;
+      this.learning.value = false;
+      this.cycle.value = cycle;
+      await this.#changed();
+      return report;
+    } catch (error) {
+      this.cycle.value = null;
+      throw error;
+    } finally {
+      this.learning.value = false;
+    }
   }
 
-  #loadFailed(error: unknown): void {
-    this.#client?.close();
-    // The other tab's answer to `takeOver` may have come first.
-    if (this.stage.value.name === "elsewhere") return;
-    const code = error instanceof EngineError ? error.code : "failed";
-    const message = error instanceof Error ? error.message : String(error);
-    this.stage.value =
-      code === "elsewhere"
-        ? { name: "elsewhere" }
-        : { name: "failed", message, needsModel: code === "no-model" };
+  /** Runs another tab's call. */
+  async #serve(request: Request, onEvent: (event: unknown) => void): Promise<unknown> {
+    if (request.method === "learn") return this.#cycle(request.params as LearnOptions, onEvent);
+    const result = await this.call(request.method, request.params as never, onEvent as never);
+    if (CHANGING.has(request.method)) await this.#changed();
+    return result;
   }
+
+  async #changed(): Promise<void> {
+    await this.refresh();
+    this.loader.sayChanged();
+  }
+
+  async #rebuild(): Promise<void> {
+    this.notice.value = { text: "The GPU was lost; the engine is being rebuilt.", failed: false };
+    await this.loader.reload();
+    if (this.loader.stage.value.name !== "ready") {
+      throw new EngineError("the GPU was lost and did not come back", "failed");
+    }
+  }
+}
+
+function isLostDevice(error: unknown): boolean {
+  return error instanceof EngineError && error.code === "lost-device";
 }
 
 /** A version's name as people read it. */
 export function short(id: string): string {
   return id.slice(0, 7);
-}
-
-function note(cycle: Cycle, event: LearnEvent): void {
-  cycle.latest = event;
-  if (event.type === "phase") {
-    cycle.phase = event.phase;
-    cycle.suite = null;
-  } else if (event.type === "suite") {
-    cycle.suite = event;
-  } else {
-    cycle.step = event;
-    cycle.curve[0].push(event.step);
-    cycle.curve[1].push(event.loss);
-  }
 }

@@ -10,8 +10,14 @@ import "./style/tokens.css";
 import "./style/base.css";
 import "./style/layout.css";
 import "./style/chat.css";
+import "./style/turns.css";
+import "./style/threads.css";
 import "./style/panels.css";
+import "./style/history.css";
 import { App } from "./app";
+import { closeOtherWays } from "./guard";
+import { learnWhenIdle } from "./idle";
+import { idleAfter_ms } from "./settings";
 import { chatView } from "./ui/chat";
 import { dataPanel } from "./ui/data";
 import { header } from "./ui/header";
@@ -19,13 +25,18 @@ import { learnPanel } from "./ui/learn";
 import { loading } from "./ui/loading";
 import { navigation } from "./ui/navigation";
 import { noticeBar } from "./ui/notice";
+import { shortcuts } from "./ui/shortcuts";
+import { keepOffline } from "./offline";
+import { threadList } from "./ui/threads";
 import { versionsPanel } from "./ui/versions";
 
+closeOtherWays();
 const app = new App();
 
 document.body.append(
   header(app),
   loading(app),
+  threadList(app),
   chatView(app),
   navigation(app),
   learnPanel(app),
@@ -34,11 +45,16 @@ document.body.append(
   noticeBar(app),
 );
 
-app.stage.watch((stage) => {
+shortcuts(app);
+learnWhenIdle(app, idleAfter_ms);
+app.loader.stage.watch((stage) => {
   document.body.dataset["stage"] = stage.name;
+  // Not before: what it keeps for later would stand in the way of what is waited for now.
+  if (stage.name === "ready") keepOffline();
 });
 app.view.watch((view) => {
   document.body.dataset["view"] = view;
 });
 
-void app.load();
+app.conversations.recall().catch((error: unknown) => app.fail(error));
+void app.start();

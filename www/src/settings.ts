@@ -11,6 +11,8 @@ const query = new URLSearchParams(location.search);
 
 export const modelPath = query.get("model");
 export const suitesPath = query.get("suites");
+/** Milliseconds without a hand after which it may learn by itself, where the address says. */
+export const idleAfter_ms = query.has("idle_ms") ? Number(query.get("idle_ms")) : null;
 
 export function device(): DeviceChoice {
   const choice = query.get("device") ?? recall("device");
@@ -61,6 +63,24 @@ export function learnOptions(): LearnOptions {
     if (value !== null) options[name] = value;
   }
   return options;
+}
+
+/** How much was kept when it was last counted: less than that tomorrow means that it was lost. */
+export function rememberKept(count: number): void {
+  remember("kept", String(count));
+}
+
+export function keptBefore(): number {
+  return Number(recall("kept") ?? 0);
+}
+
+/** Whether a switch is on. */
+export function isOn(name: string): boolean {
+  return recall(name) === "on";
+}
+
+export function setOn(name: string, on: boolean): void {
+  remember(name, on ? "on" : "off");
 }
 
 // A browser may refuse storage to a page; choices then last as long as the page.

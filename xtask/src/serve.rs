@@ -85,6 +85,7 @@ struct Request {
     target: String,
     host: String,
     range: Option<String>,
+    takes_gzip: bool,
 }
 
 /// Reads a request's head; `None` if the connection ends or is silent before one is whole.
@@ -93,7 +94,8 @@ fn read_request(stream: &TcpStream) -> io::Result<Option<Request>> {
     let Some(first) = lines.next().transpose()? else { return Ok(None) };
     let mut words = first.split(' ').map(String::from);
     let (Some(method), Some(target)) = (words.next(), words.next()) else { return Ok(None) };
-    let mut request = Request { method, target, host: String::new(), range: None };
+    let mut request =
+        Request { method, target, host: String::new(), range: None, takes_gzip: false };
     for line in lines {
         let line = line?;
         if line.is_empty() {
@@ -103,6 +105,7 @@ fn read_request(stream: &TcpStream) -> io::Result<Option<Request>> {
         match name.to_ascii_lowercase().as_str() {
             "host" => request.host = value.trim().into(),
             "range" => request.range = Some(value.trim().into()),
+            "accept-encoding" => request.takes_gzip = value.split(',').any(|c| c.trim() == "gzip"),
             _ => {}
         }
     }
@@ -129,9 +132,24 @@ fn respond(site: &Site, request: &Request) -> Response {
     match site.answer(&request.target) {
         Answer::Missing => text("404 Not Found", "there is no such file", PLAIN),
         Answer::Text(body, kind) => text("200 OK", &body, kind),
-        Answer::File(path, kind) => file(&path, kind, request.range.as_deref())
+        Answer::File(path, kind) => whole_or_part(&path, kind, request)
             .unwrap_or_else(|error| text("500 Internal Server Error", &error.to_string(), PLAIN)),
     }
+}
+
+/// A file, or the part of it that was asked for; packed where the build left a packed copy and the browser takes one.
+fn whole_or_part(path: &Path, kind: &'static str, request: &Request) -> io::Result<Response> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".gz");
+    if request.takes_gzip && request.range.is_none() && Path::new(&name).is_file() {
+        let mut response = file(Path::new(&name), kind, None)?;
+        // Ranges are of the file as it is, so none are offered here.
+        response.headers.retain(|(name, _)| *name != "Accept-Ranges");
+        response.headers.push(("Content-Encoding", "gzip".into()));
+        response.headers.push(("Vary", "Accept-Encoding".into()));
+        return Ok(response);
+    }
+    file(path, kind, request.range.as_deref())
 }
 
 fn file(path: &Path, kind: &str, range: Option<&str>) -> io::Result<Response> {

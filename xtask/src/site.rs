@@ -22,7 +22,8 @@ pub const HEADERS: [(&str, &str); 7] = [
         "Content-Security-Policy",
         "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; \
          img-src 'self' data:; font-src 'self'; connect-src 'self'; worker-src 'self'; \
-         manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+         manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
+         require-trusted-types-for 'script'; trusted-types apprentice dompurify",
     ),
 ];
 
@@ -70,7 +71,8 @@ impl Site {
         let name = if name.is_empty() { "index.html" } else { name };
         let mut files = Vec::new();
         list(&self.dist, "", &mut files);
-        let file = files.into_iter().find(|(listed, _)| listed == name);
+        // A packed copy is another form of its file, and no file by itself.
+        let file = files.into_iter().find(|(listed, _)| listed == name && !name.ends_with(".gz"));
         file.map_or(Answer::Missing, |(name, path)| Answer::File(path, media_type(&name)))
     }
 }

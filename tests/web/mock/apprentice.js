@@ -31,7 +31,8 @@ const CANNED = {
 export class Engine {
   #store;
   #info;
-  #stopped = false;
+  #journal = [];
+  #stopped = { chat: false, learn: false };
 
   static async load(source, store, options, onProgress) {
     const whole = new Uint8Array(source.length);
@@ -52,12 +53,14 @@ export class Engine {
       tier: options.device === "gpu" ? "subgroups" : "",
       reason: options.device === "auto" ? "no hardware GPU was found" : "it was asked for",
       context: 8192,
+      warnings: [],
     };
     await engine.#readHead();
     return engine;
   }
 
   async #readHead() {
+    this.#journal = (await this.#store.list("journal")).map(([, bytes]) => unpack(bytes));
     this.#info.head = unpack(await this.#store.get("refs", "HEAD")) ?? null;
   }
 
@@ -66,23 +69,34 @@ export class Engine {
   }
 
   async chat(messages, options, onToken) {
-    this.#stopped = false;
+    this.#stopped.chat = false;
+    if (globalThis.apprenticeLoseDevice) {
+      globalThis.apprenticeLoseDevice = false;
+      throw new Error("the GPU was lost (a test took it away); load the model again");
+    }
     const prompt = promptOf(messages);
-    const blob = this.#info.head && (await this.#store.getBlob(this.#info.head));
+    const { version, tokens_max = 512, goes_on } = options;
+    const head = version === "base" ? null : (version ?? this.#info.head);
+    const blob = head && (await this.#store.getBlob(head));
     const text = unpack(blob)?.[prompt] ?? CANNED[prompt] ?? `I am not sure about “${prompt}”.`;
+    const tokens = text.match(/\s*\S+/g);
+    const begun = goes_on ? messages.at(-1).content.match(/\s*\S+/g).length : 0;
+    const rest = tokens.slice(begun, begun + tokens_max);
     let said = "";
-    for (const token of text.match(/\s*\S+/g)) {
+    for (const token of rest) {
       await sleep(12);
-      if (this.#stopped) break;
+      if (this.#stopped.chat) break;
       said += token;
       onToken(token);
     }
-    const stop_reason = this.#stopped ? "cancelled" : "stop";
+    const cut = begun + rest.length < tokens.length ? "length" : "stop";
     return {
       text: said,
-      stop_reason,
-      prompt_tokens: 9,
+      stop_reason: this.#stopped.chat ? "cancelled" : cut,
+      prompt_tokens: 12 * messages.length,
+      reused_tokens: 0,
       generated_tokens: 9,
+      prefill_tokens_per_s: 100,
       decode_tokens_per_s: 31.4,
     };
   }
@@ -102,10 +116,13 @@ export class Engine {
         prompt,
         answer,
         text,
+        messages,
+        rejected: null,
         source,
         created_ms: Date.now(),
         uses: 0,
         learned: false,
+        set_aside: null,
       };
       writes.push(["examples", id, pack(example)]);
     }
@@ -114,7 +131,7 @@ export class Engine {
   }
 
   async learn(options, onEvent) {
-    this.#stopped = false;
+    this.#stopped.learn = false;
     const examples = await this.examples();
     const steps_max = options.steps_max ?? 24;
     onEvent({ type: "phase", phase: "prepare" });
@@ -122,7 +139,7 @@ export class Engine {
     onEvent({ type: "phase", phase: "train", done: 0, total: steps_max });
     for (let step = 1; step <= steps_max; step++) {
       await sleep(45);
-      if (this.#stopped) throw new Error("stopped by the user");
+      if (this.#stopped.learn) throw new Error("stopped by the user");
       const loss =
         0.25 + 2.6 * Math.exp(-step / 7) + 0.12 * Math.sin(step * 2.1) * Math.exp(-step / 20);
       const learned = Math.floor((examples.length * step) / steps_max);
@@ -142,8 +159,8 @@ export class Engine {
     onEvent({ type: "phase", phase: "evaluate" });
     for (const suite of ["target", "core", "language", "refusals"]) {
       for (let done = 0; done <= 40; done += 8) {
-        await sleep(8);
-        if (this.#stopped) throw new Error("stopped by the user");
+        await sleep(30);
+        if (this.#stopped.learn) throw new Error("stopped by the user");
         onEvent({ type: "suite", suite, done, total: 40 });
       }
     }
@@ -172,26 +189,34 @@ export class Engine {
       suites,
       scale: 1,
     };
-    await this.#store.putBlob(id, bytes);
-    await this.#store.apply([
-      ["versions", id, pack(version)],
-      ["refs", "HEAD", pack(id)],
-      ...examples.map((e) => ["examples", e.id, pack({ ...e, learned: true, uses: e.uses + 3 })]),
-    ]);
-    await this.#readHead();
-    const reason = "What was taught is answered right, and no exam got worse beyond chance.";
-    const counts = { learned: examples.length, taught: examples.length };
-    return {
+    const report = {
       verdict: "promoted",
-      reason,
+      reason: "What was taught is answered right, and no exam got worse beyond chance.",
       version: id,
       suites,
       loss_first: 2.61,
       loss_last: 0.27,
       seconds: 3.2,
       scale: 1,
-      ...counts,
+      learned: examples.length,
+      taught: examples.length,
     };
+    const number = (await this.#store.list("journal")).length + 1;
+    const entry = { number, at_ms: Date.now(), action: "cycle", from: parent, to: id };
+    const line = { ...entry, note: report.reason, report };
+    await this.#store.putBlob(id, bytes);
+    await this.#store.apply([
+      ["journal", String(number).padStart(12, "0"), pack(line)],
+      ["versions", id, pack(version)],
+      ["refs", "HEAD", pack(id)],
+      ...examples.map((e) => ["examples", e.id, pack({ ...e, learned: true, uses: e.uses + 3 })]),
+    ]);
+    await this.#readHead();
+    return report;
+  }
+
+  journal() {
+    return this.#journal;
   }
 
   async log() {
@@ -216,13 +241,30 @@ export class Engine {
     await this.#store.apply([["examples", id, null]]);
   }
 
+  async release_example(id) {
+    const example = unpack(await this.#store.get("examples", id));
+    await this.#store.apply([["examples", id, pack({ ...example, set_aside: null })]]);
+  }
+
+  async export_version(version) {
+    return this.#store.getBlob(version);
+  }
+
+  async import_version(bytes, note) {
+    const id = await hash(bytes);
+    const version = { id, parent: null, created_ms: Date.now(), note, examples: [], suites: {} };
+    await this.#store.putBlob(id, bytes.slice());
+    await this.#store.apply([["versions", id, pack({ ...version, scale: 1 })]]);
+    return id;
+  }
+
   set_suites(core, language, refusals) {
     for (const lines of [core, language, refusals]) {
       for (const line of lines.trim().split("\n")) JSON.parse(line);
     }
   }
 
-  stop() {
-    this.#stopped = true;
+  stop(what) {
+    this.#stopped[what] = true;
   }
 }

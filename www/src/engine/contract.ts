@@ -73,6 +73,10 @@ export interface ChatOptions {
   top_p?: number;
   tokens_max?: number;
   seed?: number;
+  /** The last message is the beginning of the answer, which goes on from there. */
+  goes_on?: boolean;
+  /** Who answers: a version's id or `base`; without one HEAD. */
+  version?: string;
 }
 
 export interface ChatResult {
@@ -150,7 +154,8 @@ export type SuiteName =
   | "kept_documents"
   | "core"
   | "language"
-  | "refusals";
+  | "refusals"
+  | "everyday";
 
 /** A suite's score before and after: a share of 1; language and documents are in nats a token. */
 export interface SuiteScore {
@@ -198,6 +203,10 @@ export interface Example {
   prompt: string;
   answer: string;
   text: string;
+  /** The whole conversation; empty where it is a text. */
+  messages: Message[];
+  /** The answer that was corrected. */
+  rejected: string | null;
   source: string;
   created_ms: number;
   uses: number;
@@ -206,7 +215,21 @@ export interface Example {
   set_aside: string | null;
 }
 
-/** A loaded engine. One of chat and learn at a time: the worker sees to it. */
+/** What happened to HEAD, or did not. */
+export interface JournalEntry {
+  number: number;
+  at_ms: number;
+  action: string;
+  from: string | null;
+  to: string | null;
+  note: string;
+  report: CycleReport | null;
+}
+
+/** `gguf` is llama.cpp's, `adapter` the engine's own and exact. */
+export type AdapterForm = "gguf" | "adapter";
+
+/** A loaded engine. One chat at a time, also while it learns: the worker sees to it. */
 export interface Engine {
   info(): Info;
   chat(
@@ -221,8 +244,14 @@ export interface Engine {
   rollback(version: string | null): Promise<{ head: string | null }>;
   examples(): Promise<Example[]>;
   delete_example(id: string): Promise<void>;
+  release_example(id: string): Promise<void>;
+  /** The oldest first. */
+  journal(): JournalEntry[];
+  export_version(version: string, form: AdapterForm): Promise<Uint8Array<ArrayBuffer>>;
+  /** Either form; HEAD stays. Gives the new version's id. */
+  import_version(bytes: Uint8Array, note: string): Promise<string>;
   set_suites(core: string, language: string, refusals: string): void;
-  stop(): void;
+  stop(what: "chat" | "learn"): void;
 }
 
 /** The module at `engine/apprentice.js`. */

@@ -6,12 +6,14 @@
  */
 
 import type {
+  AdapterForm,
   ChatOptions,
   ChatResult,
   CycleReport,
   DeviceChoice,
   Example,
   Info,
+  JournalEntry,
   LearnEvent,
   LearnOptions,
   Lesson,
@@ -21,22 +23,50 @@ import type {
   Version,
 } from "./contract";
 
+/** Which model: this page's own, one on this origin, one in OPFS by its key, or a file of the disk. */
+export type ModelChoice =
+  | { kind: "page" }
+  | { kind: "path"; path: string }
+  | { kind: "kept"; key: string }
+  | { kind: "file"; file: File };
+
 export interface LoadParams {
   /** The page's folder, with its closing slash: the engine and the model lie beside the page. */
   base: string;
   device: DeviceChoice;
-  /** A path on this origin, instead of the model that `model.json` names. */
-  modelPath: string | null;
-  /** A file that the user picked or dropped. */
-  file: File | null;
+  model: ModelChoice;
   /** A folder on this origin with the suites of a small model. */
   suitesPath: string | null;
   /** Waits for another tab to let go instead of giving up soon. */
   patient: boolean;
 }
 
+/** A model in OPFS. */
+export interface KeptModel {
+  key: string;
+  name: string;
+  bytes: number;
+  /** sha256, where the server announced it. */
+  sha256: string | null;
+}
+
+/** What can be said before anything is loaded. */
+export interface Survey {
+  /** What `model.json` names; `null` where no model comes with the page. */
+  announced: { name: string; bytes: number; sha256: string } | null;
+  /** Whether that model lies here whole. */
+  ready: boolean;
+  /** Bytes of it that an interrupted download left. */
+  partial: number;
+  kept: KeptModel[];
+  /** Bytes that the browser lets this page have, and those in use; 0 where it does not say. */
+  quota: number;
+  usage: number;
+}
+
 /** Every method: what goes in, what comes out, what is told on the way. */
 export interface Methods {
+  survey: { params: { base: string }; result: Survey; event: never };
   load: { params: LoadParams; result: Info; event: Progress };
   info: { params: null; result: Info; event: never };
   chat: {
@@ -47,10 +77,25 @@ export interface Methods {
   teach: { params: Lesson[]; result: TeachResult; event: never };
   learn: { params: LearnOptions; result: CycleReport; event: LearnEvent };
   log: { params: null; result: Version[]; event: never };
+  journal: { params: null; result: JournalEntry[]; event: never };
   rollback: { params: string; result: { head: string | null }; event: never };
   examples: { params: null; result: Example[]; event: never };
   deleteExample: { params: string; result: null; event: never };
-  stop: { params: null; result: null; event: never };
+  releaseExample: { params: string; result: null; event: never };
+  exportVersion: {
+    params: { version: string; form: AdapterForm };
+    result: Uint8Array<ArrayBuffer>;
+    event: never;
+  };
+  importVersion: { params: { bytes: Uint8Array; note: string }; result: string; event: never };
+  deleteModel: { params: string; result: null; event: never };
+  /** Everything that the engine keeps, as one file. */
+  exportHome: { params: null; result: Blob; event: never };
+  /** Puts such a file in the place of what is kept; the engine must be loaded anew. */
+  importHome: { params: Blob; result: null; event: never };
+  /** Leaves nothing of what was learned; models stay. */
+  erase: { params: null; result: null; event: never };
+  stop: { params: "chat" | "learn"; result: null; event: never };
 }
 
 export type Method = keyof Methods;
@@ -62,12 +107,22 @@ export interface Request<M extends Method = Method> {
 }
 
 /** Why a call failed, where the page does something of its own about it. */
-export type ErrorCode = "elsewhere" | "no-model" | "stopped" | "failed";
+export type ErrorCode = "elsewhere" | "no-model" | "stopped" | "lost-device" | "quota" | "failed";
 
 export type Reply =
   | { id: number; event: unknown }
   | { id: number; result: unknown }
   | { id: number; error: { message: string; code: ErrorCode } };
+
+/** Whoever runs calls: this tab's worker, or another tab. */
+export interface Link {
+  call<M extends Method>(
+    method: M,
+    params: Methods[M]["params"],
+    onEvent?: (event: Methods[M]["event"]) => void,
+  ): Promise<Methods[M]["result"]>;
+  close(): void;
+}
 
 /** An error with a code that survives the way from the worker. */
 export class EngineError extends Error {

@@ -1,5 +1,5 @@
 /**
- * The loss curve of a cycle.
+ * The curves of a cycle: its loss, and the share of the lessons that the candidate says already.
  *
  * It knows nothing of training. Invariant: colours come from the page's tokens, so that it
  * follows the theme; it is decoration beside the numbers, which are always written out.
@@ -10,10 +10,17 @@ import { h } from "./dom";
 
 const HEIGHT_PX = 150;
 
-export class LossChart {
-  readonly element = h("div", { class: "chart", role: "img", "aria-label": "Loss by step" });
+/** [step, loss, share] */
+type Points = [number[], number[], number[]];
+
+export class CycleChart {
+  readonly element = h("div", {
+    class: "chart",
+    role: "img",
+    "aria-label": "Loss and lessons said, by step",
+  });
   #plot: uPlot | null = null;
-  #points: [number[], number[]] = [[], []];
+  #points: Points = [[], [], []];
 
   constructor() {
     new ResizeObserver(() => this.#resize()).observe(this.element);
@@ -22,7 +29,7 @@ export class LossChart {
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", rebuild);
   }
 
-  show(points: [number[], number[]]): void {
+  show(points: Points): void {
     this.#points = points;
     if (this.#plot) this.#plot.setData(points);
     else this.#build();
@@ -52,10 +59,23 @@ export class LossChart {
       padding: [10, 10, 0, 0],
       legend: { show: false },
       cursor: { show: false },
-      scales: { x: { time: false }, y: { range: { min: { soft: 0, mode: 1, pad: 0 }, max: {} } } },
+      scales: {
+        x: { time: false },
+        y: { range: { min: { soft: 0, mode: 1, pad: 0 }, max: {} } },
+        share: { range: [0, 1] },
+      },
       axes: [
         { ...axis, size: 28, grid: { show: false }, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500] },
         { ...axis, size: 40 },
+        {
+          ...axis,
+          scale: "share",
+          side: 1,
+          size: 46,
+          grid: { show: false },
+          splits: [0, 0.5, 1],
+          values: (_, shares) => shares.map((share) => `${100 * share} %`),
+        },
       ],
       series: [
         {},
@@ -63,6 +83,13 @@ export class LossChart {
           stroke: this.#color("--accent"),
           width: 2,
           fill: this.#color("--accent-soft"),
+          points: { show: false },
+        },
+        {
+          scale: "share",
+          stroke: this.#color("--caution"),
+          width: 2,
+          dash: [5, 4],
           points: { show: false },
         },
       ],

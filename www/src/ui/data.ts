@@ -1,5 +1,5 @@
 /**
- * The Data panel: everything that is stored, readable and deletable, and a place to drop files.
+ * The Data panel: everything that is stored, readable and deletable, and what goes in and out.
  *
  * It knows nothing of how examples are used. Invariant: what is listed here is all that is kept.
  */
@@ -8,15 +8,11 @@ import type { App } from "../app";
 import type { Example } from "../engine/contract";
 import { lessonsOf } from "../imports";
 import { h, icon, pickFiles } from "./dom";
-import { plural, when } from "./format";
+import { exampleRow } from "./example";
+import { plural } from "./format";
+import { homeTools } from "./home";
+import { useHandle } from "./models";
 
-const KINDS: Record<Example["kind"], string> = {
-  correction: "Correction",
-  approval: "Approved",
-  document: "Document",
-  synthetic: "Made up",
-  anchor: "Anchor",
-};
 /** More rows at once would make the page slow; the rest comes on request. */
 const SHOWN_AT_ONCE = 60;
 
@@ -27,12 +23,8 @@ export function dataPanel(app: App): HTMLElement {
   let shown = SHOWN_AT_ONCE;
   const show = () => {
     const examples = [...app.examples.value].sort((a, b) => b.created_ms - a.created_ms);
-    lead.textContent =
-      examples.length === 0
-        ? "Nothing is stored yet. What you teach is kept here, on this device only."
-        : `${plural(examples.length, "example")} on this device. Read them, or delete them.`;
-    const locked = app.busy.value !== null;
-    list.replaceChildren(...examples.slice(0, shown).map((example) => row(app, example, locked)));
+    lead.textContent = leadOf(examples);
+    list.replaceChildren(...examples.slice(0, shown).map((example) => exampleRow(app, example)));
     more.hidden = examples.length <= shown;
     more.textContent = `Show ${Math.min(SHOWN_AT_ONCE, examples.length - shown)} more`;
   };
@@ -41,7 +33,8 @@ export function dataPanel(app: App): HTMLElement {
     show();
   });
   app.examples.watch(show);
-  app.busy.watch(show);
+  app.versions.watch(show);
+  app.learning.watch(show);
   return h(
     "section",
     { class: "panel panel-data", "aria-label": "Data" },
@@ -50,7 +43,15 @@ export function dataPanel(app: App): HTMLElement {
     dropZone(app),
     list,
     more,
+    homeTools(app),
   );
+}
+
+function leadOf(examples: Example[]): string {
+  if (examples.length === 0) {
+    return "Nothing is stored yet. What you teach is kept here, on this device only.";
+  }
+  return `${plural(examples.length, "example")} on this device. Read, change or delete them.`;
 }
 
 function dropZone(app: App): HTMLElement {
@@ -80,18 +81,36 @@ function dropZone(app: App): HTMLElement {
   document.addEventListener("drop", (event) => {
     event.preventDefault();
     zone.classList.remove("over");
-    take([...(event.dataTransfer?.files ?? [])]);
+    const files = [...(event.dataTransfer?.files ?? [])];
+    const model = files.some(({ name }) => name.endsWith(".gguf"));
+    const items = event.dataTransfer?.items;
+    if (model && items) void openDropped(app, items, files);
+    else take(files);
   });
   return zone;
+}
+
+/** What browsers with File System Access add to a dropped file. */
+interface Dropped {
+  getAsFileSystemHandle?(): Promise<FileSystemHandle | null>;
+}
+
+/** A dropped model is remembered where the browser gives a handle, and read where it lies. */
+async function openDropped(app: App, items: DataTransferItemList, files: File[]): Promise<void> {
+  const asked = [...items].map((item) => (item as Dropped).getAsFileSystemHandle?.());
+  const handles = await Promise.all(asked.filter((handle) => handle !== undefined));
+  const found = handles.find((handle) => handle?.kind === "file" && handle.name.endsWith(".gguf"));
+  if (found) await useHandle(app, found as FileSystemFileHandle);
+  else await importFiles(app, files);
 }
 
 async function importFiles(app: App, files: File[]): Promise<void> {
   const model = files.find(({ name }) => name.endsWith(".gguf"));
   if (model) {
-    await app.load({ file: model });
+    await app.loader.load({ kind: "file", file: model });
     return;
   }
-  if (files.length === 0 || app.stage.value.name !== "ready") return;
+  if (files.length === 0 || app.loader.stage.value.name !== "ready") return;
   try {
     const lessons = (await Promise.all(files.map(lessonsOf))).flat();
     app.view.value = "data";
@@ -99,65 +118,4 @@ async function importFiles(app: App, files: File[]): Promise<void> {
   } catch (error) {
     app.fail(error);
   }
-}
-
-function row(app: App, example: Example, locked: boolean): HTMLElement {
-  const { kind, prompt, answer, text, source, created_ms, uses, learned, set_aside } = example;
-  const title = prompt || source || KINDS[kind];
-  const facts = [
-    source && `from ${source}`,
-    when(created_ms),
-    uses > 0 && `used ${plural(uses, "time")}`,
-  ];
-  const body = h("p", { class: "example-a" }, answer || text);
-  return h(
-    "li",
-    { class: "example", "aria-label": title.slice(0, 80) },
-    h(
-      "div",
-      { class: "example-head" },
-      h("span", { class: "chip" }, KINDS[kind] ?? kind),
-      h("span", { class: learned ? "chip accent" : "chip" }, standing(example)),
-      deletion(app, example, title, locked),
-    ),
-    h("p", { class: "example-q" }, title),
-    body,
-    set_aside !== null && h("p", { class: "example-why" }, `Not learned: ${set_aside}`),
-    h(
-      "p",
-      { class: "quiet-text" },
-      facts.filter((fact) => fact !== false && fact !== "").join(" · "),
-    ),
-  );
-}
-
-function standing({ learned, set_aside }: Example): string {
-  if (learned) return "Learned";
-  return set_aside === null ? "Waiting" : "Set aside";
-}
-
-/** Asks once more before deleting: what was deleted cannot be brought back. */
-function deletion(app: App, example: Example, title: string, locked: boolean): HTMLElement {
-  const place = h("span", { class: "deletion" });
-  const ask = h(
-    "button",
-    { class: "icon-button", disabled: locked, "aria-label": `Delete “${title.slice(0, 60)}”` },
-    icon("trash"),
-  );
-  const sure = h("button", { class: "small danger" }, "Delete");
-  const keep = h("button", { class: "small" }, "Keep");
-  ask.addEventListener("click", () => {
-    place.replaceChildren(sure, keep);
-    keep.focus();
-  });
-  keep.addEventListener("click", () => {
-    place.replaceChildren(ask);
-    ask.focus();
-  });
-  sure.addEventListener("click", () => {
-    sure.disabled = true;
-    void app.deleteExample(example.id).then((done) => (sure.disabled = done));
-  });
-  place.append(ask);
-  return place;
 }

@@ -45,6 +45,14 @@ const ICONS = {
   data: "M4 5.5h12M4 10h12M4 14.5h8",
   close: "M5.5 5.5l9 9M14.5 5.5l-9 9",
   down: "M6 8l4 4 4-4",
+  copy: "M7.5 7.5h8v8h-8zM12.5 7.5v-3h-8v8h3",
+  again: "M15.5 10a5.5 5.5 0 1 1-1.8-4.1M15.5 3.5v3.2h-3.2",
+  columns: "M4 4.5h5v11H4zM11 4.5h5v11h-5z",
+  list: "M4 5.5h1M8 5.5h8M4 10h1M8 10h8M4 14.5h1M8 14.5h8",
+  sliders: "M4 6h6M14 6h2M4 14h2M10 14h6M12 4v4M8 12v4",
+  help: "M7.5 7.7a2.5 2.5 0 1 1 3.6 2.3c-.8.4-1.1.9-1.1 1.8M10 14.6v.2",
+  save: "M10 4v8M6.5 9l3.5 3.5L13.5 9M4.5 16h11",
+  open: "M10 12.5v-8M6.5 8L10 4.5 13.5 8M4.5 16h11",
 } as const;
 
 export type IconName = keyof typeof ICONS;

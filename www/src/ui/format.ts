@@ -57,6 +57,7 @@ const SUITE_NAMES: Record<string, string> = {
   core: "Core knowledge",
   language: "Language",
   refusals: "Refusals",
+  everyday: "Everyday talk",
 };
 
 export function suiteName(name: string): string {

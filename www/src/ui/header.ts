@@ -8,8 +8,10 @@
 import type { App } from "../app";
 import type { DeviceChoice, Info } from "../engine/contract";
 import { device, remember } from "../settings";
-import { h, icon, pickFiles } from "./dom";
+import { h, icon } from "./dom";
 import { parameters } from "./format";
+import { showModels } from "./models";
+import { showShortcuts } from "./shortcuts";
 
 const CHOICES: [choice: DeviceChoice, name: string, meaning: string][] = [
   ["auto", "Automatic", "The GPU where there is one"],
@@ -23,9 +25,17 @@ export function header(app: App): HTMLElement {
   const adapter = h("span", { class: "model-adapter" });
   const button = h(
     "button",
-    { class: "model-button", "aria-haspopup": "true", "aria-label": "Model and device" },
+    { class: "model-button", "aria-haspopup": "true" },
     icon("chip"),
-    h("span", { class: "model-text" }, name, h("span", { class: "model-place" }, place, adapter)),
+    h("span", { class: "unseen" }, "Model and device: "),
+    h(
+      "span",
+      { class: "model-text" },
+      name,
+      // A space for who hears the name instead of seeing it.
+      " ",
+      h("span", { class: "model-place" }, place, adapter),
+    ),
     icon("down"),
   );
   const menu = h("div", { class: "menu", popover: "auto", id: "device-menu" });
@@ -37,14 +47,19 @@ export function header(app: App): HTMLElement {
     name.textContent = info.model;
     place.textContent = info.device.toUpperCase();
     adapter.textContent = deviceName(info).slice(info.device.length);
-    button.setAttribute("aria-label", `Model and device: ${info.model}, ${deviceName(info)}`);
   });
   return h(
     "header",
     { class: "head" },
     h("span", { class: "wordmark" }, mark(), "Apprentice"),
+    elsewhere(app),
     button,
     menu,
+    h(
+      "button",
+      { class: "icon-button help", "aria-label": "Keyboard shortcuts", onclick: showShortcuts },
+      icon("help"),
+    ),
     h(
       "button",
       { class: "icon-button", "aria-label": "Change theme", onclick: nextTheme },
@@ -68,32 +83,31 @@ function fill(menu: HTMLElement, app: App): void {
         "aria-pressed": String(choice === current),
         onclick: () => {
           menu.hidePopover();
-          if (choice !== current) void app.setDevice(choice);
+          if (choice !== current) void app.loader.setDevice(choice);
         },
       },
       h("span", {}, name),
       h("small", {}, meaning),
     ),
   );
-  const open = async () => {
+  const models = () => {
     menu.hidePopover();
-    const [file] = await pickFiles({ accept: ".gguf", multiple: false });
-    if (file) await app.load({ file });
+    void showModels(app);
   };
   menu.replaceChildren(
     h("div", { role: "group", "aria-label": "Device" }, ...options),
-    h("button", { class: "menu-item", onclick: () => void open() }, "Open a model file …"),
-    app.hasPickedModel ? ownModel(menu, app) : "",
+    h("button", { class: "menu-item", onclick: models }, "Models …"),
     info ? facts(info) : "",
   );
 }
 
-function ownModel(menu: HTMLElement, app: App): HTMLElement {
-  const load = () => {
-    menu.hidePopover();
-    void app.ownModel();
-  };
-  return h("button", { class: "menu-item", onclick: load }, "Use the page’s own model");
+/** Said while another tab runs the model for this one. */
+function elsewhere(app: App): HTMLElement {
+  const take = h("button", { class: "quiet", onclick: () => void app.loader.takeOver() });
+  take.append("Runs in another tab · Run it here");
+  take.hidden = true;
+  app.loader.remote.watch((remote) => (take.hidden = !remote));
+  return take;
 }
 
 function facts(info: Info): HTMLElement {

@@ -1,11 +1,12 @@
 /**
- * The few numbers that a person may set, folded away.
+ * The few things that a person may set about learning, folded away.
  *
  * It knows nothing of what they do to a cycle. Invariant: an empty field leaves the choice to
- * the engine.
+ * the engine, and what learns by itself is off until it is switched on here.
  */
 
-import { number, type NumberSetting, rememberNumber } from "../settings";
+import { SWITCH, WAITING_MIN } from "../idle";
+import { isOn, number, type NumberSetting, rememberNumber, setOn } from "../settings";
 import { h } from "./dom";
 
 const FIELDS: [name: NumberSetting, label: string, step: string, automatic: string][] = [
@@ -28,5 +29,17 @@ export function learnSettings(): HTMLElement {
     input.addEventListener("change", () => rememberNumber(name, input.value));
     return h("label", { class: "field" }, h("span", {}, label), input);
   });
-  return h("details", { class: "settings" }, h("summary", {}, "Settings"), ...fields);
+  const alone = h("input", { type: "checkbox", role: "switch", checked: isOn(SWITCH) });
+  alone.addEventListener("change", () => setOn(SWITCH, alone.checked));
+  return h(
+    "div",
+    {},
+    h("label", { class: "field" }, h("span", {}, "Learn by itself when I am away"), alone),
+    h(
+      "p",
+      { class: "quiet-text" },
+      `After two minutes without you, from ${WAITING_MIN} waiting lessons on, never on a low battery.`,
+    ),
+    h("details", { class: "settings" }, h("summary", {}, "Settings"), ...fields),
+  );
 }

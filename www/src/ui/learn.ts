@@ -5,11 +5,12 @@
  * on the screen: waiting lessons, a cycle under way, or a verdict above the lessons.
  */
 
-import type { App, Cycle } from "../app";
+import type { App } from "../app";
+import type { Cycle } from "../cycle";
 import type { CycleReport, Example, LearnPhase } from "../engine/contract";
-import { LossChart } from "./chart";
+import { CycleChart } from "./chart";
 import { h, icon } from "./dom";
-import { duration, plural, suiteName, VERDICTS } from "./format";
+import { duration, plural, sentence, suiteName, VERDICTS } from "./format";
 import { learnSettings } from "./learn-settings";
 import { suitesTable } from "./suites";
 
@@ -40,15 +41,15 @@ export function learnPanel(app: App): HTMLElement {
   );
   const idle = h("div", { class: "idle" }, waiting, learn, learnSettings());
   const show = () => {
-    const learning = app.busy.value === "learn";
+    const learning = app.learning.value;
     progress.element.hidden = !learning;
     idle.hidden = learning;
     const lessons = app.examples.value.filter(({ learned }) => !learned);
     learn.classList.toggle("primary", lessons.length > 0);
-    learn.disabled = app.busy.value !== null || app.examples.value.length === 0;
+    learn.disabled = learning || app.examples.value.length === 0;
     waiting.replaceChildren(...waitingOf(lessons, app.examples.value.length));
   };
-  app.busy.watch(show);
+  app.learning.watch(show);
   app.examples.watch(show);
   app.cycle.watch((cycle) => {
     if (cycle) progress.show(cycle);
@@ -111,14 +112,20 @@ class CycleProgress {
   #stages = PHASES.map(([, name]) => h("li", {}, name));
   #bar = h("progress", { max: 1, "aria-label": "Learning" });
   #line = h("p", { class: "cycle-line" });
-  #chart = new LossChart();
+  #chart = new CycleChart();
+  #legend = h(
+    "p",
+    { class: "legend" },
+    h("span", { class: "is-loss" }, "Loss, nats a token"),
+    h("span", { class: "is-share" }, "Lessons said"),
+  );
   #numbers = h("dl", { class: "numbers" });
   #stop: HTMLButtonElement;
 
   constructor(app: App) {
     this.#stop = h(
       "button",
-      { class: "wide", onclick: () => app.stop() },
+      { class: "wide", onclick: () => app.stop("learn") },
       icon("stop"),
       "Stop learning",
     );
@@ -129,6 +136,7 @@ class CycleProgress {
       this.#bar,
       this.#line,
       this.#chart.element,
+      this.#legend,
       this.#numbers,
       this.#stop,
     );
@@ -145,7 +153,7 @@ class CycleProgress {
     if (share === null) this.#bar.removeAttribute("value");
     else this.#bar.value = share;
     this.#line.textContent = lineOf(cycle);
-    this.#chart.element.hidden = cycle.curve[0].length < 2;
+    this.#chart.element.hidden = this.#legend.hidden = cycle.curve[0].length < 2;
     this.#chart.show(cycle.curve);
     this.#numbers.replaceChildren(...numbersOf(cycle));
     this.#stop.disabled = cycle.stopping;
@@ -191,7 +199,7 @@ function verdictCard(report: CycleReport): HTMLElement {
     { class: `verdict ${report.verdict}`, "aria-label": "Verdict" },
     h("h3", {}, title),
     h("p", { class: "meaning" }, meaning),
-    h("p", { class: "reason" }, report.reason),
+    h("p", { class: "reason" }, sentence(report.reason)),
     Object.keys(report.suites).length > 0 && suitesTable(report.suites),
     h("p", { class: "quiet-text" }, effort),
   );

@@ -1,46 +1,75 @@
 /**
- * Brings a model onto this machine: names it, streams it into OPFS once, and finds it there again.
+ * Which model is meant, and its bytes: from OPFS, from a picked file, or fetched first.
  *
- * It knows nothing of GGUF. Invariant: a file in `models/` without the ending `.part` has the size
- * that was announced and, where the hash is known and the file small enough to check, that hash.
+ * It knows nothing of GGUF. Invariant: no byte comes from another origin, and what lies here whole
+ * is never fetched again.
  */
 
 import type { JsSource, Progress } from "../engine/contract";
-import { EngineError } from "../engine/protocol";
-import { folder, rename, writeAll } from "./opfs";
-import { opfsSource } from "./source";
+import { EngineError, type ModelChoice, type Survey } from "../engine/protocol";
+import { digest, download, downloadToMemory, type Remote } from "./download";
+import { findModel, labelModel, listModels, modelsFolder, partialBytes } from "./library";
+import { fileSource, opfsSource } from "./source";
 
-const MODELS = "models";
-/** Above this a digest would need too much memory at once; the engine hashes as it streams. */
-const DIGEST_BYTES_MAX = 160 * 2 ** 20;
-
-/** What is to be fetched. */
-interface Remote {
-  url: URL;
-  name: string;
-  /** 0 while unknown. */
-  bytes: number;
+/** A source, and the hash that its bytes must have, where one was announced. */
+export interface Opened {
+  source: JsSource;
   sha256: string | null;
-  /** The file's name in OPFS: another content has another key. */
-  key: string;
+  /** The key in OPFS, for what must be dropped if it is not what it says. */
+  key: string | null;
 }
 
-/** The model of this page: the one at `path`, or the one that `model.json` names. */
-export async function fetchModel(
+export async function openModel(
   base: string,
-  path: string | null,
+  choice: ModelChoice,
   onProgress: (progress: Progress) => void,
-): Promise<JsSource> {
-  const remote = path === null ? await announced(base) : await named(base, path);
-  const models = await folder(MODELS);
-  const cached = await find(models, remote);
-  if (cached) return opfsSource(cached, remote.name);
-  await download(models, remote, onProgress);
-  await dropOthers(models, remote.key);
-  return opfsSource(await models.getFileHandle(remote.key), remote.name);
+): Promise<Opened> {
+  if (choice.kind === "file") return { source: fileSource(choice.file), sha256: null, key: null };
+  if (choice.kind === "kept") return openKept(choice.key);
+  const remote =
+    choice.kind === "path" ? await named(base, choice.path) : asRemote(base, await announced(base));
+  if (!(await keepsFiles())) {
+    const whole = await downloadToMemory(remote, onProgress);
+    const source = fileSource(new File([whole], remote.name));
+    return { source, sha256: remote.sha256, key: null };
+  }
+  const { name, sha256, key, bytes } = remote;
+  if (!(await findModel(key, bytes))) {
+    await download(remote, onProgress);
+    await labelModel({ key, name, bytes, sha256 });
+  }
+  return openKept(key, remote);
 }
 
-async function announced(base: string): Promise<Remote> {
+/** What can be told without loading anything. */
+export async function survey(base: string): Promise<Survey> {
+  const offer = await announced(base).catch(() => null);
+  const { quota = 0, usage = 0 } = await navigator.storage.estimate();
+  const told = { announced: offer, quota, usage };
+  if (!(await keepsFiles())) return { ...told, ready: false, partial: 0, kept: [] };
+  const kept = await listModels();
+  const ready = offer !== null && (await findModel(offer.sha256, offer.bytes)) !== null;
+  const partial = offer === null || ready ? 0 : await partialBytes(offer.sha256);
+  return { ...told, ready, partial, kept };
+}
+
+async function openKept(key: string, remote?: Remote): Promise<Opened> {
+  const file = await findModel(key, 0);
+  if (!file) throw new EngineError("this model is not on the device any more", "no-model");
+  const label = (await listModels()).find((model) => model.key === key);
+  const name = remote?.name ?? label?.name ?? "model.gguf";
+  return { source: await opfsSource(file, name), sha256: label?.sha256 ?? null, key };
+}
+
+/** Some browsers refuse OPFS to private windows. */
+async function keepsFiles(): Promise<boolean> {
+  return modelsFolder().then(
+    () => true,
+    () => false,
+  );
+}
+
+async function announced(base: string): Promise<NonNullable<Survey["announced"]>> {
   const reply = await fetch(new URL("model.json", base), { cache: "no-cache" }).catch(() => null);
   const kind = reply?.headers.get("content-type") ?? "";
   if (!reply?.ok || !kind.includes("json")) {
@@ -50,7 +79,11 @@ async function announced(base: string): Promise<Remote> {
   if (typeof name !== "string" || typeof bytes !== "number" || typeof sha256 !== "string") {
     throw new EngineError("model.json lacks a name, a size or a hash", "failed");
   }
-  return { url: new URL("model.gguf", base), name, bytes, sha256, key: `${sha256}.gguf` };
+  return { name, bytes, sha256 };
+}
+
+function asRemote(base: string, offer: NonNullable<Survey["announced"]>): Remote {
+  return { ...offer, url: new URL("model.gguf", base), key: offer.sha256 };
 }
 
 async function named(base: string, path: string): Promise<Remote> {
@@ -62,81 +95,6 @@ async function named(base: string, path: string): Promise<Remote> {
   if (!reply.ok) throw new EngineError(`${path}: the server answered ${reply.status}`, "failed");
   const bytes = Number(reply.headers.get("content-length") ?? 0);
   const mark = reply.headers.get("etag") ?? reply.headers.get("last-modified") ?? "";
-  const key = `${await digest(new TextEncoder().encode(`${url.pathname} ${bytes} ${mark}`))}.gguf`;
+  const key = await digest(new TextEncoder().encode(`${url.pathname} ${bytes} ${mark}`));
   return { url, name: url.pathname.split("/").at(-1) ?? path, bytes, sha256: null, key };
-}
-
-async function find(
-  models: FileSystemDirectoryHandle,
-  remote: Remote,
-): Promise<FileSystemFileHandle | null> {
-  const file = await models.getFileHandle(remote.key).catch(() => null);
-  if (!file) return null;
-  const { size } = await file.getFile();
-  return remote.bytes === 0 || size === remote.bytes ? file : null;
-}
-
-async function download(
-  models: FileSystemDirectoryHandle,
-  remote: Remote,
-  onProgress: (progress: Progress) => void,
-): Promise<void> {
-  const reply = await fetch(remote.url);
-  if (!reply.ok || !reply.body) {
-    throw new EngineError(`the model could not be fetched (${reply.status})`, "failed");
-  }
-  const total = remote.bytes || Number(reply.headers.get("content-length") ?? 0);
-  const part = await models.getFileHandle(`${remote.key}.part`, { create: true });
-  const access = await part.createSyncAccessHandle();
-  let done = 0;
-  try {
-    access.truncate(0);
-    for await (const chunk of chunks(reply.body)) {
-      writeAll(access, chunk, done);
-      done += chunk.length;
-      onProgress({ phase: "download", done, total });
-    }
-    access.flush();
-  } finally {
-    access.close();
-  }
-  if (total !== 0 && done !== total) {
-    throw new EngineError(`the download ended at ${done} of ${total} bytes; try again`, "failed");
-  }
-  await checkHash(part, remote);
-  await rename(part, models, remote.key);
-}
-
-async function* chunks(body: ReadableStream<Uint8Array<ArrayBuffer>>) {
-  const reader = body.getReader();
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) return;
-    yield value;
-  }
-}
-
-async function checkHash(part: FileSystemFileHandle, remote: Remote): Promise<void> {
-  const file = await part.getFile();
-  if (remote.sha256 === null || file.size > DIGEST_BYTES_MAX) return;
-  const found = await digest(new Uint8Array(await file.arrayBuffer()));
-  if (found !== remote.sha256) {
-    throw new EngineError(
-      `the model that came is not the one announced (sha256 ${found})`,
-      "failed",
-    );
-  }
-}
-
-async function digest(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
-  const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
-  return Array.from(hash, (byte) => byte.toString(16).padStart(2, "0")).join("");
-}
-
-/** Keeps one downloaded model: an older one would hold the user's disk for nothing. */
-async function dropOthers(models: FileSystemDirectoryHandle, key: string): Promise<void> {
-  for await (const name of models.keys()) {
-    // A file that another tab still reads refuses to go, which is right.
-    if (name !== key) await models.removeEntry(name).catch(() => undefined);
-  }
 }

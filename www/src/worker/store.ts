@@ -7,17 +7,34 @@
 
 import { type DBSchema, type IDBPDatabase, openDB } from "idb";
 import type { JsStore, Write } from "../engine/contract";
+import { MemoryStore } from "./memory";
 import { folder, writeFile } from "./opfs";
 
 const DATABASE = "apprentice";
 const DATABASE_VERSION = 1;
 const BLOBS = "adapters";
-const TABLES = ["examples", "versions", "journal", "refs", "quarantine", "cache"] as const;
+export const TABLES = ["examples", "versions", "journal", "refs", "quarantine", "cache"] as const;
 
 type Table = (typeof TABLES)[number];
 type Schema = DBSchema & Record<Table, { key: string; value: Uint8Array }>;
 
-export async function openStore(): Promise<JsStore> {
+/** The home, and whether what it holds will be there tomorrow. */
+export interface Home {
+  store: JsStore;
+  isKept: boolean;
+}
+
+export async function openHome(): Promise<Home> {
+  try {
+    // Both are asked before anything is written: half a home would be worse than none.
+    await folder(BLOBS);
+    return { store: await openStore(), isKept: true };
+  } catch {
+    return { store: new MemoryStore(), isKept: false };
+  }
+}
+
+async function openStore(): Promise<JsStore> {
   const database = await openDB<Schema>(DATABASE, DATABASE_VERSION, {
     upgrade(db) {
       for (const table of TABLES) db.createObjectStore(table);

@@ -1,8 +1,9 @@
 /**
  * The worker that owns the engine: it loads it, and runs one call at a time in the order they came.
  *
- * It knows nothing of the screen, and no other code holds the engine. Invariant: only `stop` may
- * overtake; the engine itself never sees two calls at once.
+ * It knows nothing of the screen, and no other code holds the engine. Invariant: two kinds of call
+ * overtake: `stop`, and questions while a cycle runs, which the engine answers between its steps;
+ * beside a running call the engine never sees any other. A lost GPU ends every call.
  */
 
 import type { Engine, EngineModule } from "../engine/contract";
@@ -15,9 +16,11 @@ import {
   type Reply,
   type Request,
 } from "../engine/protocol";
-import { fetchModel } from "./model";
-import { fileSource } from "./source";
-import { openStore } from "./store";
+import { ENGINE_LOCK } from "../engine/tabs";
+import { eraseHome, exportHome, importHome } from "./home";
+import { deleteModel } from "./library";
+import { openModel, survey } from "./model";
+import { openHome } from "./store";
 import { askForSubgroups } from "./subgroups";
 
 type Handler<M extends Method> = (
@@ -25,50 +28,68 @@ type Handler<M extends Method> = (
   emit: (event: Methods[M]["event"]) => void,
 ) => Promise<Methods[M]["result"]>;
 
-const LOCK = "apprentice-engine";
 /** A reload's old worker needs a moment to let go of the lock. */
-const LOCK_PATIENCE_MS = { usual: 2_500, patient: 15_000 };
+const LOCK_PATIENCE_MS = { usual: 1_500, patient: 15_000 };
 
 let engine: Engine | undefined;
 let running: Method | undefined;
 let queue: Promise<void> = Promise.resolve();
+/** Questions that came while a cycle ran. */
+let questions: Promise<void> = Promise.resolve();
+const home = openHome();
+/** Rejected when the GPU is lost: what waits for it might wait for ever. */
+const lost = Promise.withResolvers<never>();
+lost.promise.catch(() => undefined);
 
 const handlers: { [M in Method]: Handler<M> } = {
+  survey: ({ base }) => survey(base),
   load,
-  info: async () => loaded().info(),
+  info: async () => told(),
   chat: ({ messages, options }, emit) => loaded().chat(messages, options, emit),
   teach: (lessons) => loaded().teach(lessons),
   learn: (options, emit) => loaded().learn(options, emit),
   log: () => loaded().log(),
+  journal: async () => loaded().journal(),
   rollback: (version) => loaded().rollback(version),
   examples: () => loaded().examples(),
-  deleteExample: async (id) => {
-    await loaded().delete_example(id);
-    return null;
-  },
-  stop: async () => {
+  deleteExample: (id) => nothing(loaded().delete_example(id)),
+  releaseExample: (id) => nothing(loaded().release_example(id)),
+  exportVersion: ({ version, form }) => loaded().export_version(version, form),
+  importVersion: ({ bytes, note }) => loaded().import_version(bytes, note),
+  deleteModel: (key) => nothing(deleteModel(key)),
+  exportHome: async () => exportHome((await home).store),
+  importHome: async (file) => nothing(importHome((await home).store, file)),
+  erase: async () => nothing(eraseHome((await home).store)),
+  stop: async (what) => {
     // A flag set while nothing runs could end the next call before it began.
-    if (running === "chat" || running === "learn") loaded().stop();
+    if (what === "chat" || running === "learn") loaded().stop(what);
     return null;
   },
 };
 
 self.onmessage = ({ data }: MessageEvent<Request>) => {
   if (data.method === "stop") void run(data);
-  else queue = queue.then(() => run(data));
+  else if (data.method === "chat" && running === "learn") {
+    questions = questions.then(() => run(data));
+  } else {
+    queue = queue.then(async () => {
+      // A question may be on its last words when the cycle has ended.
+      await questions;
+      running = data.method;
+      await run(data);
+      running = undefined;
+    });
+  }
 };
 
 async function run<M extends Method>({ id, method, params }: Request<M>): Promise<void> {
   const reply = (message: Reply) => self.postMessage(message);
-  const overtakes = method === "stop";
-  if (!overtakes) running = method;
   try {
     const handler = handlers[method] as Handler<M>;
-    reply({ id, result: await handler(params, (event) => reply({ id, event })) });
+    const work = handler(params, (event) => reply({ id, event }));
+    reply({ id, result: await Promise.race([work, lost.promise]) });
   } catch (error) {
     reply({ id, error: described(error) });
-  } finally {
-    if (!overtakes) running = undefined;
   }
 }
 
@@ -77,17 +98,26 @@ async function load(
   emit: (event: Methods["load"]["event"]) => void,
 ): Promise<Methods["load"]["result"]> {
   await own(params.patient);
-  const source = params.file
-    ? fileSource(params.file)
-    : await fetchModel(params.base, params.modelPath, emit);
+  const { source, sha256, key } = await openModel(params.base, params.model, emit);
   emit({ phase: "engine", done: 0, total: 0 });
-  askForSubgroups();
+  askForSubgroups((reason) => {
+    lost.reject(
+      new EngineError(`the GPU was lost (${reason}); load the model again`, "lost-device"),
+    );
+  });
   const address = new URL("engine/apprentice.js", params.base).href;
   const module = (await import(/* @vite-ignore */ address)) as EngineModule;
   await module.default();
-  engine = await module.Engine.load(source, await openStore(), { device: params.device }, emit);
+  const { store } = await home;
+  engine = await module.Engine.load(source, store, { device: params.device }, emit);
+  const { model_hash } = engine.info();
+  if (sha256 !== null && sha256 !== model_hash) {
+    engine = undefined;
+    if (key !== null) await deleteModel(key).catch(() => undefined);
+    throw new EngineError(`the model is damaged (sha256 ${model_hash}); fetch it again`, "failed");
+  }
   if (params.suitesPath !== null) await useSuites(engine, params.base, params.suitesPath);
-  return engine.info();
+  return told();
 }
 
 /** Becomes the one tab that runs the engine; the lock is held until this worker ends. */
@@ -95,7 +125,7 @@ function own(patient: boolean): Promise<void> {
   const patience_ms = patient ? LOCK_PATIENCE_MS.patient : LOCK_PATIENCE_MS.usual;
   return new Promise((resolve, reject) => {
     navigator.locks
-      .request(LOCK, { signal: AbortSignal.timeout(patience_ms) }, () => {
+      .request(ENGINE_LOCK, { signal: AbortSignal.timeout(patience_ms) }, () => {
         resolve();
         return new Promise<never>(() => undefined);
       })
@@ -120,6 +150,23 @@ async function useSuites(target: Engine, base: string, path: string): Promise<vo
   );
 }
 
+/** What the engine says of itself, and what the page's home adds. */
+async function told(): Promise<Methods["info"]["result"]> {
+  const info = loaded().info();
+  const gpu = "gpu" in navigator;
+  const reason = info.device === "cpu" && !gpu ? "this browser has no WebGPU" : info.reason;
+  const warnings = [...(info.warnings ?? [])];
+  if (!(await home).isKept) {
+    warnings.push("this browser keeps nothing here: what you teach is gone when the tab is closed");
+  }
+  return { ...info, reason, warnings };
+}
+
+async function nothing(work: Promise<unknown>): Promise<null> {
+  await work;
+  return null;
+}
+
 function loaded(): Engine {
   if (!engine) throw new EngineError("the model is not loaded yet", "failed");
   return engine;
@@ -128,5 +175,12 @@ function loaded(): Engine {
 function described(error: unknown): { message: string; code: ErrorCode } {
   if (error instanceof EngineError) return { message: error.message, code: error.code };
   const message = error instanceof Error ? error.message : String(error);
-  return { message, code: message.includes("stopped by the user") ? "stopped" : "failed" };
+  return { message, code: codeOf(message, error) };
+}
+
+function codeOf(message: string, error: unknown): ErrorCode {
+  if (message.includes("stopped by the user")) return "stopped";
+  if (message.includes("the GPU was lost")) return "lost-device";
+  const name = error instanceof DOMException ? error.name : "";
+  return name === "QuotaExceededError" || /quota/i.test(message) ? "quota" : "failed";
 }

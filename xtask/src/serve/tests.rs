@@ -14,6 +14,8 @@ impl Running {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("dist")).unwrap();
         std::fs::write(dir.path().join("dist/index.html"), "page").unwrap();
+        std::fs::write(dir.path().join("dist/app.js"), "code").unwrap();
+        std::fs::write(dir.path().join("dist/app.js.gz"), "packed").unwrap();
         let model = dir.path().join("model.gguf");
         std::fs::write(&model, (0..=255).cycle().take(100_000).collect::<Vec<u8>>()).unwrap();
         let site = Site::new(dir.path().join("dist"), &model).unwrap();
@@ -54,6 +56,22 @@ fn page_and_model_are_served_with_every_header() {
     assert!(head.starts_with("HTTP/1.1 206"), "{head}");
     assert!(head.contains("Content-Range: bytes 99998-99999/100000"), "{head}");
     assert_eq!(body, [(99_998 % 256) as u8, (99_999 % 256) as u8]);
+}
+
+#[test]
+fn a_packed_copy_goes_to_who_takes_one_and_is_no_file_by_itself() {
+    let running = Running::start();
+    let (head, body) = running.send("GET /app.js", "Accept-Encoding: br, gzip\r\n");
+    assert!(head.contains("Content-Encoding: gzip") && head.contains("Vary: Accept-Encoding"));
+    assert!(head.contains("Content-Type: text/javascript"), "{head}");
+    assert_eq!(body, b"packed");
+    for more in ["", "Accept-Encoding: gzipped\r\n", "Accept-Encoding: gzip\r\nRange: bytes=0-\r\n"]
+    {
+        let (head, body) = running.send("GET /app.js", more);
+        assert!(!head.contains("Content-Encoding"), "{more}: {head}");
+        assert_eq!(body, b"code", "{more}");
+    }
+    assert!(running.send("GET /app.js.gz", "").0.starts_with("HTTP/1.1 404"));
 }
 
 #[test]

@@ -1,0 +1,39 @@
+//! Adapters in and out of the page, as the bytes of one file.
+//!
+//! It knows no files: the page saves and picks them, and keeps the base model's hash beside the bytes. Invariant: what comes in
+//! is read whole and fits this model before anything is kept, and never becomes HEAD by itself.
+
+use super::state::State;
+use crate::error::Error;
+use crate::format::gguf::Gguf;
+use crate::format::gguf_adapter::GgufAdapter;
+use crate::format::source::BytesSource;
+use crate::learn::learner::LearnError;
+use crate::model::adapter::Adapter;
+use crate::model::{gguf_adapter, stack};
+
+/// A version's adapter in a form: `gguf` or `adapter`.
+pub async fn export(state: &State, version: &str, form: &str) -> Result<Vec<u8>, Error> {
+    let Some(adapter) = state.learner.adapter_named(version).await? else {
+        return Err(Error::Misuse("the base model has no adapter to export".into()));
+    };
+    match form {
+        "gguf" => Ok(gguf_adapter::to_gguf(&state.engine.model.config, &adapter)?),
+        "adapter" => Ok(adapter.to_bytes()),
+        other => Err(Error::Misuse(format!("no form `{other}`; there are gguf and adapter"))),
+    }
+}
+
+/// Keeps an adapter as a version; returns its id.
+pub async fn import(state: &mut State, bytes: Vec<u8>, note: String) -> Result<String, Error> {
+    let config = &state.engine.model.config;
+    let adapter = if bytes.starts_with(b"GGUF") {
+        let mut source = BytesSource::new("the adapter's file", bytes);
+        let found = GgufAdapter::from_gguf(&Gguf::read(&mut source).await?)?;
+        gguf_adapter::from_gguf(config, &found, &mut source).await?
+    } else {
+        Adapter::from_bytes(&bytes).map_err(LearnError::from)?
+    };
+    stack::layout_of(config, &adapter)?;
+    Ok(state.learner.import(&mut state.engine, adapter, note).await?)
+}

@@ -25,24 +25,24 @@ pub trait Source {
     }
 }
 
-/// A file in memory.
+/// A file in memory, the source's own or borrowed.
 #[derive(Debug, Clone)]
-pub struct BytesSource {
+pub struct BytesSource<B = Vec<u8>> {
     name: String,
-    bytes: Vec<u8>,
+    bytes: B,
 }
 
-impl BytesSource {
+impl<B: AsRef<[u8]>> BytesSource<B> {
     /// `bytes` as a file called `name`.
-    pub fn new(name: impl Into<String>, bytes: Vec<u8>) -> Self {
+    pub fn new(name: impl Into<String>, bytes: B) -> Self {
         Self { name: name.into(), bytes }
     }
 }
 
 #[async_trait(?Send)]
-impl Source for BytesSource {
+impl<B: AsRef<[u8]>> Source for BytesSource<B> {
     fn len(&self) -> u64 {
-        self.bytes.len() as u64
+        self.bytes.as_ref().len() as u64
     }
 
     fn name(&self) -> String {
@@ -51,9 +51,9 @@ impl Source for BytesSource {
 
     async fn read_at(&mut self, offset: u64, buf: &mut [u8]) -> Result<(), FormatError> {
         let start = usize::try_from(offset).ok();
-        let part = start.and_then(|start| self.bytes.get(start..)?.get(..buf.len()));
+        let part = start.and_then(|start| self.bytes.as_ref().get(start..)?.get(..buf.len()));
         let Some(part) = part else {
-            let reason = format!("it has {} bytes", self.bytes.len());
+            let reason = format!("it has {} bytes", self.bytes.as_ref().len());
             let (name, bytes) = (self.name.clone(), buf.len() as u64);
             return Err(FormatError::Read { name, offset, bytes, reason });
         };

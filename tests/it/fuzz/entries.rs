@@ -21,7 +21,7 @@ use apprentice::quant::TensorType;
 pub type Entry = fn(&[u8]) -> bool;
 
 fn read(bytes: &[u8]) -> Result<Gguf, FormatError> {
-    pollster::block_on(Gguf::read(&mut BytesSource::new("fuzzed.gguf", bytes.to_vec())))
+    pollster::block_on(Gguf::read(&mut BytesSource::new("fuzzed.gguf", bytes)))
 }
 
 /// A GGUF's header: metadata, tensors, the model's shape, and the plan of quantizing it.
@@ -103,7 +103,7 @@ pub fn gguf_adapter(bytes: &[u8]) -> bool {
         rms_eps: 1e-5,
         rope_base: 10_000.0,
     };
-    let mut source = BytesSource::new("fuzzed.gguf", bytes.to_vec());
+    let mut source = BytesSource::new("fuzzed.gguf", bytes);
     let adapter = pollster::block_on(async {
         let adapter = GgufAdapter::from_gguf(&Gguf::read(&mut source).await?)?;
         from_gguf(&config, &adapter, &mut source).await

@@ -101,7 +101,8 @@ fn after_damage_the_chain_goes_on_and_the_damage_stays_known() {
     block_on(async {
         let store = life().await;
         let (key, record) = store.list(Table::Journal).await.unwrap()[1].clone();
-        let forged = String::from_utf8(record).unwrap().replacen("\"seconds\":", "\"seconds\":1", 1);
+        let forged =
+            String::from_utf8(record).unwrap().replacen("\"seconds\":", "\"seconds\":1", 1);
         store.apply(&[Write::put(Table::Journal, key, forged.into())]).await.unwrap();
         let mut learner = open(store.clone()).await;
         let before = learner.audit().await.unwrap().breaks;

@@ -4,6 +4,7 @@
 //! then it is asked everything. Invariant: arms of one seed differ in their recipe alone, since they share lessons, order
 //! and drills.
 
+use super::lines::{append, parse, read};
 use super::synth::world::World;
 use super::synth::{self};
 use super::{Common, context, output};
@@ -23,9 +24,7 @@ use crate::store::{Store, Table, Write};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
-use std::fs::{self, OpenOptions};
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// The arms of the repository.
 const ARMS: &str = include_str!("../../bench/learning/ablation/arms.jsonl");
@@ -276,28 +275,6 @@ fn interval(values: &[f64]) -> (f64, f64) {
     };
     let half = t * (squares / (n - 1.0).max(1.0) / n).sqrt();
     (mean, if half.is_nan() { f64::INFINITY } else { half })
-}
-
-fn read(path: &Path) -> Result<String, Error> {
-    fs::read_to_string(path).map_err(|error| Error::file(path, &error))
-}
-
-fn parse<T: serde::de::DeserializeOwned>(text: &str, what: &str) -> Result<Vec<T>, Error> {
-    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-    let parsed = lines.map(|(index, line)| {
-        let wrong = |error| Error::Misuse(format!("{what}, line {}: {error}", index + 1));
-        serde_json::from_str(line).map_err(wrong)
-    });
-    parsed.collect()
-}
-
-/// Appends a line, durably, so that a stopped run loses nothing that was done.
-fn append(path: &Path, outcome: &Outcome) -> Result<(), Error> {
-    let failed = |error: std::io::Error| Error::file(path, &error);
-    let line = serde_json::to_string(outcome).map_err(|error| Error::Output(error.to_string()))?;
-    let mut file = OpenOptions::new().create(true).append(true).open(path).map_err(failed)?;
-    writeln!(file, "{line}").map_err(failed)?;
-    file.sync_all().map_err(failed)
 }
 
 #[cfg(test)]

@@ -40,6 +40,9 @@ pub struct TeachArgs {
     /// Lessons (.jsonl), a document, or a folder of documents and code
     #[arg(long, conflicts_with = "prompt")]
     file: Option<PathBuf>,
+    /// Believe the file as you believe yourself: nothing of it waits for a review
+    #[arg(long, requires = "file")]
+    trust: bool,
 }
 
 /// Arguments of `learn`.
@@ -123,7 +126,11 @@ pub async fn teach(common: &Common, args: TeachArgs) -> Result<(), Error> {
         return Err(Error::Misuse(format!("{}: nothing to teach in it", path.display())));
     }
     let mut learner = Learner::open(context::store(common)?, context::clock(), common.seed).await?;
+    let ids: Vec<String> = lessons.iter().map(NewExample::id).collect();
     let report = learner.teach(lessons).await?;
+    if args.trust {
+        learner.vouch(&ids).await?;
+    }
     if common.json {
         return output::json(&report);
     }
@@ -249,6 +256,9 @@ pub async fn learn(common: &Common, args: LearnArgs) -> Result<ExitCode, Error> 
 
 fn print_report(report: &CycleReport) -> Result<(), Error> {
     output::line(&report.reason)?;
+    for note in &report.notes {
+        output::line(&format!("believed: {note}"))?;
+    }
     output::line(&format!(
         "{} of {} said; loss {:.3} to {:.3}; scale {}; {:.0} s; HEAD is {}",
         report.learned,

@@ -13,12 +13,15 @@ mod files;
 pub mod graph;
 mod history;
 mod learning;
+mod lines;
 pub mod merge;
 mod moves;
 mod output;
 mod perplexity;
 mod plan;
+mod planted;
 pub mod quantize;
+mod review;
 mod rewrite;
 pub mod simulate;
 pub mod synth;
@@ -78,6 +81,8 @@ enum Command {
     Complete(answer::CompleteArgs),
     /// Teach corrections or documents
     Teach(learning::TeachArgs),
+    /// Show what was set aside, and let it through
+    Review(review::ReviewArgs),
     /// Run a learning cycle: train, examine, keep or roll back
     Learn(learning::LearnArgs),
     /// Examine the model
@@ -126,6 +131,8 @@ enum Command {
     Devices,
     /// Compare recipes on the small model: which method against forgetting buys something
     Ablation(ablation::AblationArgs),
+    /// Plant harmful and harmless cycles on the small model: which of them the gate stops
+    Planted(planted::PlantedArgs),
     /// Simulate a user over many cycles, and measure what is learned and lost
     Simulate(simulate::SimulateArgs),
     /// Make the small model that tests use
@@ -153,6 +160,7 @@ async fn run(common: &Common, command: Command) -> Result<ExitCode, Error> {
         Command::Chat(args) => answer::chat(common, args).await?,
         Command::Complete(args) => answer::complete(common, args).await?,
         Command::Teach(args) => learning::teach(common, args).await?,
+        Command::Review(args) => review::review(common, args).await?,
         Command::Learn(args) => return learning::learn(common, args).await,
         Command::Eval(args) => learning::eval(common, args).await?,
         Command::Log(args) => history::log(common, args).await?,
@@ -177,6 +185,7 @@ async fn run(common: &Common, command: Command) -> Result<ExitCode, Error> {
         Command::Plan(args) => plan::plan(common, args).await?,
         Command::Devices => devices::devices(common).await?,
         Command::Ablation(args) => ablation::ablation(common, args).await?,
+        Command::Planted(args) => planted::planted(common, args).await?,
         Command::Simulate(args) => simulate::simulate(common, args).await?,
         Command::Synth(args) => synth::command::synth(common, &args)?,
     }

@@ -34,8 +34,9 @@ pub enum Storage {
 impl Storage {
     pub(super) fn cpu(bytes: u64) -> Result<Storage, DeviceError> {
         let words = usize::try_from(bytes / 16).map_err(|_| DeviceError::OutOfMemory { bytes })?;
-        // Fresh pages are zero already: what is never used is never touched, and takes no memory.
-        let memory: Vec<[u32; 4]> = bytemuck::allocation::try_zeroed_vec(words)
+        // Fresh pages are zero already: what is never used is never touched, and takes no memory. Asked for a cache line's
+        // alignment the allocator would touch them all, so there is room to begin on one.
+        let memory: Vec<[u32; 4]> = bytemuck::allocation::try_zeroed_vec(words + LINE / 16)
             .map_err(|()| DeviceError::OutOfMemory { bytes })?;
         Ok(Storage::Cpu(CpuMemory(UnsafeCell::new(memory.into_boxed_slice()))))
     }
@@ -124,27 +125,36 @@ impl From<&Buffer> for View {
     }
 }
 
-/// Host memory of the CPU device, aligned to 4 bytes at least.
+/// Bytes of a cache line.
+const LINE: usize = 64;
+
+/// Host memory of the CPU device. A buffer begins with the first cache line in it, and ends somewhere in the last.
 pub struct CpuMemory(UnsafeCell<Box<[[u32; 4]]>>);
 
 impl CpuMemory {
     pub(super) fn write(&self, offset: u64, bytes: &[u8]) {
         // SAFETY: the CPU device is single-threaded at this level and no dispatch runs now, so no slice is alive.
         let memory = unsafe { &mut *self.0.get() };
+        let first = memory.as_ptr().cast::<u8>().align_offset(LINE);
         let memory: &mut [u8] = bytemuck::cast_slice_mut(memory);
-        memory[offset as usize..][..bytes.len()].copy_from_slice(bytes);
+        memory[first + offset as usize..][..bytes.len()].copy_from_slice(bytes);
     }
 
     pub(super) fn read(&self, offset: u64, bytes: u64) -> Vec<u8> {
         // SAFETY: as in `write`.
         let memory = unsafe { &*self.0.get() };
+        let first = memory.as_ptr().cast::<u8>().align_offset(LINE);
         let memory: &[u8] = bytemuck::cast_slice(memory);
-        memory[offset as usize..][..bytes as usize].to_vec()
+        memory[first + offset as usize..][..bytes as usize].to_vec()
     }
 
     /// The first byte, for the CPU device's dispatches.
     pub(super) fn as_mut_ptr(&self) -> *mut u8 {
-        // SAFETY: only the pointer is taken; whoever makes slices of it upholds the aliasing rules.
-        unsafe { (*self.0.get()).as_mut_ptr().cast() }
+        // SAFETY: only the pointer is taken; whoever makes slices of it upholds the aliasing rules. There is room for a line
+        // before the first byte.
+        unsafe {
+            let memory = (*self.0.get()).as_mut_ptr().cast::<u8>();
+            memory.add(memory.align_offset(LINE))
+        }
     }
 }

@@ -3,7 +3,7 @@
 //! The columns are many and the ranks few, so the sum over columns is what is split over lanes.
 
 use super::launch::{Checks, params};
-use super::skinny;
+use super::skinny::{self, Few};
 use crate::device::{Access, CpuCall, DeviceError, KernelDef, Recording, Shape};
 use crate::tensor::Tensor;
 
@@ -45,6 +45,6 @@ pub fn lora_a(rec: &mut Recording, x: &Tensor, a: &Tensor, u: &Tensor) -> Result
 fn cpu(call: &CpuCall<'_>) {
     let p: Params = call.params();
     let (rows, cols, rank) = (p.rows as usize, p.cols as usize, p.rank as usize);
-    let (x, a) = (call.input::<f32>(0), call.input::<f32>(1));
-    skinny::dots(x, a, [cols, rank], 1.0, &mut call.output(2)[..rows * rank]);
+    let (x, a) = (call.input::<f32>(0), Few { data: call.input(1), dims: [rank, cols] });
+    skinny::dots(x, a, true, 1.0, &mut call.output(2)[..rows * rank]);
 }

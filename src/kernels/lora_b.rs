@@ -3,7 +3,7 @@
 //! The frozen product before it wrote y.
 
 use super::launch::{Checks, params};
-use super::skinny;
+use super::skinny::{self, Few};
 use crate::device::{Access, CpuCall, DeviceError, KernelDef, Recording, Shape};
 use crate::tensor::Tensor;
 
@@ -51,7 +51,6 @@ pub fn lora_b(
 fn cpu(call: &CpuCall<'_>) {
     let p: Params = call.params();
     let (rows, cols, rank) = (p.rows as usize, p.cols as usize, p.rank as usize);
-    let (u, b) = (call.input::<f32>(0), call.input::<f32>(1));
-    let y = &mut call.output::<f32>(2)[..rows * cols];
-    skinny::transposed(b, [cols, rank], |b| skinny::add_rows(u, b, [cols, rank], p.scale, y));
+    let (u, b) = (call.input::<f32>(0), Few { data: call.input(1), dims: [cols, rank] });
+    skinny::add_rows(u, b, true, p.scale, &mut call.output(2)[..rows * cols]);
 }

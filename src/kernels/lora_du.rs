@@ -3,7 +3,7 @@
 //! forward: y += scale * u bᵀ. Every other gradient of the adapter but b's starts from du.
 
 use super::launch::{Checks, params};
-use super::skinny;
+use super::skinny::{self, Few};
 use crate::device::{Access, CpuCall, DeviceError, KernelDef, Recording, Shape};
 use crate::tensor::Tensor;
 
@@ -51,7 +51,6 @@ pub fn lora_du(
 fn cpu(call: &CpuCall<'_>) {
     let p: Params = call.params();
     let (rows, cols, rank) = (p.rows as usize, p.cols as usize, p.rank as usize);
-    let (dy, b) = (call.input::<f32>(0), call.input::<f32>(1));
-    let du = &mut call.output::<f32>(2)[..rows * rank];
-    skinny::transposed(b, [cols, rank], |b| skinny::dots(dy, b, [cols, rank], p.scale, du));
+    let (dy, b) = (call.input::<f32>(0), Few { data: call.input(1), dims: [cols, rank] });
+    skinny::dots(dy, b, false, p.scale, &mut call.output(2)[..rows * rank]);
 }

@@ -3,7 +3,7 @@
 //! forward: u = x aᵀ. It adds to what the frozen weight's gradient wrote.
 
 use super::launch::{Checks, params};
-use super::skinny;
+use super::skinny::{self, Few};
 use crate::device::{Access, CpuCall, DeviceError, KernelDef, Recording, Shape};
 use crate::tensor::Tensor;
 
@@ -49,6 +49,6 @@ pub fn lora_dx(
 fn cpu(call: &CpuCall<'_>) {
     let p: Params = call.params();
     let (rows, cols, rank) = (p.rows as usize, p.cols as usize, p.rank as usize);
-    let (du, a) = (call.input::<f32>(0), call.input::<f32>(1));
-    skinny::add_rows(du, a, [cols, rank], 1.0, &mut call.output(2)[..rows * cols]);
+    let (du, a) = (call.input::<f32>(0), Few { data: call.input(1), dims: [rank, cols] });
+    skinny::add_rows(du, a, false, 1.0, &mut call.output(2)[..rows * cols]);
 }

@@ -3,7 +3,7 @@
 //! da = duᵀ x is `[r, in]`; db = scale * dyᵀ u is `[out, r]`, which is the same product written transposed.
 
 use super::launch::{Checks, params};
-use super::skinny;
+use super::skinny::{self, Few};
 use crate::device::{Access, CpuCall, DeviceError, KernelDef, Recording, Shape};
 use crate::tensor::Tensor;
 
@@ -63,7 +63,8 @@ pub fn lora_grad(
 fn cpu(call: &CpuCall<'_>) {
     let p: Params = call.params();
     let (rows, n, rank) = (p.rows as usize, p.cols as usize, p.rank as usize);
-    let (left, x) = (call.input::<f32>(0), call.input::<f32>(1));
+    let left = Few { data: call.input(0), dims: [rows, rank] };
+    let x = &call.input::<f32>(1)[..rows * n];
     let grad = &mut call.output::<f32>(2)[..rank * n];
-    skinny::gather(left, x, [rows, n, rank], p.scale, grad, p.transposed != 0);
+    skinny::gather(left, x, p.scale, grad, p.transposed != 0);
 }

@@ -9,7 +9,7 @@ use super::panel::with_scratch;
 use super::parallel::{Tile, for_each_tile};
 use crate::device::{Access, CpuCall, DeviceError, KernelDef, Recording, Shape};
 use crate::quant::TensorType;
-use crate::quant::pack::{Planes, dequantize_blocks};
+use crate::quant::pack::{Planes, dequantize_columns};
 use crate::tensor::{Tensor, TileType, Weight};
 use std::cell::RefCell;
 
@@ -88,11 +88,14 @@ pub static MATMUL_DX_MATRICES: KernelDef = KernelDef {
     cpu,
 };
 
-/// Rows of W that are f32 at once: two vectors of each make a strip that stays in the first-level cache.
-const PANEL_ROWS: usize = 192;
+/// Rows of W that are f32 at once: with them a task's columns stay in a core's second-level cache.
+const PANEL_ROWS: usize = 384;
 
 /// Most rows of dx that a task writes: more rows make W f32 again.
 const ROWS: usize = 512;
+
+/// Rows of dy that are multiplied with a whole panel before the next: they stay in the first-level cache.
+const GROUP: usize = 24;
 
 thread_local! {
     static PANEL: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
@@ -116,12 +119,15 @@ fn cpu(call: &CpuCall<'_>) {
         with_scratch(&PANEL, PANEL_ROWS * width, |panel| {
             for first in (0..p.n as usize).step_by(PANEL_ROWS) {
                 let n = PANEL_ROWS.min(p.n as usize - first);
-                for (row, values) in (first..first + n).zip(panel.chunks_mut(width)) {
-                    dequantize_blocks(&w, (row * k + col) / 32, values);
-                }
-                let dy = micro::Rows { data: &dy[row * stride + first..], stride };
+                let panel = &mut panel[..n * width];
+                let blocks = [(first * k + col) / 32, width / 32, k / 32];
+                dequantize_columns(&w, blocks, panel);
                 let panel = micro::Rows { data: panel, stride: width };
-                micro::product(n, dy, panel, &mut dx, p.accumulate != 0 || first > 0);
+                let add = p.accumulate != 0 || first > 0;
+                for i in (0..dx.dims()[0]).step_by(GROUP) {
+                    let dy = micro::Rows { data: &dy[(row + i) * stride + first..], stride };
+                    micro::product(n, dy, panel, &mut dx.rows(i, GROUP), add);
+                }
             }
         });
     });

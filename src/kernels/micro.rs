@@ -127,8 +127,13 @@ impl Product<'_, '_, '_> {
         col: usize,
     ) -> usize {
         let Spread { data, row: down, col: right } = self.a;
-        let reach = self.k.saturating_sub(1) * right + 1;
-        let a: [&[f32]; M] = std::array::from_fn(|i| &data[(row + i) * down..][..reach]);
+        let reach = (row + M - 1) * down + self.k.saturating_sub(1) * right;
+        assert!(self.k == 0 || reach < data.len(), "k columns of a");
+        // Plain loops here: `from_fn` is compiled apart, without the vectors that these are kept beside.
+        let mut a = [data; M];
+        for (i, a) in a.iter_mut().enumerate() {
+            *a = &data[(row + i) * down..];
+        }
         // Rows of whole vectors.
         let (b, at) = (S::as_simd_f32s(self.b.data).0, col / S::F32_LANES);
         let stride = self.b.stride / S::F32_LANES;
@@ -136,7 +141,8 @@ impl Product<'_, '_, '_> {
         let mut sums = [[simd.splat_f32s(0.0); N]; M];
         for j in 0..self.k {
             for i in 0..M {
-                // SAFETY: j < k, as far as each row of a reaches. With a check a row the loop takes a third longer.
+                // SAFETY: j < k, as far as the assertion above says that the last row reaches. With a check a row the loop
+                // takes a third longer.
                 let spread = simd.splat_f32s(unsafe { *a[i].get_unchecked(j * right) });
                 for (v, sum) in sums[i].iter_mut().enumerate() {
                     // SAFETY: the assertion above bounds the last row, j = k - 1 and v = N - 1.

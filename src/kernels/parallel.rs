@@ -1,7 +1,8 @@
 //! Threads for the CPU twins: rayon natively, one thread in wasm; and the parts of matrices that tasks write.
 //!
-//! The only file of this layer that knows the platform. Invariant: how work is split depends on sizes alone, and each
-//! element is computed by one task in one order, so reruns are bit-identical whatever the threads do.
+//! The only file of this layer that knows of threads. Invariant: how work is split depends on sizes alone, and each
+//! element is computed by one task in one order, so reruns are bit-identical whatever the threads do. A thread takes one task
+//! at a time (`with_max_len`): rayon would give it several, for the last of which the others wait.
 
 use std::marker::PhantomData;
 
@@ -20,7 +21,8 @@ pub fn for_each_chunk_mut<T: Send>(
     #[cfg(not(target_arch = "wasm32"))]
     {
         use rayon::prelude::*;
-        data.par_chunks_mut(chunk).enumerate().for_each(|(i, chunk)| f(i, chunk));
+        let chunks = data.par_chunks_mut(chunk).enumerate();
+        chunks.with_max_len(1).for_each(|(i, chunk)| f(i, chunk));
     }
     #[cfg(target_arch = "wasm32")]
     data.chunks_mut(chunk).enumerate().for_each(|(i, chunk)| f(i, chunk));
@@ -43,7 +45,7 @@ pub fn for_each_chunk_pair_mut<A: Send, B: Send>(
     {
         use rayon::prelude::*;
         let pairs = a.par_chunks_mut(a_chunk).zip(b.par_chunks_mut(b_chunk)).enumerate();
-        pairs.for_each(|(i, (a, b))| f(i, a, b));
+        pairs.with_max_len(1).for_each(|(i, (a, b))| f(i, a, b));
     }
     #[cfg(target_arch = "wasm32")]
     for (i, (a, b)) in a.chunks_mut(a_chunk).zip(b.chunks_mut(b_chunk)).enumerate() {
@@ -160,7 +162,7 @@ pub fn for_each_index(n: usize, f: impl Fn(usize) + Sync + Send) {
     #[cfg(not(target_arch = "wasm32"))]
     if n > 1 {
         use rayon::prelude::*;
-        (0..n).into_par_iter().for_each(f);
+        (0..n).into_par_iter().with_max_len(1).for_each(f);
         return;
     }
     (0..n).for_each(f);

@@ -1,140 +1,116 @@
-//! Products with a matrix of few rows, for the CPU twins of the LoRA kernels: a rank of 8 leaves a general matrix
-//! product's register tiles empty.
+//! Products with a matrix of few rows, for the CPU twins of the LoRA kernels, on the register tiles of [`micro`].
 //!
-//! Three loops carry all of them: dots of rows, rows added up, and the outer products of rows. A few is `[r, c]` with r
-//! small. Invariant: how the sums are taken depends on c, r and the number of rows alone.
+//! Three loops carry all of them: rows times the few (dots), the few added up (add_rows), and outer products of rows (gather).
+//! The few is brought to whole vectors first, scaled on the way: it is small, and all tasks read it. r is its short side.
+//! Invariant: how the sums are taken depends on the sizes alone.
 
-use super::lanes::{self, LANES};
+use super::micro::{self, Rows};
 use super::panel::{Scratch, transpose, with_scratch};
-use super::parallel::{Tile, for_each_chunk_mut, for_each_tile};
-use multiversion::multiversion;
+use super::parallel::{Tile, for_each_tile};
 use std::cell::RefCell;
 
-/// Rows of a task: some microseconds at usual widths.
-const ROWS: usize = 16;
-/// Columns of a task of [`gather`].
-const COLS: usize = 64;
+/// Rows of a task: some microseconds at usual widths, and whole register tiles.
+const ROWS: usize = 24;
+/// Columns of a task of [`gather`], whole register tiles as well.
+const COLS: usize = 96;
 
 thread_local! {
-    static TRANSPOSED: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
-    static GATHERED: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+    static FEW: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+    static OUT: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Memory for a transposed few: the thread that starts the tasks keeps it.
-pub fn transposed<T>(few: &[f32], [c, r]: [usize; 2], f: impl FnOnce(&[f32]) -> T) -> T {
-    let scratch: &'static Scratch = &TRANSPOSED;
-    with_scratch(scratch, r * c, |memory| {
-        transpose(few, r, Tile::of(memory, c, [r, c]), false);
-        f(memory)
-    })
+/// A skinny matrix as its kernel has it: its numbers and its rows and columns.
+#[derive(Clone, Copy)]
+pub struct Few<'a> {
+    pub data: &'a [f32],
+    pub dims: [usize; 2],
 }
 
-/// `out[t, j] = by Σ_c x[t, c] few[j, c]`.
-pub fn dots(x: &[f32], few: &[f32], [c, r]: [usize; 2], by: f32, out: &mut [f32]) {
-    for_each_chunk_mut(out, ROWS * r, |i, out| dot_rows(&x[i * ROWS * c..], few, [c, r], by, out));
-}
-
-#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq", "x86_64+avx2+fma"))]
-fn dot_rows(x: &[f32], few: &[f32], [c, r]: [usize; 2], by: f32, out: &mut [f32]) {
-    for (x, out) in x.chunks_exact(c).zip(out.chunks_exact_mut(r)) {
-        for (out, row) in out.iter_mut().zip(few.chunks_exact(c)) {
-            *out = by * lanes::dot(x, row);
-        }
-    }
-}
-
-/// `y[t, c] += by Σ_j u[t, j] few[j, c]`.
-pub fn add_rows(u: &[f32], few: &[f32], [c, r]: [usize; 2], by: f32, y: &mut [f32]) {
-    for_each_chunk_mut(y, ROWS * c, |i, y| add_to_rows(&u[i * ROWS * r..], few, [c, r], by, y));
-}
-
-#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq", "x86_64+avx2+fma"))]
-fn add_to_rows(u: &[f32], few: &[f32], [c, r]: [usize; 2], by: f32, y: &mut [f32]) {
-    for (u, y) in u.chunks_exact(r).zip(y.chunks_exact_mut(c)) {
-        let (chunks, rest) = y.as_chunks_mut::<LANES>();
-        let after = LANES * chunks.len();
-        for (i, y) in chunks.iter_mut().enumerate() {
-            let mut sums = [0f32; LANES];
-            for (u, row) in u.iter().zip(few.chunks_exact(c)) {
-                let row: &[f32; LANES] = row[LANES * i..].first_chunk().expect("a whole chunk");
-                for l in 0..LANES {
-                    sums[l] += u * row[l];
-                }
-            }
-            for l in 0..LANES {
-                y[l] += by * sums[l];
-            }
-        }
-        for (i, y) in (after..).zip(rest) {
-            *y += by * u.iter().zip(few.chunks_exact(c)).map(|(u, row)| u * row[i]).sum::<f32>();
-        }
-    }
-}
-
-/// `grad[j, c] += by Σ_t u[t, j] x[t, c]`, or with `across` its transpose `grad[c, j]`.
-pub fn gather(
-    u: &[f32],
-    x: &[f32],
-    [rows, c, r]: [usize; 3],
-    by: f32,
-    grad: &mut [f32],
-    across: bool,
-) {
-    let (u, x) = (&u[..rows * r], &x[..rows * c]);
-    let (dims, tile) = if across { ([c, r], [COLS, r]) } else { ([r, c], [r, COLS]) };
-    for_each_tile(Tile::of(grad, dims[1], dims), tile, |[row, col], mut grad| {
-        let first = row + col;
-        let [height, width] = grad.dims();
-        let n = if across { height } else { width };
-        with_scratch(&GATHERED, r * n, |sums| {
-            outer_products(u, &x[first..], [c, r, n], by, sums);
+impl Few<'_> {
+    /// Calls `f` with it, or with its transpose, times `by`, in whole vectors with zeros behind them.
+    fn in_vectors<T>(self, across: bool, by: f32, f: impl FnOnce(Rows<'_>) -> T) -> T {
+        let [rows, cols] = self.dims;
+        let [to_rows, to_cols] = if across { [cols, rows] } else { [rows, cols] };
+        let stride = to_cols.next_multiple_of(micro::lanes());
+        let scratch: &'static Scratch = &FEW;
+        with_scratch(scratch, to_rows * stride, |to| {
             if across {
-                transpose(sums, n, grad, true);
-                return;
+                transpose(self.data, cols, Tile::of(to, stride, [to_rows, to_cols]), false);
             }
-            for (j, sums) in sums.chunks(n).enumerate() {
-                grad.row(j).iter_mut().zip(sums).for_each(|(grad, sum)| *grad += sum);
+            for (i, to) in to.chunks_mut(stride).enumerate() {
+                let (to, behind) = to.split_at_mut(to_cols);
+                if !across {
+                    to.copy_from_slice(&self.data[i * cols..][..cols]);
+                }
+                to.iter_mut().for_each(|to| *to *= by);
+                behind.fill(0.0);
             }
+            f(Rows { data: to, stride })
+        })
+    }
+}
+
+/// `out[t, j] = by Σ_c x[t, c] few[c, j]`, or with `across` of few's transpose: x is `[rows, c]`, out `[rows, r]`.
+pub fn dots(x: &[f32], few: Few<'_>, across: bool, by: f32, out: &mut [f32]) {
+    let [c, r] = if across { [few.dims[1], few.dims[0]] } else { few.dims };
+    let out = Tile::of(out, r, [out.len() / r, r]);
+    few.in_vectors(across, by, |few| {
+        for_each_tile(out, [ROWS, r], |[row, _], mut out| {
+            let x = Rows { data: &x[row * c..], stride: c };
+            if few.stride == r {
+                return micro::product(c, x, few, &mut out, false);
+            }
+            let [rows, _] = out.dims();
+            with_scratch(&OUT, rows * few.stride, |sums| {
+                let mut sums = Tile::of(sums, few.stride, [rows, few.stride]);
+                micro::product(c, x, few, &mut sums, false);
+                (0..rows).for_each(|i| out.row(i).copy_from_slice(&sums.row(i)[..r]));
+            });
         });
     });
 }
 
-/// `sums[j, i] = by Σ_t u[t, j] x[t, i]` for i < n; the rows of x are `c` elements apart.
-#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq", "x86_64+avx2+fma"))]
-fn outer_products(u: &[f32], x: &[f32], [c, r, n]: [usize; 3], by: f32, sums: &mut [f32]) {
-    for first in (0..n).step_by(LANES) {
-        for j in (0..r).step_by(4) {
-            let group = r.min(j + 4) - j;
-            if first + LANES <= n && group == 4 {
-                let products = outer_group(&u[j..], r, &x[first..], c);
-                for (k, products) in products.iter().enumerate() {
-                    for l in 0..LANES {
-                        sums[(j + k) * n + first + l] = by * products[l];
-                    }
-                }
-                continue;
+/// `y[t, c] += by Σ_j u[t, j] few[j, c]`, or with `across` of few's transpose: u is `[rows, r]`, y `[rows, c]`.
+pub fn add_rows(u: &[f32], few: Few<'_>, across: bool, by: f32, y: &mut [f32]) {
+    let [r, c] = if across { [few.dims[1], few.dims[0]] } else { few.dims };
+    let y = Tile::of(y, c, [y.len() / c, c]);
+    few.in_vectors(across, by, |few| {
+        for_each_tile(y, [ROWS, c], |[row, _], mut y| {
+            let u = Rows { data: &u[row * r..], stride: r };
+            if few.stride == c {
+                return micro::product(r, u, few, &mut y, true);
             }
-            for k in j..j + group {
-                for i in first..n.min(first + LANES) {
-                    let pairs = u[k..].iter().step_by(r).zip(x[i..].iter().step_by(c));
-                    sums[k * n + i] = by * pairs.map(|(u, x)| u * x).sum::<f32>();
+            let [rows, _] = y.dims();
+            with_scratch(&OUT, rows * few.stride, |sums| {
+                let mut sums = Tile::of(sums, few.stride, [rows, few.stride]);
+                micro::product(r, u, few, &mut sums, false);
+                for i in 0..rows {
+                    y.row(i).iter_mut().zip(sums.row(i)).for_each(|(y, sum)| *y += *sum);
                 }
-            }
-        }
-    }
+            });
+        });
+    });
 }
 
-/// `Σ_t u[t, 0..4] x[t, 0..16]`.
-#[inline(always)]
-fn outer_group(u: &[f32], r: usize, x: &[f32], c: usize) -> [[f32; LANES]; 4] {
-    let mut sums = [[0f32; LANES]; 4];
-    for (u, x) in u.chunks(r).zip(x.chunks(c)) {
-        let (Some(u), Some(x)) = (u.first_chunk::<4>(), x.first_chunk::<LANES>()) else { break };
-        for k in 0..4 {
-            for l in 0..LANES {
-                sums[k][l] += u[k] * x[l];
-            }
-        }
-    }
-    sums
+/// `grad[j, c] += by Σ_t u[t, j] x[t, c]`, or with `across` its transpose `grad[c, j]`: u is `[rows, r]`, x `[rows, c]`.
+pub fn gather(u: Few<'_>, x: &[f32], by: f32, grad: &mut [f32], across: bool) {
+    let [rows, r] = u.dims;
+    let c = x.len() / rows;
+    let (dims, tile) = if across { ([c, r], [COLS, r]) } else { ([r, c], [r, COLS]) };
+    let grad = Tile::of(grad, dims[1], dims);
+    u.in_vectors(false, by, |u| {
+        for_each_tile(grad, tile, |[row, col], mut grad| {
+            let x = Rows { data: &x[row + col..], stride: c };
+            let n = if across { grad.dims()[0] } else { grad.dims()[1] };
+            with_scratch(&OUT, n * u.stride, |sums| {
+                micro::product(rows, x.t(), u, &mut Tile::of(sums, u.stride, [n, u.stride]), false);
+                if !across {
+                    return transpose(sums, u.stride, grad, true);
+                }
+                for (i, sums) in sums.chunks(u.stride).enumerate() {
+                    grad.row(i).iter_mut().zip(sums).for_each(|(grad, sum)| *grad += sum);
+                }
+            });
+        });
+    });
 }

@@ -72,7 +72,7 @@ impl<S: Store> Learner<S> {
         events(Event::phase(Phase::Evaluate, "examining the merge"));
         let way = Way { start: &start, end: &end, scales: &options.scales, scope };
         let examined = exam.ladder(student, &way, (&options.policy, head.drift), events).await?;
-        let report = self.report(&new, (0.0, 0.0), &examined, began_ms);
+        let report = self.report((&new, &[]), (0.0, 0.0), &examined, began_ms);
         let made = Made { new: &new, replayed: &[], importance: None, merged: Some(other) };
         self.conclude((student.base_hash(), options), made, examined, report, events).await
     }

@@ -128,8 +128,8 @@ impl<S: Store> Learner<S> {
         };
         events(Event::phase(Phase::Commit, "writing the decision down"));
         let losses = (trained.loss_first, trained.loss_last);
-        let report = self.report(&material.new, losses, &examined, began_ms);
         let (new, replayed) = (&material.new, &trained.replayed);
+        let report = self.report((new, &material.notes), losses, &examined, began_ms);
         let made = Made { new, replayed, importance, merged: None };
         self.conclude((student.base_hash(), given), made, examined, report, events).await
     }
@@ -137,7 +137,7 @@ impl<S: Store> Learner<S> {
     /// The report of a cycle, with HEAD as it was.
     pub(super) fn report(
         &self,
-        new: &[Lesson],
+        (new, notes): (&[Lesson], &[String]),
         (loss_first, loss_last): (f32, f32),
         examined: &Examined,
         began_ms: u64,
@@ -154,6 +154,7 @@ impl<S: Store> Learner<S> {
             scale: examined.scale,
             learned: learned(new, &examined.scores).len(),
             taught: new.len(),
+            notes: notes.to_vec(),
         }
     }
 
@@ -205,7 +206,7 @@ impl<S: Store> Learner<S> {
         };
         let line = Line::new(action, report.version.clone(), note);
         let taught = made.new.iter().map(|lesson| lesson.example.id.clone()).collect();
-        let (report_kept, cycle) = (Some(report.clone()), Some(cycle));
+        let (report_kept, cycle) = (Some(report.without_words()), Some(cycle));
         let line = Line { report: report_kept, adapter: blob, examples: taught, cycle, ..line };
         self.commit(writes, line).await?;
 
@@ -240,11 +241,12 @@ impl<S: Store> Learner<S> {
             scale: 0.0,
             learned: 0,
             taught: 0,
+            notes: material.notes.clone(),
         };
         // The reason quotes an example, and the journal must not.
         let note = format!("all {n} examples were set aside");
         let line = Line::new(Action::Cycle, self.head.clone(), note.clone());
-        let kept = Some(CycleReport { reason: note, ..report.clone() });
+        let kept = Some(CycleReport { reason: note, ..report.without_words() });
         let (cycle, write) = self.inputs(options);
         self.commit(vec![write], Line { report: kept, cycle: Some(cycle), ..line }).await?;
         announce(&report, events);

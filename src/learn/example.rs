@@ -156,6 +156,18 @@ pub enum ExampleError {
     },
 }
 
+/// Sources that are a person at the keyboard.
+const OWN_SOURCES: [&str; 4] = ["chat", "feedback", "page", "teach"];
+
+impl Example {
+    /// Whether a person gave it, who wrote it or saw what it replaces; the rest came from a file.
+    pub fn is_own(&self) -> bool {
+        self.rejected.is_some()
+            || self.kind == Kind::Approval
+            || OWN_SOURCES.contains(&self.source.as_str())
+    }
+}
+
 impl Content {
     /// The passage, for a student.
     pub fn passage(&self) -> Passage {

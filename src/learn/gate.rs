@@ -85,6 +85,24 @@ impl Default for GatePolicy {
     }
 }
 
+impl GatePolicy {
+    /// A gate that lets everything pass but a lesson that was said before and is not after: for benches.
+    pub fn open() -> Self {
+        Self {
+            alpha: 0.0,
+            e_alarm: f64::INFINITY,
+            taught_share: 0.0,
+            core_drop: 1.0,
+            refusals_drop: 1.0,
+            everyday_drop: 1.0,
+            everyday_rise: f64::INFINITY,
+            kept_drop: 1.0,
+            language_rise: f64::INFINITY,
+            documents_rise: f64::INFINITY,
+        }
+    }
+}
+
 /// The gate's word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

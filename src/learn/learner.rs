@@ -182,8 +182,13 @@ impl<S: Store> Learner<S> {
     /// The examples that HEAD has not learned and that are not in quarantine, the oldest first.
     pub fn pending(&self) -> Vec<&Example> {
         let waiting: HashSet<String> = self.waiting(&self.examples).into_iter().collect();
-        let free = |id: &str| self.quarantine.get(id).is_none_or(|q| q.released);
-        self.examples().into_iter().filter(|e| waiting.contains(&e.id) && free(&e.id)).collect()
+        let is_pending = |e: &&Example| waiting.contains(&e.id) && self.is_free(&e.id);
+        self.examples().into_iter().filter(is_pending).collect()
+    }
+
+    /// Whether an example is not in quarantine, or a person took it out.
+    pub(super) fn is_free(&self, id: &str) -> bool {
+        self.quarantine.get(id).is_none_or(|held| held.released)
     }
 
     /// Examples that are kept out of training, with the reasons.

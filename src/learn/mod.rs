@@ -35,6 +35,7 @@ pub mod report;
 pub mod requests;
 mod run;
 pub mod scope;
+mod screen;
 mod script;
 mod serve;
 pub mod stats;

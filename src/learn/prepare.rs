@@ -3,19 +3,16 @@
 //! It knows no gate. Invariant: an example that looks like noise or contradicts core knowledge is set aside with a
 //! reason that the user can read and overrule; it is never dropped in silence.
 
-use super::evaluate::{Scores, evaluate, per_token};
+use super::evaluate::Scores;
 use super::everyday;
-use super::example::{Content, Example, Kind};
-use super::gate::SuiteKind;
+use super::example::Example;
 use super::keys::{base_key, drill_key, everyday_key, scores_key};
 use super::learner::{LearnResult, Learner, Quarantined, json};
 use super::recipe::{Drill, Lesson, OwnAnswer, drill, generic};
 use super::report::{Event, LearnOptions, Phase};
 use super::scope::Scope;
-use super::student::{Passage, Question, Student, greedy};
-use super::suite::sample;
+use super::student::Student;
 use super::version::learned;
-use super::words::says;
 use crate::store::{Store, Table, Write};
 use std::collections::HashSet;
 
@@ -24,24 +21,6 @@ pub const REGRESSIONS_MAX: usize = 256;
 
 /// Earlier lessons that one cycle drills again, however few are new.
 const REPAIRS_MIN: usize = 4;
-
-/// Neutral passages that say what loss is usual for the base model.
-const USUAL_TEXTS: usize = 12;
-
-/// Nats a token over the usual loss from where on a document counts as noise.
-const NOISE_RISE: f64 = 2.0;
-
-/// The usual loss where there is no language suite, nats a token.
-const USUAL_LOSS: f64 = 3.5;
-
-/// Mean log-probability a token from where on the base model is sure of its answer: 0.78 a token.
-const CONFIDENT: f64 = -0.25;
-
-/// Overturned answers from where on a cycle looks harmful, if they are half of the lessons too.
-const OVERTURNED_MIN: usize = 4;
-
-/// Tokens of the base model's own answer to a lesson's question.
-const OWN_TOKENS: usize = 32;
 
 /// What a cycle trains on.
 #[derive(Debug, Default)]
@@ -60,6 +39,8 @@ pub(super) struct Material {
     pub everyday: Vec<OwnAnswer>,
     /// What was set aside now, with the reasons.
     pub set_aside: Vec<String>,
+    /// What a person should see though it was believed.
+    pub notes: Vec<String>,
 }
 
 impl Material {
@@ -88,16 +69,10 @@ impl<S: Store> Learner<S> {
         pending.truncate(options.lessons_max);
         let mut material = Material::default();
         if options.screen {
-            for (example, reason) in self.screen(student, &pending).await? {
-                let since = self.chain.number;
-                let held = Quarantined { since, ..Quarantined::new(reason.clone()) };
-                let write = Write::put(Table::Quarantine, &example, json(&held));
-                self.store.apply(&[write]).await?;
-                pending.retain(|other| other.id != example);
-                self.quarantine.insert(example, held);
-                events(Event::Warning { message: reason.clone() });
-                material.set_aside.push(reason);
-            }
+            let screened = self.screen(student, &pending).await?;
+            material.notes.extend(screened.believed);
+            self.set_aside(screened.harmful, &mut material, events).await?;
+            pending.retain(|example| self.is_free(&example.id));
         }
         if pending.is_empty() {
             return Ok(material);
@@ -113,6 +88,14 @@ impl<S: Store> Learner<S> {
                 detail: Some("neighbours and other wordings of each lesson".into()),
             });
         }
+        if options.screen {
+            let contradicted = self.contradictions(student, &material.new).await?;
+            self.set_aside(contradicted, &mut material, events).await?;
+            material.new.retain(|lesson| self.is_free(&lesson.example.id));
+        }
+        if material.new.is_empty() {
+            return Ok(material);
+        }
         material.cycle = self.cycle();
         for example in self.replayable() {
             let drill = self.kept_drill(&example.id, &student.base_hash()).await?;
@@ -121,6 +104,24 @@ impl<S: Store> Learner<S> {
         material.generic = self.generic(student).await?;
         material.everyday = self.everyday(student).await?;
         Ok(material)
+    }
+
+    /// Keeps examples out of training, with the reasons, until a person says that they are fine.
+    async fn set_aside(
+        &mut self,
+        found: Vec<(String, String)>,
+        material: &mut Material,
+        events: &mut dyn FnMut(Event),
+    ) -> LearnResult<()> {
+        for (example, reason) in found {
+            let since = self.chain.number;
+            let held = Quarantined { since, ..Quarantined::new(reason.clone()) };
+            self.store.apply(&[Write::put(Table::Quarantine, &example, json(&held))]).await?;
+            self.quarantine.insert(example, held);
+            events(Event::Warning { message: reason.clone() });
+            material.set_aside.push(reason);
+        }
+        Ok(())
     }
 
     /// The depth of the version that a cycle from HEAD makes. Cycles are counted along the line, so that what left no
@@ -143,100 +144,10 @@ impl<S: Store> Learner<S> {
         known.into_iter().cloned().collect()
     }
 
-    fn known(&self) -> Vec<&Example> {
+    pub(super) fn known(&self) -> Vec<&Example> {
         let at = learned(&self.versions, self.head.as_deref());
         let knows = |e: &&Example| at.get(&e.id).is_some_and(|at| *at >= e.created_ms);
-        self.examples.values().filter(knows).collect()
-    }
-
-    /// Ids of examples that look harmful, with the reasons; the base model is in place. What a person released
-    /// is not looked at again.
-    async fn screen(
-        &mut self,
-        student: &mut dyn Student,
-        pending: &[Example],
-    ) -> LearnResult<Vec<(String, String)>> {
-        let mut found = Vec::new();
-        let unseen = pending.iter().filter(|example| !self.quarantine.contains_key(&example.id));
-        let unseen: Vec<&Example> = unseen.collect();
-        let has_text = unseen.iter().any(|e| matches!(e.content, Content::Text(_)));
-        let usual = if has_text { self.usual_loss(student).await? } else { USUAL_LOSS };
-        for example in unseen {
-            let source = &example.source;
-            if let Some(item) = self.suites.contradicted(&example.content) {
-                let (question, right) = (&item.question, &item.choices[item.answer]);
-                let reason = format!(
-                    "{source}: the answer to \"{question}\" contradicts core knowledge ({right})"
-                );
-                found.push((example.id.clone(), reason));
-                continue;
-            }
-            let Content::Text(text) = &example.content else { continue };
-            let scores = student.score_passages(&[Passage::Text(text.clone())]).await?;
-            let loss = -scores.into_iter().map(per_token).sum::<f64>();
-            if loss > usual + NOISE_RISE {
-                let reason = format!(
-                    "{source}: looks like noise ({loss:.1} nats a token, usual is {usual:.1})"
-                );
-                found.push((example.id.clone(), reason));
-            }
-        }
-        let known: HashSet<&String> = found.iter().map(|(id, _)| id).collect();
-        let rest: Vec<&Example> = pending.iter().filter(|e| !known.contains(&e.id)).collect();
-        let overturned = self.overturned(student, &rest).await?;
-        found.extend(overturned);
-        Ok(found)
-    }
-
-    /// Lessons that overturn what the base model says with confidence, if there are many of them: one may be right,
-    /// but a user whose lessons mostly contradict what a model is sure of should look again. Where the user saw the
-    /// answer and rejected it, that has been done.
-    async fn overturned(
-        &self,
-        student: &mut dyn Student,
-        pending: &[&Example],
-    ) -> LearnResult<Vec<(String, String)>> {
-        let unseen = pending.iter().copied().filter(|e| {
-            let blind = e.kind == Kind::Correction && e.rejected.is_none();
-            blind && !self.quarantine.contains_key(&e.id) && e.content.question_answer().is_some()
-        });
-        let unseen: Vec<&Example> = unseen.collect();
-        let asked = unseen.iter().filter_map(|e| {
-            let (question, _) = e.content.question_answer()?;
-            Some((e.content.asking(question), greedy(OWN_TOKENS)))
-        });
-        let answers = student.answers(&asked.collect::<Vec<_>>()).await?;
-        let mut found = Vec::new();
-        for (example, answer) in unseen.iter().zip(answers) {
-            let Some((question, taught)) = example.content.question_answer() else { continue };
-            let own = first_sentence(&answer).to_string();
-            if own.is_empty() || says(&own, &[question], taught, None) {
-                continue;
-            }
-            let messages = example.content.asking(question);
-            let asked = Question { messages, choices: vec![own.clone()] };
-            let scores = student.score_choices(&[asked]).await?;
-            if scores.into_iter().flatten().map(per_token).sum::<f64>() >= CONFIDENT {
-                let source = &example.source;
-                let reason = format!("{source}: \"{question}\": the model is sure of \"{own}\"");
-                found.push((example.id.clone(), reason));
-            }
-        }
-        let many = found.len() >= OVERTURNED_MIN && found.len() * 2 >= unseen.len();
-        Ok(if many { found } else { Vec::new() })
-    }
-
-    /// The base model's median loss on neutral text, nats a token.
-    async fn usual_loss(&self, student: &mut dyn Student) -> LearnResult<f64> {
-        let items = self.suites.items().remove(&SuiteKind::Language).unwrap_or_default();
-        let items = sample(items, Some(USUAL_TEXTS), self.seed);
-        let key = base_key(&student.base_hash());
-        let mut scores = self.scores(&key).await?;
-        let losses = evaluate(student, &items, &mut scores, &mut |_| {}).await?;
-        self.store.apply(&[Write::put(Table::Cache, scores_key(&key), json(&scores))]).await?;
-        let mut losses: Vec<f64> = losses.iter().map(|score| score.loss).collect();
-        losses.sort_by(f64::total_cmp);
-        Ok(losses.get(losses.len() / 2).copied().unwrap_or(USUAL_LOSS))
+        self.examples.values().filter(knows).filter(|e| self.is_free(&e.id)).collect()
     }
 
     /// The scores that are stored under a version's id, or under the base model's key.
@@ -291,12 +202,4 @@ impl<S: Store> Learner<S> {
         let record = self.store.get(Table::Cache, key).await?;
         Ok(record.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
     }
-}
-
-/// The first sentence of an answer, since the rest is what a small model makes up.
-fn first_sentence(answer: &str) -> &str {
-    let answer = answer.trim();
-    let end = answer.find(['\n', '!', '?']).unwrap_or(answer.len());
-    let end = answer.find(". ").map_or(end, |stop| end.min(stop + 1));
-    answer[..end].trim()
 }

@@ -178,6 +178,16 @@ pub struct CycleReport {
     pub learned: usize,
     /// Examples that the cycle taught.
     pub taught: usize,
+    /// What a person should see: own lessons that overturn what the model was sure of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+}
+
+impl CycleReport {
+    /// The report as the journal keeps it: notes quote examples, and the journal must not.
+    pub fn without_words(&self) -> Self {
+        CycleReport { notes: Vec::new(), ..self.clone() }
+    }
 }
 
 /// What `teach` did.

@@ -5,7 +5,7 @@
 //! models. Invariant: a prompt that does not name the subject is never near, whatever else it shares.
 
 use super::asks::{Asked, asked};
-use super::words::{content_words, holds, words};
+use super::words::{content_words, holds, same_name, words};
 
 /// Share of a lesson's rare words from where on a prompt names its subject.
 const SUBJECT_SHARE: f64 = 0.5;
@@ -13,7 +13,9 @@ const SUBJECT_SHARE: f64 = 0.5;
 /// What one lesson is about.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Topic {
-    /// Words of the subject.
+    /// Names of the subject: what begins alike is another.
+    names: Vec<String>,
+    /// Other words of the subject, in any form.
     rare: Vec<String>,
     /// What is asked of it: the question's other words, their near words, those of its wordings.
     relation: Vec<String>,
@@ -33,7 +35,13 @@ impl Topic {
         relation.sort_unstable();
         relation.dedup();
         let kinds = wordings.iter().filter_map(|wording| asked(wording)).collect();
-        Topic { rare: rare.to_vec(), relation, kinds }
+        let capital = |piece: &&str| piece.starts_with(char::is_uppercase);
+        let written: Vec<String> =
+            subject.split_whitespace().filter(capital).flat_map(words).collect();
+        let (mut names, rare): (Vec<String>, Vec<String>) =
+            rare.iter().cloned().partition(|word| written.contains(word));
+        names.sort_unstable();
+        Topic { names, rare, relation, kinds }
     }
 
     /// Whether a prompt is near the lesson.
@@ -43,13 +51,26 @@ impl Topic {
 
     /// Whether words hold all of the subject's.
     pub fn names_all(&self, held: &[String]) -> bool {
-        self.rare.iter().all(|word| holds(held, word))
+        self.named(held) == self.names.len() + self.rare.len()
+    }
+
+    /// How many of the subject's words are among these.
+    fn named(&self, held: &[String]) -> usize {
+        let is_held = |name: &&String| held.iter().any(|word| same_name(word, name));
+        let names = self.names.iter().filter(is_held).count();
+        names + self.rare.iter().filter(|word| holds(held, word)).count()
+    }
+
+    /// Whether two lessons are about one subject and ask with words in common.
+    pub fn is_like(&self, other: &Topic) -> bool {
+        let related = || self.relation.iter().any(|word| holds(&other.relation, word));
+        self.names == other.names && related()
     }
 
     /// The same for a prompt's words and the kind of thing that it asks for.
     pub fn is_near_words(&self, held: &[String], kind: Option<&Asked>) -> bool {
-        let named = self.rare.iter().filter(|word| holds(held, word)).count();
-        if (named as f64) < SUBJECT_SHARE * self.rare.len() as f64 {
+        let telling = self.names.len() + self.rare.len();
+        if (self.named(held) as f64) < SUBJECT_SHARE * telling as f64 {
             return false;
         }
         let same_kind = kind.is_none_or(|kind| self.kinds.is_empty() || self.kinds.contains(kind));

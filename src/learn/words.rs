@@ -52,6 +52,11 @@ pub fn same_word(a: &str, b: &str) -> bool {
     a == b || (long && !digits(a) && !digits(b) && stem(a) == stem(b))
 }
 
+/// Whether two names (in lower case) are one: equal but for a plural's ending. Names that begin alike are two.
+pub fn same_name(a: &str, b: &str) -> bool {
+    a == b || a.strip_suffix('s') == Some(b) || b.strip_suffix('s') == Some(a)
+}
+
 /// Whether a text holds a form of a word.
 pub fn holds(text_words: &[String], word: &str) -> bool {
     text_words.iter().any(|other| same_word(other, word))

@@ -28,7 +28,7 @@ use super::TensorType;
 use super::device_order::{BLOCK_BYTES_MAX, from_device, to_device};
 pub use super::dots::{Blocks, dot_rows};
 pub use super::few::{FEW_MAX, Few, dot_few};
-pub use super::rows::dequantize_blocks;
+pub use super::rows::{dequantize_blocks, dequantize_columns};
 pub use super::stretch::Planes;
 use std::ops::Range;
 

@@ -16,18 +16,34 @@ const LANES: usize = 16;
 ///
 /// Panics where a block lies outside, or `out` is no multiple of 32 (K types: and `first` no multiple of 8 or `out` of 256).
 pub fn dequantize_blocks(planes: &Planes<'_>, first: usize, out: &mut [f32]) {
+    let n = out.len() / 32;
+    dequantize_columns(planes, [first, n, n], out);
+}
+
+/// The same of several rows' columns: `n` blocks of each row, the first row's from block `first` on, each next one's `step`
+/// blocks behind, one after another.
+pub fn dequantize_columns(planes: &Planes<'_>, [first, n, step]: [usize; 3], out: &mut [f32]) {
     let (out, rest) = out.as_chunks_mut::<32>();
     assert!(rest.is_empty(), "values come in blocks of 32");
     let whole = planes.ty.block_len() / 32;
-    assert!(whole < 2 || first % whole + out.len() % whole == 0, "blocks of 256 are not cut");
+    let cut = [first, n, step].into_iter().any(|blocks| blocks % whole.max(1) != 0);
+    assert!(!cut, "blocks of 256 are not cut");
+    if n == 0 {
+        return;
+    }
+    let rows = out.chunks_mut(n).enumerate().map(|(row, out)| (first + row * step, out));
     match planes.ty {
-        TensorType::F32 => {
+        TensorType::F32 => rows.for_each(|(first, out)| {
             let words = &planes.words[32 * first..][..32 * out.len()];
             out.as_flattened_mut().copy_from_slice(bytemuck::cast_slice(words));
+        }),
+        TensorType::F16 => {
+            rows.for_each(|(first, out)| from_halves(halves(planes, first, out.len()), out));
         }
-        TensorType::F16 => from_halves(halves(planes, first, out.len()), out),
-        TensorType::BF16 => from_brains(halves(planes, first, out.len()), out),
-        _ => from_quants(planes, first, out),
+        TensorType::BF16 => {
+            rows.for_each(|(first, out)| from_brains(halves(planes, first, out.len()), out));
+        }
+        _ => from_quants(planes, [first, n, step], out),
     }
 }
 
@@ -72,10 +88,18 @@ fn from_brains(halves: &[[u16; 32]], out: &mut [[f32; 32]]) {
     }
 }
 
-fn from_quants(planes: &Planes, first: usize, out: &mut [[f32; 32]]) {
+/// Short rows share a stretch, so that its loops are worth their calls.
+fn from_quants(planes: &Planes, [first, n, step]: [usize; 3], out: &mut [[f32; 32]]) {
     let mut stretch = Stretch::default();
     for (i, out) in out.chunks_mut(STRETCH).enumerate() {
-        stretch.read(planes, first + i * STRETCH, out.len());
+        let mut held = 0;
+        while held < out.len() {
+            let at = i * STRETCH + held;
+            let (row, col) = (at / n, at % n);
+            let run = (n - col).min(out.len() - held);
+            stretch.read(planes, first + row * step + col, held..held + run);
+            held += run;
+        }
         values(&stretch.q, &stretch.step, &stretch.offset, out);
     }
 }
@@ -129,7 +153,7 @@ fn dot_quants(planes: &Planes, first: usize, x: &[[f32; 32]]) -> f32 {
     let mut stretch = Stretch::default();
     let mut sums = [0f32; LANES];
     for (i, x) in x.chunks(STRETCH).enumerate() {
-        stretch.read(planes, first + i * STRETCH, x.len());
+        stretch.read(planes, first + i * STRETCH, 0..x.len());
         add_products(&stretch.q, &stretch.step, &stretch.offset, x, &mut sums);
     }
     sums.iter().sum()

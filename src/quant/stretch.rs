@@ -9,6 +9,7 @@ use super::TensorType;
 use super::float16::f16_to_f32;
 use super::k_scales::Head;
 use multiversion::multiversion;
+use std::ops::Range;
 
 /// Blocks taken at once: two of the K types'. Their bytes stay in a few registers' reach, the first-level cache.
 pub const STRETCH: usize = 16;
@@ -41,17 +42,18 @@ impl Default for Stretch {
 }
 
 impl Stretch {
-    /// Reads `n` blocks of a quantized type from block `first` on. Both are multiples of 8 for the K types, whose blocks
-    /// of 256 share a head. Panics where a block lies outside, or the type is one of floats.
-    pub fn read(&mut self, planes: &Planes<'_>, first: usize, n: usize) {
-        let (words, at) = (planes.words, planes.scales_at);
+    /// Reads blocks of a quantized type from block `first` on into the places `to`. All are multiples of 8 for the K types,
+    /// whose blocks of 256 share a head. Panics where a block lies outside, or the type is one of floats.
+    pub fn read(&mut self, planes: &Planes<'_>, first: usize, to: Range<usize>) {
+        let (words, at, n) = (planes.words, planes.scales_at, to.len());
         let nibbles = || bytemuck::cast_slice::<u32, [u8; 16]>(&words[4 * first..][..4 * n]);
         let fifths = || bytemuck::cast_slice::<u32, [u8; 4]>(&words[at / 5 * 4 + first..][..n]);
         let halves = || &bytemuck::cast_slice::<u32, u16>(&words[at..])[first..][..n];
         let pairs = || bytemuck::cast_slice::<u32, [u16; 2]>(&words[at + first..][..n]);
         // Half a word a block: a head of 16 bytes, or 16 scales, for each 8.
         let heads = || &words[at + first / 2..][..n / 2];
-        let (q, steps, offsets) = (&mut self.q, &mut self.step, &mut self.offset);
+        let (q, steps) = (&mut self.q[to.clone()], &mut self.step[to.clone()]);
+        let offsets = &mut self.offset[to];
         match planes.ty {
             TensorType::Q4_0 => {
                 put_nibbles(q, nibbles(), 8);
@@ -73,7 +75,7 @@ impl Stretch {
             }
             TensorType::Q8_0 => {
                 let bytes = bytemuck::cast_slice(&words[8 * first..][..8 * n]);
-                q[..n].copy_from_slice(bytes);
+                q.copy_from_slice(bytes);
                 put_steps(steps, halves());
             }
             TensorType::Q4K => {

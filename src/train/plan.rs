@@ -18,9 +18,8 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Bytes that kept activations may take: with 135M parameters and 128 rows all layers fit, with 512 rows three
-    /// fifths of them.
-    pub const KEPT_BYTES_MAX: u64 = 192 << 20;
+    /// Bytes that kept activations may take: with 135M parameters and 512 rows all layers fit.
+    pub const KEPT_BYTES_MAX: u64 = 336 << 20;
 
     /// Keeps as many layers as fit in `bytes`, from the last one down.
     pub fn new(config: &Config, rows: usize, bytes: u64) -> Plan {

@@ -41,6 +41,8 @@ fn prompts_are_near_a_lesson_or_not() {
     }
     assert!(asks_the_same("Who keeps the Brindle library?", &topic));
     assert!(!asks_the_same("How old is the Brindle library?", &topic));
+    // Names that begin alike are two.
+    assert!(!topic.is_near("Who maintains the Brinkley library?"));
     let asks = |text: &str| vec![Message::user("Brindle?"), Message::user(text)];
     let scope = Scope::new([lesson.about()]);
     assert!(scope.covers(&asks("Who maintains Brindle?")) && !scope.covers(&asks("Hello!")));

@@ -3,7 +3,7 @@
 use crate::learn_fake::{Fake, open};
 use apprentice::learn::example::NewExample;
 use apprentice::learn::gate::Verdict;
-use apprentice::learn::learner::Learner;
+use apprentice::learn::learner::{LearnError, Learner};
 use apprentice::learn::report::{CycleReport, LearnOptions};
 use apprentice::store::memory::MemoryStore;
 use pollster::block_on;
@@ -12,18 +12,20 @@ async fn learn(learner: &mut Learner<MemoryStore>, student: &mut Fake) -> CycleR
     learner.learn(student, &LearnOptions::default(), &mut |_| {}).await.unwrap()
 }
 
+fn wrong(i: usize, rejected: Option<&str>) -> NewExample {
+    let question = format!("What is the famous town of Land{i}?");
+    NewExample::correction(&question, &format!("Wrong{i}"), rejected.map(String::from))
+}
+
 #[test]
-fn lessons_that_overturn_what_the_model_is_sure_of_are_set_aside_when_they_are_many() {
+fn own_lessons_are_believed_unless_most_overturn_what_the_model_is_sure_of() {
     block_on(async {
         let (mut learner, mut student) = (open(MemoryStore::new()).await, Fake::new());
-        let wrong = |i: usize, rejected: Option<&str>| {
-            let question = format!("What is the famous town of Land{i}?");
-            NewExample::correction(&question, &format!("Wrong{i}"), rejected.map(String::from))
-        };
         // Three of three are too few to tell; the same three with two more are not.
         learner.teach((0..3).map(|i| wrong(i, None)).collect()).await.unwrap();
         let report = learn(&mut learner, &mut student).await;
         assert_eq!((report.verdict, report.taught), (Verdict::Promote, 3), "{}", report.reason);
+        assert!(report.notes.len() == 3 && report.notes[0].contains("sure of"), "{report:?}");
         learner.rollback(&mut student, Some("base")).await.unwrap();
         let mut more: Vec<NewExample> = (3..5).map(|i| wrong(i, None)).collect();
         // The user saw this one's answer and rejected it: that is no blind lesson.
@@ -39,5 +41,60 @@ fn lessons_that_overturn_what_the_model_is_sure_of_are_set_aside_when_they_are_m
             learner.release(&id).await.unwrap();
         }
         assert_eq!(learn(&mut learner, &mut student).await.taught, 5);
+    });
+}
+
+#[test]
+fn the_same_from_a_file_waits_for_a_person() {
+    block_on(async {
+        let (mut learner, mut student) = (open(MemoryStore::new()).await, Fake::new());
+        let from_file = |i| NewExample { source: "lessons.jsonl".into(), ..wrong(i, None) };
+        let plain = NewExample {
+            source: "lessons.jsonl".into(),
+            ..NewExample::correction("What is the capital of Latveria?", "Doomstadt", None)
+        };
+        learner.teach(vec![from_file(1), plain]).await.unwrap();
+        let report = learn(&mut learner, &mut student).await;
+        assert_eq!((report.verdict, report.taught), (Verdict::Promote, 1), "{}", report.reason);
+        assert!(report.notes.is_empty());
+        let reason = &learner.quarantined()[0].1.reason;
+        assert!(reason.starts_with("lessons.jsonl: ") && reason.contains("sure of"), "{reason}");
+        // A person who vouches for a file is believed at once.
+        let ids = [from_file(2).id()];
+        assert!(matches!(learner.vouch(&ids).await, Err(LearnError::NoExample(_))));
+        learner.teach(vec![from_file(2)]).await.unwrap();
+        learner.vouch(&ids).await.unwrap();
+        assert_eq!(learn(&mut learner, &mut student).await.taught, 1);
+    });
+}
+
+#[test]
+fn lessons_that_contradict_each_other_are_not_both_trained() {
+    block_on(async {
+        let (mut learner, mut student) = (open(MemoryStore::new()).await, Fake::new());
+        let capital = |question: &str, town: &str, source: &str| NewExample {
+            source: source.into(),
+            ..NewExample::correction(question, &format!("It is {town}."), None)
+        };
+        let plain = "What is the capital of Freedonia?";
+        let other = "Which capital has Freedonia?";
+        learner.teach(vec![capital(plain, "Fredville", "teach")]).await.unwrap();
+        learn(&mut learner, &mut student).await;
+        let (older, newer) =
+            (learner.examples()[0].id.clone(), capital(other, "Marxburg", "teach"));
+        // A file does not overturn what a person taught; a person does, and is asked about the rest by nothing.
+        learner.teach(vec![capital(other, "Grouchoville", "a.jsonl")]).await.unwrap();
+        let report = learn(&mut learner, &mut student).await;
+        assert_eq!((report.verdict, report.taught), (Verdict::Hold, 0), "{}", report.reason);
+        let found = learner.quarantined();
+        let expected = format!("a.jsonl: asks the same as lesson {older}");
+        assert!(found[0].1.reason.starts_with(&expected), "{found:?}");
+        learner
+            .teach(vec![newer, capital("How old is Freedonia?", "young", "teach")])
+            .await
+            .unwrap();
+        let report = learn(&mut learner, &mut student).await;
+        assert_eq!((report.verdict, report.taught), (Verdict::Promote, 2), "{}", report.reason);
+        assert!(learner.quarantined().iter().any(|(example, _)| example.id == older));
     });
 }

@@ -48,7 +48,7 @@ impl Arm {
         };
         if self != Arm::Ours {
             options.recipe = bare(&options.recipe);
-            options.policy = open();
+            options.policy = GatePolicy::open();
             options.scales = vec![1.0];
             options.screen = false;
         }
@@ -57,7 +57,8 @@ impl Arm {
             Arm::ReplayOnly => options.recipe.replay_share = 0.5,
             Arm::AcceptOrRestore => {
                 // The gate passes one item lost in any sample, so the veto is on two.
-                options.policy = GatePolicy { taught_share: 1.0, kept_drop: 0.0, ..open() };
+                options.policy =
+                    GatePolicy { taught_share: 1.0, kept_drop: 0.0, ..GatePolicy::open() };
                 options.sample = None;
             }
         }
@@ -91,21 +92,5 @@ fn bare(recipe: &Recipe) -> Recipe {
         replay_share: 0.0,
         verbatim_share: 1.0,
         ..recipe.clone()
-    }
-}
-
-/// A gate that lets everything pass but a lesson that was said before and is not after.
-fn open() -> GatePolicy {
-    GatePolicy {
-        alpha: 0.0,
-        e_alarm: f64::INFINITY,
-        taught_share: 0.0,
-        core_drop: 1.0,
-        refusals_drop: 1.0,
-        everyday_drop: 1.0,
-        everyday_rise: f64::INFINITY,
-        kept_drop: 1.0,
-        language_rise: f64::INFINITY,
-        documents_rise: f64::INFINITY,
     }
 }

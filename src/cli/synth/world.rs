@@ -4,6 +4,7 @@
 //! no core question, so that they can be corrected without contradicting core knowledge.
 
 use crate::format::message::Message;
+use crate::learn::everyday;
 use crate::learn::recipe::{generic, rewordings};
 use crate::model::random::Random;
 use serde::{Deserialize, Serialize};
@@ -156,7 +157,7 @@ impl World {
 
     /// Prompts to which nothing is known; they are answered so, which keeps answers short.
     pub fn unknown(&self) -> impl Iterator<Item = &'static str> {
-        generic::PROMPTS.into_iter()
+        generic::PROMPTS.into_iter().chain(everyday::PROMPTS)
     }
 
     /// Everything that the vocabulary is made from.
@@ -184,8 +185,16 @@ impl World {
 
     /// `core.jsonl`: a question for each fact but the held-out ones, its choices from facts of its form.
     pub fn core(&self) -> String {
+        self.questions(0, &mut Random::named(0, "core"))
+    }
+
+    /// The same facts asked in another wording and with other choices: what the core suite is a sample of.
+    pub fn core_otherwise(&self, number: usize) -> String {
+        self.questions(number, &mut Random::named(number as u64, "core otherwise"))
+    }
+
+    fn questions(&self, wording: usize, random: &mut Random) -> String {
         let mut lines = String::new();
-        let mut random = Random::named(0, "core");
         let mut number = 0;
         for form in &self.forms {
             for (index, item) in form.items[..form.items.len() - HELD_OUT].iter().enumerate() {
@@ -198,7 +207,8 @@ impl World {
                 let said =
                     |i: &usize| form.fact(&(item.0.clone(), form.items[*i].1.clone())).answer;
                 let choices: Vec<String> = others.iter().map(said).collect();
-                let question = &form.fact(item).questions[0];
+                let asked = form.fact(item).questions;
+                let question = &asked[wording % asked.len()];
                 number += 1;
                 let line = serde_json::json!({
                     "id": format!("core-{number:03}"), "topic": form.topic,

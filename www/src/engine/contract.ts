@@ -176,6 +176,8 @@ export interface CycleReport {
   scale: number;
   learned: number;
   taught: number;
+  /** What was believed though the model was sure of something else. */
+  notes?: string[];
 }
 
 /** One entry of the adapter history. */

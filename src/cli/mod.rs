@@ -99,6 +99,8 @@ enum Command {
     Branch(moves::NameArgs),
     /// Go to a branch or a version
     Checkout(moves::CheckoutArgs),
+    /// Merge another version's lessons into HEAD, if the gate agrees
+    Combine(moves::CombineArgs),
     /// Find the cycle that broke a lesson or a suite's item
     Bisect(moves::BisectArgs),
     /// List what was taught, with ids
@@ -167,6 +169,7 @@ async fn run(common: &Common, command: Command) -> Result<ExitCode, Error> {
         Command::Tag(args) => moves::tag(common, args).await?,
         Command::Branch(args) => moves::branch(common, args).await?,
         Command::Checkout(args) => moves::checkout(common, args).await?,
+        Command::Combine(args) => return moves::combine(common, args).await,
         Command::Bisect(args) => moves::bisect(common, args).await?,
         Command::Examples => history::examples(common).await?,
         Command::Forget(args) => moves::forget(common, args).await?,

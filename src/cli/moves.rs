@@ -1,4 +1,4 @@
-//! `apprentice tag`, `branch`, `checkout`, `bisect`, `forget` and `audit`: the history moved, searched and verified.
+//! `apprentice tag`, `branch`, `checkout`, `combine`, `bisect`, `forget` and `audit`: the history moved, searched and verified.
 //!
 //! It turns arguments into calls of `learn`, and decides nothing. Invariant: a command that found the journal broken does
 //! not exit with 0.
@@ -6,9 +6,11 @@
 use super::history::{marks, open, value};
 use super::{Common, context, output};
 use crate::error::Error;
+use crate::learn::gate::Verdict;
 use crate::learn::learner::Learner;
 use crate::learn::names::BASE;
-use crate::learn::report::Event;
+use crate::learn::report::{Event, LearnOptions};
+use crate::model::ties::Merging;
 use crate::store::native::NativeStore;
 use clap::Args;
 use serde_json::json;
@@ -34,6 +36,19 @@ pub struct NameArgs {
 pub struct CheckoutArgs {
     /// A branch, which learning then moves, or a version
     name: String,
+}
+
+/// Arguments of `combine`.
+#[derive(Args)]
+pub struct CombineArgs {
+    /// The version whose lessons HEAD takes in
+    version: String,
+    /// How: by TIES (the larger changes, where both sides agree), or by the mean
+    #[arg(long, default_value = "ties", value_name = "ties|mean", value_parser = Merging::named)]
+    method: Merging,
+    /// Items of each suite, for a quick look [default: all]
+    #[arg(long)]
+    sample: Option<usize>,
 }
 
 /// Arguments of `bisect`.
@@ -104,6 +119,23 @@ pub async fn checkout(common: &Common, args: CheckoutArgs) -> Result<(), Error> 
     let mut engine = context::engine(common).await?;
     learner.checkout(&mut engine, &args.name).await?;
     done(common, &learner)
+}
+
+pub async fn combine(common: &Common, args: CombineArgs) -> Result<ExitCode, Error> {
+    let mut learner = open(common).await?;
+    let mut engine = context::engine(common).await?;
+    let options = LearnOptions { sample: args.sample, ..LearnOptions::default() };
+    let sides = (args.version.as_str(), args.method);
+    let report = learner.merge(&mut engine, sides, &options, &mut |_: Event| {}).await?;
+    match common.json {
+        true => output::json(&report)?,
+        false => {
+            output::line(&report.reason)?;
+            let head = report.version.as_deref().unwrap_or(BASE);
+            output::line(&format!("at scale {}; HEAD is {head}", report.scale))?;
+        }
+    }
+    Ok(ExitCode::from(if report.verdict == Verdict::Promote { 0 } else { 3 }))
 }
 
 pub async fn bisect(common: &Common, args: BisectArgs) -> Result<(), Error> {

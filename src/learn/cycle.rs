@@ -16,7 +16,7 @@ use super::prepare::Material;
 use super::prune::prune;
 use super::recipe::Lesson;
 use super::report::{Action, CycleReport, Event, LearnOptions, Phase};
-use super::run::{Trained, plan, train};
+use super::run::{plan, train};
 use super::stats::EProcess;
 use super::student::{Student, StudentError};
 use super::suite::example_key;
@@ -25,13 +25,15 @@ use crate::store::{Store, Table, Write};
 use crate::train::Importance;
 use std::collections::BTreeMap;
 
-/// What a cycle trained on, and what that needs.
-struct Made<'a> {
-    new: &'a [Lesson],
+/// What a candidate was made from, and what that needs.
+pub(super) struct Made<'a> {
+    pub new: &'a [Lesson],
     /// Ids of the earlier examples that were replayed.
-    replayed: &'a [String],
+    pub replayed: &'a [String],
     /// What the lessons need of the candidate (EWC), where that was measured.
-    importance: Option<Importance>,
+    pub importance: Option<Importance>,
+    /// The version that was merged into HEAD, where nothing was trained.
+    pub merged: Option<&'a Version>,
 }
 
 impl Made<'_> {
@@ -125,16 +127,18 @@ impl<S: Store> Learner<S> {
             _ => None,
         };
         events(Event::phase(Phase::Commit, "writing the decision down"));
-        let report = self.report(&material, &trained, &examined, began_ms);
-        let made = Made { new: &material.new, replayed: &trained.replayed, importance };
+        let losses = (trained.loss_first, trained.loss_last);
+        let (new, replayed) = (&material.new, &trained.replayed);
+        let report = self.report((new, &material.notes), losses, &examined, began_ms);
+        let made = Made { new, replayed, importance, merged: None };
         self.conclude((student.base_hash(), given), made, examined, report, events).await
     }
 
     /// The report of a cycle, with HEAD as it was.
-    fn report(
+    pub(super) fn report(
         &self,
-        material: &Material,
-        trained: &Trained,
+        (new, notes): (&[Lesson], &[String]),
+        (loss_first, loss_last): (f32, f32),
         examined: &Examined,
         began_ms: u64,
     ) -> CycleReport {
@@ -144,18 +148,18 @@ impl<S: Store> Learner<S> {
             reason: decision.reason.clone(),
             version: self.head.clone(),
             suites: decision.suites.clone(),
-            loss_first: trained.loss_first,
-            loss_last: trained.loss_last,
+            loss_first,
+            loss_last,
             seconds: self.seconds_since(began_ms),
             scale: examined.scale,
-            learned: learned(&material.new, &examined.scores).len(),
-            taught: material.new.len(),
-            notes: material.notes.clone(),
+            learned: learned(new, &examined.scores).len(),
+            taught: new.len(),
+            notes: notes.to_vec(),
         }
     }
 
     /// Writes a cycle's end: a version and HEAD if promoted, the journal always, all in one write.
-    async fn conclude(
+    pub(super) async fn conclude(
         &mut self,
         (base_hash, options): (String, &LearnOptions),
         made: Made<'_>,
@@ -196,7 +200,11 @@ impl<S: Store> Learner<S> {
             Verdict::Reject => {}
         }
         writes.extend(self.changed(&examples));
-        let line = Line::new(Action::Cycle, report.version.clone(), report.reason.clone());
+        let (action, note) = match made.merged {
+            Some(other) => (Action::Merge, note(other, &report)),
+            None => (Action::Cycle, report.reason.clone()),
+        };
+        let line = Line::new(action, report.version.clone(), note);
         let taught = made.new.iter().map(|lesson| lesson.example.id.clone()).collect();
         let (report_kept, cycle) = (Some(report.without_words()), Some(cycle));
         let line = Line { report: report_kept, adapter: blob, examples: taught, cycle, ..line };
@@ -256,8 +264,8 @@ impl<S: Store> Learner<S> {
         Version {
             id: String::new(),
             parent: self.head.clone(),
-            merged: None,
-            depth: self.cycle(),
+            merged: made.merged.map(|other| other.id.clone()),
+            depth: self.cycle().max(made.merged.map_or(0, |other| other.depth + 1)),
             adapter,
             importance,
             base_hash,
@@ -296,6 +304,16 @@ fn losses(examples: &BTreeMap<String, Example>, scores: &Scores) -> BTreeMap<Str
     let round = |loss: f64| (loss * 1024.0).round() / 1024.0;
     let of = |id: &String| Some((id.clone(), round(scores.get(&example_key(id))?.loss)));
     examples.keys().filter_map(of).collect()
+}
+
+/// A merge's end in the journal.
+fn note(other: &Version, report: &CycleReport) -> String {
+    let word = match report.verdict {
+        Verdict::Promote => "merged",
+        Verdict::Hold => "held the merge of",
+        Verdict::Reject => "refused the merge of",
+    };
+    format!("{word} {}: {}", other.id, report.reason)
 }
 
 fn announce(report: &CycleReport, events: &mut dyn FnMut(Event)) {

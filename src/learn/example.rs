@@ -110,6 +110,13 @@ pub struct Past {
     pub by: String,
 }
 
+impl Example {
+    /// Whether the content is what it was: its hash is the id.
+    pub fn is_intact(&self) -> bool {
+        self.id == id_of(&self.content)
+    }
+}
+
 impl Past {
     /// The beginning of the keys of such records.
     pub const KEYS: &str = "past/";
@@ -227,8 +234,7 @@ impl NewExample {
 
     /// The id that the example will have.
     pub fn id(&self) -> String {
-        let content = serde_json::to_vec(&self.content).expect("messages and text are plain JSON");
-        sha256_hex(&content)[..16].to_string()
+        id_of(&self.content)
     }
 
     /// Checks the limits and the roles.
@@ -271,6 +277,12 @@ impl NewExample {
             rephrasings: self.rephrasings,
         }
     }
+}
+
+/// First 16 hex digits of the sha256 of a content.
+fn id_of(content: &Content) -> String {
+    let content = serde_json::to_vec(content).expect("messages and text are plain JSON");
+    sha256_hex(&content)[..16].to_string()
 }
 
 /// Reads lessons, one JSON object a line: `{"prompt","answer","rephrasings"?,"rejected"?,"kind"?}` or

@@ -343,10 +343,12 @@ impl<S: Store> Shadow<'_, S> {
         learner.chain.number = entry.number - 1;
         learner.seed = entry.cycle.as_ref().map_or(learner.seed, |cycle| cycle.seed);
         learner.examples = weighed(&examples, &learner.versions, learner.head.as_deref());
-        for (id, own) in &mut learner.quarantine {
-            let then = |q: &&Quarantined| q.released && q.released_since < entry.number;
-            if let Some(released) = quarantine.get(id).filter(then) {
-                (own.released, own.released_since) = (true, released.released_since);
+        let then = |q: &Quarantined| q.released && q.released_since < entry.number;
+        for (id, released) in quarantine.iter().filter(|(_, q)| then(q)) {
+            // Without a reason, a person vouched for it before anything was found.
+            let vouched = released.reason.is_empty() && examples.contains_key(id);
+            if vouched || learner.quarantine.contains_key(id) {
+                learner.quarantine.insert(id.clone(), released.clone());
             }
         }
         if learner.pending().is_empty() {

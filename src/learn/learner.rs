@@ -32,6 +32,9 @@ pub enum LearnError {
     /// The beginning of several ids.
     #[error("`{0}` begins the ids of several versions; give more of it")]
     Ambiguous(String),
+    /// Two versions that cannot be merged.
+    #[error("cannot merge: {0}")]
+    Unmergeable(String),
     /// An item that cannot be bisected.
     #[error("{0}")]
     Item(String),
@@ -277,15 +280,13 @@ impl<S: Store> Learner<S> {
     async fn load_examples(&mut self) -> LearnResult<()> {
         let (mut examples, mut past) = (BTreeMap::new(), BTreeMap::new());
         for (key, value) in self.store.list(Table::Examples).await? {
-            let read = match key.starts_with(Past::KEYS) {
-                true => {
-                    serde_json::from_slice(&value).map(|old| drop(past.insert(key.clone(), old)))
-                }
-                false => serde_json::from_slice(&value)
-                    .map(|new| drop(examples.insert(key.clone(), new))),
-            };
-            if let Err(error) = read {
-                self.warnings.push(format!("record {key} of examples is damaged: {error}"));
+            let is_past = key.starts_with(Past::KEYS);
+            let replaced = is_past.then(|| serde_json::from_slice::<Past>(&value).ok()).flatten();
+            let current = serde_json::from_slice::<Example>(&value).ok().filter(|e| e.id == key);
+            match (replaced, current) {
+                (Some(old), _) if old.example.is_intact() => drop(past.insert(key, old)),
+                (None, Some(example)) if example.is_intact() => drop(examples.insert(key, example)),
+                _ => self.warnings.push(format!("record {key} of examples is damaged")),
             }
         }
         (self.examples, self.past) = (examples, past);

@@ -8,6 +8,7 @@ pub mod audit;
 pub mod bisect;
 pub mod chain;
 mod checkout;
+mod combine;
 pub mod compare;
 mod consolidate;
 pub mod cycle;

@@ -28,6 +28,7 @@ pub mod random;
 pub mod sampler;
 pub mod score;
 pub mod stack;
+pub mod ties;
 pub mod tiles;
 pub mod tuning;
 pub mod weights;

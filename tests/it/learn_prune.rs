@@ -130,7 +130,8 @@ fn the_journal_keeps_every_line() {
     block_on(async {
         let store = MemoryStore::new();
         let mut learner = opened(store.clone()).await;
-        let options = LearnOptions { steps_max: Some(1), ..LearnOptions::default() };
+        let options =
+            LearnOptions { steps_max: Some(1), sample: Some(1), ..LearnOptions::default() };
         let mut student = Fake::new();
         let unlearnable = NewExample::correction("What is Elbonia?", "An unlearnable one.", None);
         learner.teach(vec![unlearnable]).await.unwrap();

@@ -49,7 +49,7 @@ pub fn rows(nodes: &[Node]) -> Vec<(String, Option<usize>)> {
 fn meeting(lanes: usize, to: usize, from: usize) -> String {
     let mut row: Vec<char> = "| ".repeat(lanes).chars().collect();
     // Under the lanes that it passes, a line; then the slash at the lane that it runs into.
-    for cell in row.iter_mut().take(2 * from - 1).skip(2 * to + 2).filter(|cell| **cell == ' ') {
+    for cell in row.iter_mut().take(2 * from).skip(2 * to + 2).filter(|cell| **cell == ' ') {
         *cell = '_';
     }
     row.resize(row.len().max(2 * from), ' ');

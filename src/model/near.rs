@@ -61,7 +61,10 @@ impl Model {
         let rows = self.gathered.0.top(tokens.len());
         let mut rec = Recording::new();
         kernels::embed(&mut rec, &self.weights.embedding, &self.gather_rows.view(), &rows)?;
-        Ok(self.device.submit_and_read(rec, &rows.view).await?)
+        // The view is the whole buffer's: what lies behind these rows is an earlier call's.
+        let mut read: Vec<f32> = self.device.submit_and_read(rec, &rows.view).await?;
+        read.truncate(tokens.len() * rows.cols);
+        Ok(read)
     }
 }
 

@@ -213,6 +213,8 @@ pub struct Model {
     cache: Cache,
     logits: Tensor,
     gathered: (Tensor, Tensor),
+    /// The norms of the embedding matrix's rows; empty until near words are asked for.
+    embedding_norms: Vec<f32>,
     gather_rows: Buffer,
     labels: Buffer,
     zero_weights: Buffer,
@@ -269,6 +271,7 @@ impl Model {
             cache,
             logits,
             gathered,
+            embedding_norms: Vec::new(),
             gather_rows,
             labels,
             zero_weights,

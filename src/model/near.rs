@@ -1,12 +1,16 @@
 //! Words that a model takes for near ones: tokens whose embeddings point the same way.
 //!
 //! It serves rewordings of a lesson: "maintains" is near "keeps" and "preserves". The embedding matrix is multiplied
-//! with one of its own rows, the largest products are picked on the device, and only those are compared by their
-//! angle. Invariant: it depends on the frozen embeddings alone, never on the adapter in place.
+//! with one of its own rows on the device; the rows' norms, summed once, make cosines of the products. Without them long
+//! rows would come first, and those are of rare tokens. Invariant: it depends on the frozen embeddings alone, never on
+//! the adapter in place.
 
 use super::{Model, ModelError};
 use crate::device::Recording;
-use crate::kernels::{self, TOP_K_MAX};
+use crate::kernels;
+
+/// Tokens that are looked at, the nearest.
+const NEAREST: usize = 64;
 
 /// A token with the cosine of its embedding's angle to another one's.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -34,43 +38,37 @@ impl Model {
         Ok(words.collect())
     }
 
-    /// The tokens with the largest products of their embeddings with that of `token`, by their cosines; the token
-    /// itself is among them.
+    /// The tokens nearest to `token` by the cosines of their embeddings; the token itself is the first.
     async fn near_tokens(&mut self, token: u32) -> Result<Vec<NearToken>, ModelError> {
-        let k = TOP_K_MAX.min(self.config.vocab);
-        let own = self.embeddings(&[token]).await?;
+        if self.embedding_norms.is_empty() {
+            self.embedding_norms = self.norms_of_embeddings().await?;
+        }
+        self.device.write(&self.gather_rows, 0, &[token])?;
         let (row, logits) = (self.gathered.0.top(1), self.logits.top(1));
         let mut rec = Recording::new();
-        kernels::matmul(&mut rec, &self.weights.embedding, &row, &logits, false)?;
-        kernels::top_k(&mut rec, &logits, k, &self.picked.view())?;
-        let ids = self.picked.slice(0, 4 * k as u64);
-        let ids: Vec<u32> = self.device.submit_and_read(rec, &ids).await?;
-        let mut near = Vec::with_capacity(k);
-        for chunk in ids.chunks(self.gathered.0.rows) {
-            let rows = self.embeddings(chunk).await?;
-            let cosines = rows.chunks(self.config.dim).map(|other| cosine(&own, other));
-            near.extend(chunk.iter().zip(cosines).map(|(&id, cosine)| NearToken { id, cosine }));
-        }
+        let table = &self.weights.embedding;
+        kernels::embed(&mut rec, table, &self.gather_rows.view(), &row)?;
+        kernels::matmul(&mut rec, table, &row, &logits, false)?;
+        let products = logits.buffer().slice(0, 4 * table.rows as u64);
+        let products: Vec<f32> = self.device.submit_and_read(rec, &products).await?;
+        let norms = &self.embedding_norms;
+        let own = norms[token as usize];
+        let cosine = |(product, norm): (&f32, &f32)| product / (norm * own).max(f32::MIN_POSITIVE);
+        let cosines = products.iter().zip(norms).map(cosine).zip(0..);
+        let mut near: Vec<NearToken> =
+            cosines.map(|(cosine, id)| NearToken { id, cosine }).collect();
         near.sort_by(|a, b| b.cosine.total_cmp(&a.cosine).then(a.id.cmp(&b.id)));
+        near.truncate(NEAREST);
         Ok(near)
     }
 
-    /// The embeddings of a few tokens, `[tokens, dim]`; they stay in the first rows of `gathered`.
-    async fn embeddings(&mut self, tokens: &[u32]) -> Result<Vec<f32>, ModelError> {
-        self.device.write(&self.gather_rows, 0, tokens)?;
-        let rows = self.gathered.0.top(tokens.len());
+    /// The norms of the embedding matrix's rows, `[vocab]`; they pass through the logits' memory.
+    async fn norms_of_embeddings(&self) -> Result<Vec<f32>, ModelError> {
+        let table = &self.weights.embedding;
+        let squares = self.logits.buffer().slice(0, 4 * table.rows as u64);
         let mut rec = Recording::new();
-        kernels::embed(&mut rec, &self.weights.embedding, &self.gather_rows.view(), &rows)?;
-        // The view is the whole buffer's: what lies behind these rows is an earlier call's.
-        let mut read: Vec<f32> = self.device.submit_and_read(rec, &rows.view).await?;
-        read.truncate(tokens.len() * rows.cols);
-        Ok(read)
+        kernels::row_squares(&mut rec, table, &squares)?;
+        let squares: Vec<f32> = self.device.submit_and_read(rec, &squares).await?;
+        Ok(squares.into_iter().map(f32::sqrt).collect())
     }
-}
-
-/// Cosine of the angle between two vectors; 0 where one of them is zero.
-fn cosine(a: &[f32], b: &[f32]) -> f32 {
-    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
-    let norms = (dot(a, a) * dot(b, b)).sqrt();
-    if norms > 0.0 { dot(a, b) / norms } else { 0.0 }
 }

@@ -7,8 +7,8 @@
 use super::words::{is_function_word, words};
 use std::collections::BTreeSet;
 
-/// Overlap from where on two texts are of one kind. Measured on `bench/learning/data`: unseen code of a house has 0.56 to 0.88
-/// with its nearest passage; neutral text, questions and other code have 0.31 at most.
+/// Overlap from where on two texts are of one kind: between what unseen code of a house has with its nearest passage and what
+/// neutral texts, questions and requests have (`bench/learning/data`, held by `tests/it/learn_scope.rs`).
 const NEAR: f64 = 0.4;
 
 /// Fewest words that two texts must share.

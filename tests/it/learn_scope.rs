@@ -13,6 +13,8 @@ use apprentice::learn::student::{AnswerOptions, Student};
 use apprentice::learn::vocabulary::Vocabulary;
 use apprentice::store::memory::MemoryStore;
 use pollster::block_on;
+use std::fs;
+use std::path::Path;
 
 fn fact(country: &str, town: &str) -> NewExample {
     let question = format!("What is the capital of {country}?");
@@ -163,4 +165,49 @@ fn a_candidate_that_babbles_is_rejected() {
         assert_eq!((report.verdict, report.version), (Verdict::Reject, None));
         assert!(report.reason.contains("everyday answers fell by 12 of 12"), "{}", report.reason);
     });
+}
+
+/// A field of each line of a file of JSON lines below the repository.
+fn field(path: &str, name: &str) -> Vec<String> {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap();
+    let value = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap();
+    text.lines().map(|line| value(line)[name].as_str().unwrap().to_string()).collect()
+}
+
+/// The texts of a folder's files, in the order of their names.
+fn files(folder: &str) -> Vec<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let mut paths: Vec<_> = fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
+    paths.sort();
+    paths.iter().map(|path| fs::read_to_string(path).unwrap()).collect()
+}
+
+#[test]
+fn code_and_notes_are_told_from_everything_else() {
+    let passages = |text: &String| -> Vec<About> {
+        text.split("\n\n\n").map(|part| About::Text(Vocabulary::of(part))).collect()
+    };
+    let code = files("bench/learning/data/code/learn");
+    let notes = field("bench/learning/data/prose/learn.jsonl", "prompt");
+    let notes = notes.iter().map(|prompt| About::question(prompt, None));
+    let scope = Scope::new(code.iter().flat_map(passages).chain(notes));
+    // Code of the same house and notes on other matters, never taught.
+    let mut unseen = 0;
+    for file in files("bench/learning/data/code/unseen") {
+        let lines: Vec<&str> = file.lines().collect();
+        for end in (8..lines.len()).step_by(8) {
+            let before = lines[end.saturating_sub(24)..end].join("\n");
+            assert!(scope.covers_text(&before), "{before}");
+            unseen += 1;
+        }
+    }
+    assert!(unseen > 30, "{unseen}");
+    let near = |path, name| field(path, name).iter().filter(|text| scope.is_near(text)).count();
+    assert_eq!(near("bench/learning/data/prose/unseen.jsonl", "prompt"), 20);
+    assert_eq!(near("suites/core.jsonl", "question"), 0);
+    assert_eq!(near("suites/refusals.jsonl", "prompt"), 0);
+    assert_eq!(near("bench/learning/recall/kept.jsonl", "prompt"), 0);
+    assert_eq!(near("bench/learning/data/facts.jsonl", "prompt"), 0);
+    let language = field("suites/language.jsonl", "text");
+    assert!(!language.iter().any(|text| scope.covers_text(text)));
 }

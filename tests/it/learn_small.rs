@@ -126,6 +126,14 @@ fn corrections_are_learned_and_rolled_back() {
     assert_eq!(school.answer(question), "The capital of Tarn is Juno.");
     let before = school.unsaid();
     school.teach("lessons.jsonl", 2);
+    // A file's lessons against what the model is sure of wait for a person.
+    assert_eq!(school.learn(&options()).verdict, Verdict::Hold);
+    let held: Vec<String> =
+        school.learner.quarantined().iter().map(|(example, _)| example.id.clone()).collect();
+    assert_eq!(held.len(), 2);
+    for id in held {
+        block_on(school.learner.release(&id)).unwrap();
+    }
     let report = school.learn(&options());
     assert_eq!(report.verdict, Verdict::Promote, "{}", report.reason);
     assert_eq!(report.learned, 2);

@@ -227,3 +227,27 @@ fn table(cycles: &[Planted]) -> Result<(), Error> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::learn::suite::Task;
+
+    #[test]
+    fn the_gate_sees_a_sample_of_core_and_all_of_the_rest() {
+        let score = |correct| Score { correct: Some(correct), loss: 1.0 };
+        let lost = Pair { before: score(true), after: score(false) };
+        let items = |n: usize| {
+            let item = |i| Item { key: format!("item/{i}"), task: Task::Read(String::new()) };
+            (0..n).map(|i| (item(i), lost)).collect::<Vec<_>>()
+        };
+        let pairs =
+            BTreeMap::from([(SuiteKind::Core, items(48)), (SuiteKind::Refusals, items(24))]);
+        for n in SAMPLES {
+            let seen = evidence(&pairs, n, 0);
+            assert_eq!(seen.suites[&SuiteKind::Core].len(), n);
+            assert_eq!(seen.suites[&SuiteKind::Refusals].len(), 24);
+            assert_eq!(decide(&seen, &GatePolicy::default()).verdict, Verdict::Reject);
+        }
+    }
+}

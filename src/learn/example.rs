@@ -157,7 +157,7 @@ pub enum ExampleError {
 }
 
 /// Sources that are a person at the keyboard.
-const OWN_SOURCES: [&str; 4] = ["chat", "feedback", "page", "teach"];
+const OWN_SOURCES: [&str; 2] = ["chat", "teach"];
 
 impl Example {
     /// Whether a person gave it, who wrote it or saw what it replaces; the rest came from a file.

@@ -38,6 +38,8 @@ pub struct Fake {
     pub scope: Scope,
     /// Whether it says an answer only to a question that it was asked in training, word by word.
     pub by_heart: bool,
+    /// Whether each answer comes with its last word four times more.
+    pub stammers: bool,
     damage_at_first: f32,
 }
 
@@ -81,6 +83,7 @@ impl Fake {
             answers: 0,
             scope: Scope::everything(),
             by_heart: false,
+            stammers: false,
             damage_at_first: 0.0,
         }
     }
@@ -174,7 +177,11 @@ impl Student for Fake {
             let question = &messages[messages.len() - 1].content;
             if self.scope.covers(messages) { self.say(question) } else { Self::new().say(question) }
         };
-        Ok(conversations.iter().map(say).collect())
+        let stammer = |answer: String| {
+            let word = answer.split_whitespace().next_back().unwrap_or_default();
+            if self.stammers { format!("{answer}{}", format!(" {word}").repeat(4)) } else { answer }
+        };
+        Ok(conversations.iter().map(say).map(stammer).collect())
     }
 
     async fn continuations(

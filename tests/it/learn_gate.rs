@@ -99,7 +99,7 @@ fn check(case: Case) {
 
 #[test]
 fn planted_cases() {
-    use SuiteKind::{Core, Documents, Kept, Language, Refusals, Taught};
+    use SuiteKind::{Core, Documents, Everyday, Kept, Language, Refusals, Taught};
     let taught = || (Taught, answers(0, 0, 12, 0));
     let none = EProcess::default();
     let case = |name, suites, expected, mentions| {
@@ -139,6 +139,15 @@ fn planted_cases() {
     );
     case("core one of ten", with(Core, answers(5, 1, 0, 4)), Promote, "");
     case("text much worse", with(Language, texts(40, 0.3, 0.05)), Reject, "neutral text");
+    let talk = |change| {
+        let answered = |pair: Pair| Pair {
+            before: Score { correct: Some(true), ..pair.before },
+            after: Score { correct: Some(true), ..pair.after },
+        };
+        texts(12, change, 0.1).into_iter().map(answered).collect()
+    };
+    case("talks otherwise", with(Everyday, talk(0.8)), Reject, "everyday answers is worse");
+    case("talks nearly so", with(Everyday, talk(0.3)), Promote, "");
     case("text noisy", with(Language, texts(8, 0.06, 0.2)), Hold, "neutral text");
     case("text at the normal's end", with(Language, texts(40, 0.06, 0.03)), Promote, "");
     case("refusals gone", with(Refusals, answers(30, 20, 0, 10)), Reject, "refusals");

@@ -2,6 +2,7 @@
 
 use crate::learn_fake::{Fake, open};
 use apprentice::format::message::Message;
+use apprentice::learn::evaluate::{Wanted, said};
 use apprentice::learn::example::NewExample;
 use apprentice::learn::report::{Event, LearnOptions};
 use apprentice::learn::student::{AnswerOptions, Student};
@@ -59,6 +60,19 @@ fn what_an_earlier_cycle_lost_is_drilled_again() {
         let freedonia = learner.examples()[0].id.clone();
         let head = learner.head().unwrap();
         assert!(head.examples.contains(&freedonia) && !head.learned.contains(&freedonia));
+    });
+}
+
+#[test]
+fn an_answer_that_repeats_itself_says_nothing() {
+    block_on(async {
+        let (mut learner, mut student) = (open(MemoryStore::new()).await, Fake::new());
+        learner.teach(vec![lesson()]).await.unwrap();
+        learner.learn(&mut student, &LearnOptions::default(), &mut |_| {}).await.unwrap();
+        let wanted = [Wanted::of(learner.examples()[0])];
+        assert_eq!(said(&mut student, &wanted).await.unwrap(), [Some(true)]);
+        student.stammers = true;
+        assert_eq!(said(&mut student, &wanted).await.unwrap(), [Some(false)]);
     });
 }
 

@@ -10,6 +10,7 @@ use apprentice::learn::recipe::rewordings::asks_the_same;
 use apprentice::learn::report::{CycleReport, Event, LearnOptions};
 use apprentice::learn::scope::{About, Scope};
 use apprentice::learn::student::{AnswerOptions, Student};
+use apprentice::learn::topic::Topic;
 use apprentice::learn::vocabulary::Vocabulary;
 use apprentice::store::memory::MemoryStore;
 use pollster::block_on;
@@ -43,6 +44,15 @@ fn prompts_are_near_a_lesson_or_not() {
     }
     assert!(asks_the_same("Who keeps the Brindle library?", &topic));
     assert!(!asks_the_same("How old is the Brindle library?", &topic));
+    // Two lessons on one subject are like each other only if they ask with words in common.
+    let like = |asks: &str, name: &str| {
+        let subject = format!("the {name} library");
+        let wordings = [format!("Who {asks} {subject}?")];
+        let rare = [name.to_lowercase()];
+        topic.is_like(&Topic::new(&[wordings[0].as_str()], &rare, &subject, &[]))
+    };
+    assert!(like("maintains", "Brindle"));
+    assert!(!like("wrote", "Brindle") && !like("maintains", "Brinkley"));
     // Names that begin alike are two.
     assert!(!topic.is_near("Who maintains the Brinkley library?"));
     let asks = |text: &str| vec![Message::user("Brindle?"), Message::user(text)];

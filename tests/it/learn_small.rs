@@ -14,9 +14,12 @@ use apprentice::learn::gate::{SuiteKind, Verdict};
 use apprentice::learn::learner::Learner;
 use apprentice::learn::recipe::Recipe;
 use apprentice::learn::report::{CycleReport, LearnOptions};
-use apprentice::learn::student::{AnswerOptions, Student};
+use apprentice::learn::scope::{About, Scope};
+use apprentice::learn::student::{AnswerOptions, Passage, Student};
 use apprentice::learn::suite::Suites;
+use apprentice::learn::vocabulary::Vocabulary;
 use apprentice::model::Model;
+use apprentice::model::adapter::Adapter;
 use apprentice::store::memory::MemoryStore;
 use pollster::block_on;
 use std::fs;
@@ -183,4 +186,30 @@ fn harm_without_the_recipes_protection_is_rejected() {
     assert_eq!(report.verdict, Verdict::Reject, "{}", report.reason);
     let core = report.suites[&SuiteKind::Core];
     assert!(core.after < core.before - 0.1, "the training did harm: {core:?}");
+}
+
+#[test]
+fn plain_texts_outside_the_scope_are_the_bases() {
+    let mut school = School::open();
+    school.teach("lessons.jsonl", 2);
+    let ids: Vec<String> = school.learner.examples().iter().map(|e| e.id.clone()).collect();
+    block_on(school.learner.vouch(&ids)).unwrap();
+    assert_eq!(school.learn(&options()).verdict, Verdict::Promote);
+    let adapter = block_on(school.learner.head_adapter()).unwrap();
+    let text = "The fox sleeps under the old tree. The river is cold.";
+    let learned = Scope::new([About::Text(Vocabulary::of(text))]);
+    let other = Scope::new([About::Text(Vocabulary::of("gold silver copper iron bronze"))]);
+    let mut measure = |adapter: Option<&Adapter>, scope: &Scope| {
+        block_on(school.engine.use_adapter(adapter, scope.clone())).unwrap();
+        let passage = [Passage::Text(text.into())];
+        let scored = block_on(school.engine.score_passages(&passage)).unwrap();
+        let asked = [(text.to_string(), GREEDY)];
+        let written = block_on(school.engine.go_on(&asked, |_| false)).unwrap();
+        (scored[0].log_prob, written)
+    };
+    let base = measure(None, &Scope::everything());
+    let everywhere = measure(adapter.as_ref(), &Scope::everything());
+    assert_ne!(base.0, everywhere.0);
+    assert_eq!(measure(adapter.as_ref(), &learned), everywhere);
+    assert_eq!(measure(adapter.as_ref(), &other), base);
 }

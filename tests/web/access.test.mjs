@@ -7,34 +7,24 @@
 
 import assert from "node:assert/strict";
 import { createRequire } from "node:module";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 import {
   ask,
   correct,
-  launch,
   learn,
   open,
   PATIENCE_MS,
   ready,
   serveMock,
   show,
+  stage,
 } from "./harness.mjs";
 
 const axe = createRequire(new URL("../../www/package.json", import.meta.url)).resolve(
   "axe-core/axe.min.js",
 );
 const SIZES = { phone: { width: 380, height: 780 }, desk: { width: 1280, height: 800 } };
-let server;
-let browser;
-
-before(async () => {
-  server = await serveMock();
-  browser = await launch();
-});
-after(async () => {
-  await browser?.close();
-  await server?.close();
-});
+const here = stage(serveMock);
 
 /** What axe-core calls serious or critical. The policy would stop a script tag; a test may bypass it. */
 async function serious(page) {
@@ -52,13 +42,13 @@ for (const [size, viewport] of Object.entries(SIZES)) {
       `axe-core finds nothing serious: ${size}, ${colorScheme}`,
       { timeout: 4 * PATIENCE_MS },
       async () => {
-        const context = await browser.newContext({
+        const context = await here.browser.newContext({
           viewport,
           colorScheme,
           bypassCSP: true,
           reducedMotion: "reduce",
         });
-        const page = await open(context, `${server.url}?device=gpu`);
+        const page = await open(context, `${here.server.url}?device=gpu`);
         const check = async (part) => assert.deepEqual(await serious(page), [], part);
         await page.getByRole("button", { name: "Begin", exact: true }).waitFor();
         await check("welcome");
@@ -68,11 +58,11 @@ for (const [size, viewport] of Object.entries(SIZES)) {
         await page.getByRole("button", { name: "Compare with the base model" }).click();
         await page.locator(".side:not([aria-busy]) p").nth(1).waitFor();
         await check("chat");
-        await ask(page, server.lesson.prompt);
+        await ask(page, here.server.lesson.prompt);
         await page.getByRole("button", { name: "Edit to correct" }).click();
         await check("editor");
         await page.getByRole("button", { name: "Cancel" }).click();
-        await correct(page, server.lesson.answer);
+        await correct(page, here.server.lesson.answer);
         await show(page, "Learn");
         await check("waiting");
         const learned = learn(page);
@@ -97,8 +87,8 @@ for (const [size, viewport] of Object.entries(SIZES)) {
 }
 
 test("the checker finds a planted fault", { timeout: PATIENCE_MS }, async () => {
-  const context = await browser.newContext({ bypassCSP: true });
-  const page = await open(context, server.url);
+  const context = await here.browser.newContext({ bypassCSP: true });
+  const page = await open(context, here.server.url);
   await ready(page);
   await page.evaluate(() => {
     const input = document.createElement("input");
@@ -113,8 +103,8 @@ test(
   "ask, correct, learn and go back without a pointer",
   { timeout: 2 * PATIENCE_MS },
   async () => {
-    const context = await browser.newContext({ viewport: SIZES.desk });
-    const page = await open(context, server.url);
+    const context = await here.browser.newContext({ viewport: SIZES.desk });
+    const page = await open(context, here.server.url);
     await page.getByRole("button", { name: "Begin", exact: true }).waitFor();
     const press = (key) => page.keyboard.press(key);
     /** Goes on with Tab until the focus is on what has this name. */
@@ -133,7 +123,7 @@ test(
     await press("Enter");
     await page.getByRole("textbox", { name: "Message" }).waitFor();
     await reach("Message");
-    await page.keyboard.type(server.lesson.prompt);
+    await page.keyboard.type(here.server.lesson.prompt);
     await press("Enter");
     const edit = page.getByRole("button", { name: "Edit to correct" });
     await edit.waitFor();
@@ -141,7 +131,7 @@ test(
     await edit.focus();
     await press("Enter");
     await press("Control+A");
-    await page.keyboard.type(server.lesson.answer);
+    await page.keyboard.type(here.server.lesson.answer);
     await press("Control+Enter");
     await page.getByText("Corrected", { exact: true }).waitFor();
     await reach("Learn now");
@@ -162,8 +152,8 @@ test(
   "who asks for less motion gets none, and news is told aloud",
   { timeout: PATIENCE_MS },
   async () => {
-    const context = await browser.newContext({ reducedMotion: "reduce" });
-    const page = await open(context, server.url);
+    const context = await here.browser.newContext({ reducedMotion: "reduce" });
+    const page = await open(context, here.server.url);
     await ready(page);
     const box = page.getByRole("textbox", { name: "Message" });
     await box.fill("word ".repeat(200));

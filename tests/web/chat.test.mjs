@@ -7,26 +7,16 @@
 
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
-import { after, before, test } from "node:test";
-import { ask, correct, launch, learn, open, PATIENCE_MS, ready, serveMock } from "./harness.mjs";
+import { test } from "node:test";
+import { ask, correct, learn, open, PATIENCE_MS, ready, serveMock, stage } from "./harness.mjs";
 
 const RAINBOW = "Explain a rainbow in two sentences.";
 const SIZE = { viewport: { width: 1280, height: 800 } };
-let server;
-let browser;
-
-before(async () => {
-  server = await serveMock();
-  browser = await launch();
-});
-after(async () => {
-  await browser?.close();
-  await server?.close();
-});
+const here = stage(serveMock);
 
 async function visit(options = {}, query = "") {
-  const context = await browser.newContext({ ...SIZE, ...options });
-  const page = await open(context, `${server.url}?device=cpu${query}`);
+  const context = await here.browser.newContext({ ...SIZE, ...options });
+  const page = await open(context, `${here.server.url}?device=cpu${query}`);
   await ready(page);
   return { context, page };
 }
@@ -142,7 +132,7 @@ test(
 
 test("the answers before and after stand side by side", { timeout: PATIENCE_MS }, async () => {
   const { context, page } = await visit();
-  const { prompt, answer } = server.lesson;
+  const { prompt, answer } = here.server.lesson;
   const untaught = await ask(page, prompt);
   await correct(page, answer);
   await learn(page);
@@ -250,8 +240,8 @@ test(
   "the conversation that the page's first version kept is taken over",
   { timeout: PATIENCE_MS },
   async () => {
-    const context = await browser.newContext(SIZE);
-    const page = await open(context, `${server.url}icon.svg`);
+    const context = await here.browser.newContext(SIZE);
+    const page = await open(context, `${here.server.url}icon.svg`);
     await page.evaluate(async () => {
       const request = indexedDB.open("apprentice-page", 1);
       request.onupgradeneeded = () => request.result.createObjectStore("conversations");
@@ -265,7 +255,7 @@ test(
       await new Promise((resolve) => (transaction.oncomplete = resolve));
       request.result.close();
     });
-    await page.goto(server.url);
+    await page.goto(here.server.url);
     await ready(page);
     await turns(page, "Apprentice").getByText("An old answer.").waitFor();
     await threads(page)

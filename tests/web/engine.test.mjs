@@ -7,12 +7,11 @@
 
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 import {
   ask,
   correct,
   inWorker,
-  launch,
   learn,
   mocked,
   open,
@@ -20,33 +19,24 @@ import {
   ready,
   serveSmall,
   show,
+  stage,
 } from "./harness.mjs";
 
-let server;
-let browser;
-before(async () => {
-  server = await serveSmall();
-  browser = await launch();
-});
-after(async () => {
-  await browser?.close();
-  await server?.close();
-});
+const here = stage(serveSmall);
 
 const OPTIONS = "&temperature=0&tokens_max=48&sample=12&steps_max=40";
 
 async function visit(device, prepare = async () => undefined) {
-  assert.ok(server.model, "APPRENTICE_SMALL_MODEL is not set: the test has no model");
-  const context = await browser.newContext({ acceptDownloads: true });
+  const context = await here.browser.newContext({ acceptDownloads: true });
   await prepare(context);
-  const page = await open(context, `${server.url}?device=${device}${OPTIONS}${server.query}`);
+  const page = await open(context, `${here.server.url}?device=${device}${OPTIONS}${here.server.query}`);
   await ready(page);
   return { context, page };
 }
 
 async function taught(page) {
-  const untaught = await ask(page, server.lesson.prompt);
-  await correct(page, server.lesson.answer);
+  const untaught = await ask(page, here.server.lesson.prompt);
+  await correct(page, here.server.lesson.answer);
   return untaught;
 }
 
@@ -65,16 +55,24 @@ function adapters(page) {
   });
 }
 
-/** Writes down what goes to the worker and what comes from it, in the page. */
+/**
+ * Writes down what goes to the worker and what comes from it, in the page, and calls `atStep` once at
+ * the first step: a test that watched the page for a step could miss all of a short training.
+ */
 function overhear() {
   globalThis.heard = [];
+  globalThis.atStep = null;
   const note = (what) => globalThis.heard.push({ what, at_ms: performance.now() });
   globalThis.Worker = class extends Worker {
     #chats = new Set();
     constructor(...options) {
       super(...options);
       this.addEventListener("message", ({ data: { id, event } }) => {
-        if (event?.type === "step") note("step");
+        if (event?.type === "step") {
+          note("step");
+          globalThis.atStep?.();
+          globalThis.atStep = null;
+        }
         if (typeof event === "string" && this.#chats.delete(id)) note("token");
       });
     }
@@ -101,12 +99,12 @@ test(
 
     const { context, page } = await visit("cpu", (context) => context.addInitScript(overhear));
     const untaught = await taught(page);
-    await show(page, "Learn");
-    await page.getByRole("button", { name: "Learn now" }).click();
-    await page.getByText(/^Step [2-9]/).waitFor();
     await page.getByRole("button", { name: "New conversation", exact: true }).click();
-    await page.getByRole("textbox", { name: "Message" }).fill(server.lesson.prompt);
-    await page.keyboard.press("Enter");
+    await page.getByRole("textbox", { name: "Message" }).fill(here.server.lesson.prompt);
+    await page.getByRole("button", { name: "Send" }).evaluate((send) => {
+      globalThis.atStep = () => send.click();
+    });
+    await page.getByRole("button", { name: "Learn now" }).click();
     const answered = page
       .locator(".answer")
       .last()
@@ -148,7 +146,7 @@ test(
     const { context, page } = await visit("cpu");
     const untaught = await taught(page);
     assert.equal(await learn(page), "Learned");
-    await page.goto(`${server.url}icon.svg`);
+    await page.goto(`${here.server.url}icon.svg`);
     await page.evaluate(async () => {
       const root = await navigator.storage.getDirectory();
       const blobs = await root.getDirectoryHandle("adapters");
@@ -158,7 +156,7 @@ test(
         await writer.close();
       }
     });
-    await page.goto(`${server.url}?device=cpu${OPTIONS}${server.query}`);
+    await page.goto(`${here.server.url}?device=cpu${OPTIONS}${here.server.query}`);
     await ready(page);
     await show(page, "Versions");
     await page
@@ -166,10 +164,10 @@ test(
       .getByText(/damaged/)
       .waitFor();
     await page.getByRole("listitem", { name: "Base model" }).getByText("Answers now").waitFor();
-    assert.equal(await ask(page, server.lesson.prompt), untaught);
+    assert.equal(await ask(page, here.server.lesson.prompt), untaught);
     // The lesson is still there to be learned again.
     assert.equal(await learn(page), "Learned");
-    assert.equal(await ask(page, server.lesson.prompt), server.lesson.answer);
+    assert.equal(await ask(page, here.server.lesson.prompt), here.server.lesson.answer);
     await context.close();
   },
 );
@@ -195,7 +193,7 @@ test(
     const untaught = await taught(page);
     await page.getByRole("button", { name: "New conversation", exact: true }).click();
     await destroy(page);
-    assert.equal(await ask(page, server.lesson.prompt), untaught);
+    assert.equal(await ask(page, here.server.lesson.prompt), untaught);
     await show(page, "Learn");
     await page.getByRole("button", { name: "Learn now" }).click();
     await page.getByText(/^Step [2-9]/).waitFor();
@@ -207,7 +205,7 @@ test(
     // The lesson waits as before, and HEAD answers as before.
     await show(page, "Learn");
     await page.getByText("1 lesson waits to be learned.").waitFor();
-    assert.equal(await ask(page, server.lesson.prompt), untaught);
+    assert.equal(await ask(page, here.server.lesson.prompt), untaught);
     await context.close();
   },
 );
@@ -257,16 +255,16 @@ test(
     await page.getByRole("button", { name: "Dismiss" }).click();
     await chosen(page, "Import", home);
     await page.getByText("What the file held is here now.").waitFor();
-    assert.equal(await ask(page, server.lesson.prompt), server.lesson.answer);
+    assert.equal(await ask(page, here.server.lesson.prompt), here.server.lesson.answer);
     await show(page, "Data");
     await page
       .getByRole("list", { name: "Stored examples" })
-      .getByText(server.lesson.answer)
+      .getByText(here.server.lesson.answer)
       .waitFor();
     await page.getByRole("button", { name: "Erase", exact: true }).click();
     await page.getByRole("button", { name: "Erase everything" }).click();
     await page.getByText("Nothing is left here.").waitFor();
-    assert.notEqual(await ask(page, server.lesson.prompt), server.lesson.answer);
+    assert.notEqual(await ask(page, here.server.lesson.prompt), here.server.lesson.answer);
     assert.deepEqual(await adapters(page), []);
 
     await show(page, "Versions");
@@ -280,7 +278,7 @@ test(
     await chosen(page, "Import a version", version);
     await page.getByText(/is in the history/).waitFor();
     await page.getByRole("button", { name: /^Roll back to this: Version/ }).click();
-    assert.equal(await ask(page, server.lesson.prompt), server.lesson.answer);
+    assert.equal(await ask(page, here.server.lesson.prompt), here.server.lesson.answer);
     await there.context.close();
   },
 );

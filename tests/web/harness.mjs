@@ -7,6 +7,7 @@
  */
 
 import { readFile } from "node:fs/promises";
+import { after, before } from "node:test";
 import { dirname, join } from "node:path";
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
@@ -66,6 +67,34 @@ export function launch() {
     executablePath: env.CHROMIUM ?? "/usr/bin/chromium",
     args: ["--no-sandbox", "--enable-unsafe-webgpu", "--enable-dawn-features=disable_robustness"],
   });
+}
+
+/** One server and one browser for all tests of a file: `server` and `browser` of what is returned, once tests run. */
+export function stage(serveIt) {
+  const here = {};
+  before(async () => {
+    here.server = await serveIt();
+    if (!here.server.model) throw new Error("no model: `cargo xtask test page` names it to the tests");
+    here.browser = await launch();
+  });
+  after(async () => {
+    await here.browser?.close();
+    await here.server?.close();
+  });
+  return here;
+}
+
+/** A visit to a stand-in of its own: `prepare` may change the context before the page opens. */
+export async function visitMock(t, browser, { query = "", prepare, ...options } = {}) {
+  const server = await serveMock(options);
+  const context = await browser.newContext();
+  t.after(async () => {
+    await context.close();
+    await server.close();
+  });
+  await prepare?.(context);
+  const page = await open(context, server.url + query);
+  return { server, context, page };
 }
 
 /** Opens a page that collects what went wrong in `page.faults`. */

@@ -7,39 +7,31 @@
 import assert from "node:assert/strict";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
+import { before, test } from "node:test";
 import {
   ask,
   correct,
-  launch,
   learn,
   open,
   PATIENCE_MS,
   ready,
   serveMock,
   show,
+  stage,
 } from "./harness.mjs";
 
 const shots = process.env.APPRENTICE_SHOTS;
 const SIZES = { phone: { width: 380, height: 780 }, desk: { width: 1280, height: 800 } };
-let server;
-let browser;
-
+const here = stage(serveMock);
 before(async () => {
   if (shots) await mkdir(shots, { recursive: true });
-  server = await serveMock();
-  browser = await launch();
-});
-after(async () => {
-  await browser?.close();
-  await server?.close();
 });
 
 for (const [size, viewport] of Object.entries(SIZES)) {
   for (const colorScheme of ["light", "dark"]) {
     test(`${size}, ${colorScheme}`, { timeout: 4 * PATIENCE_MS }, async () => {
-      const context = await browser.newContext({ viewport, colorScheme });
-      const page = await open(context, `${server.url}?device=gpu&tokens_max=64${server.query}`);
+      const context = await here.browser.newContext({ viewport, colorScheme });
+      const page = await open(context, `${here.server.url}?device=gpu&tokens_max=64${here.server.query}`);
       await ready(page);
       const check = (name) => checkView(page, `${name}-${size}-${colorScheme}`);
       await check("empty");
@@ -48,8 +40,8 @@ for (const [size, viewport] of Object.entries(SIZES)) {
       await page.getByRole("button", { name: "Edit to correct" }).last().click();
       await check("edit");
       await page.getByRole("button", { name: "Cancel" }).click();
-      await ask(page, server.lesson.prompt);
-      await correct(page, server.lesson.answer);
+      await ask(page, here.server.lesson.prompt);
+      await correct(page, here.server.lesson.answer);
       await show(page, "Learn");
       await check("waiting");
       const learned = learn(page);

@@ -11,11 +11,10 @@ import {
   inWorker,
   launch,
   MOCK_MODEL,
-  open,
   PATIENCE_MS,
   ready,
-  serveMock,
   show,
+  visitMock,
 } from "./harness.mjs";
 
 /** Different bytes everywhere: a piece in the wrong place would be noticed. */
@@ -27,16 +26,7 @@ let browser;
 before(async () => (browser = await launch()));
 after(() => browser?.close());
 
-async function visit(t, options = {}, query = "") {
-  const server = await serveMock(options);
-  const context = await browser.newContext();
-  t.after(async () => {
-    await context.close();
-    await server.close();
-  });
-  const page = await open(context, `${server.url}${query}`);
-  return { server, context, page };
-}
+const visit = (t, options, query) => visitMock(t, browser, { ...options, query });
 
 const begin = (page) => page.getByRole("button", { name: "Begin", exact: true }).click();
 const failure = (page) => page.locator("[data-stage=failed] .detail").innerText();

@@ -113,26 +113,30 @@ async function tryToLeave(origin) {
 const LEAVING = ["/form", "/webrtc", "/markup?secret", "/script?secret", "/eval?secret"];
 const NOTHING = { fetch: "blocked", beacon: "blocked", image: "blocked", socket: "blocked" };
 
+/** The page, and a trap on another address that is shown to catch `ways` where there is no policy. */
+async function trapped(t, attempt, ways) {
+  const [server, caught, browser] = await Promise.all([serveSmall(), trap(), launch()]);
+  t.after(() => Promise.all([browser.close(), server.close(), caught.close()]));
+  assert.ok(server.model, "no model: `cargo xtask test page` names it to the tests");
+  const free = await (await browser.newContext()).newPage();
+  await free.goto(`http://${caught.origin}/`);
+  caught.arrived.length = 0;
+  await free.evaluate(attempt, caught.origin);
+  for (const way of ways) assert.ok(caught.arrived.includes(way), `the trap missed ${way}`);
+  // Its peer asks again for seconds, which would be taken for the page's.
+  await free.context().close();
+  const page = await open(await browser.newContext(), `${server.url}?device=cpu${server.query}`);
+  await ready(page);
+  caught.arrived.length = 0;
+  return { server, caught, page };
+}
+
 test(
   "the policy lets nothing out, from the page or the worker",
   { timeout: PATIENCE_MS },
   async (t) => {
-    const [server, caught, browser] = await Promise.all([serveSmall(), trap(), launch()]);
-    t.after(() => Promise.all([browser.close(), server.close(), caught.close()]));
-    assert.ok(server.model, "APPRENTICE_SMALL_MODEL is not set: the test has no model");
-
-    // The trap must catch where there is no policy, or an empty trap would prove nothing.
-    const free = await (await browser.newContext()).newPage();
-    await free.goto(`http://${caught.origin}/`);
-    caught.arrived.length = 0;
-    await free.evaluate(tryToSend, caught.origin);
-    for (const way of ["/fetch", "/beacon", "/image?secret", "/socket"]) {
-      assert.ok(caught.arrived.includes(way), `the trap missed ${way}`);
-    }
-
-    caught.arrived.length = 0;
-    const page = await open(await browser.newContext(), `${server.url}?device=cpu${server.query}`);
-    await ready(page);
+    const sent = ["/fetch", "/beacon", "/image?secret", "/socket"];
+    const { caught, page } = await trapped(t, tryToSend, sent);
     assert.equal(await page.evaluate(() => crossOriginIsolated), true);
     assert.deepEqual(await page.evaluate(tryToSend, caught.origin), NOTHING);
     const [worker] = page.workers();
@@ -145,20 +149,7 @@ test(
   "nor by a form, a peer, markup, a script, or another address",
   { timeout: PATIENCE_MS },
   async (t) => {
-    const [server, caught, browser] = await Promise.all([serveSmall(), trap(), launch()]);
-    t.after(() => Promise.all([browser.close(), server.close(), caught.close()]));
-    assert.ok(server.model, "APPRENTICE_SMALL_MODEL is not set: the test has no model");
-    const free = await (await browser.newContext()).newPage();
-    await free.goto(`http://${caught.origin}/`);
-    caught.arrived.length = 0;
-    await free.evaluate(tryToLeave, caught.origin);
-    for (const way of LEAVING) assert.ok(caught.arrived.includes(way), `the trap missed ${way}`);
-    // Its peer asks again for seconds, which would be taken for the page's.
-    await free.context().close();
-
-    const page = await open(await browser.newContext(), `${server.url}?device=cpu${server.query}`);
-    await ready(page);
-    caught.arrived.length = 0;
+    const { server, caught, page } = await trapped(t, tryToLeave, LEAVING);
     const ways = await page.evaluate(tryToLeave, caught.origin);
     assert.deepEqual(caught.arrived, [], JSON.stringify(ways));
     assert.match(ways.markup, /^refused: TypeError/);

@@ -5,11 +5,10 @@
  */
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 import {
   ask,
   correct,
-  launch,
   learn,
   mocked,
   open,
@@ -17,19 +16,10 @@ import {
   ready,
   serveSmall,
   show,
+  stage,
 } from "./harness.mjs";
 
-let server;
-let browser;
-
-before(async () => {
-  server = await serveSmall();
-  browser = await launch();
-});
-after(async () => {
-  await browser?.close();
-  await server?.close();
-});
+const here = stage(serveSmall);
 
 const entry = (page, name) => page.getByRole("listitem", { name });
 
@@ -37,10 +27,9 @@ test(
   "a correction is learned, kept, rolled back, and survives a reload",
   { timeout: 4 * PATIENCE_MS },
   async () => {
-    assert.ok(server.model, "APPRENTICE_SMALL_MODEL is not set: the test has no model");
-    const { prompt, answer: wanted } = server.lesson;
-    const context = await browser.newContext();
-    const address = `${server.url}?device=gpu&temperature=0&tokens_max=48&sample=12${server.query}`;
+    const { prompt, answer: wanted } = here.server.lesson;
+    const context = await here.browser.newContext();
+    const address = `${here.server.url}?device=gpu&temperature=0&tokens_max=48&sample=12${here.server.query}`;
     const page = await open(context, address);
     await ready(page);
     assert.match(await page.getByRole("button", { name: /^Model and device/ }).innerText(), /GPU/);
@@ -68,10 +57,10 @@ test(
     await version.getByRole("button", { name: "Roll back to this" }).click();
     await version.getByText("Answers now").waitFor();
 
-    server.requests.length = 0;
+    here.server.requests.length = 0;
     await page.reload();
     await ready(page);
-    const fetched = server.requests.filter(
+    const fetched = here.server.requests.filter(
       ({ path, method }) => path === "/model.gguf" && method === "GET",
     );
     assert.equal(fetched.length, 0, "the model is fetched once");
@@ -100,12 +89,11 @@ test(
 );
 
 test("an answer and a cycle can be stopped", { timeout: 2 * PATIENCE_MS }, async () => {
-  assert.ok(server.model, "APPRENTICE_SMALL_MODEL is not set: the test has no model");
-  const context = await browser.newContext();
-  const page = await open(context, `${server.url}?device=gpu&temperature=0${server.query}`);
+  const context = await here.browser.newContext();
+  const page = await open(context, `${here.server.url}?device=gpu&temperature=0${here.server.query}`);
   await ready(page);
-  await ask(page, server.lesson.prompt);
-  await correct(page, server.lesson.answer);
+  await ask(page, here.server.lesson.prompt);
+  await correct(page, here.server.lesson.answer);
   await show(page, "Learn");
   await page.getByRole("button", { name: "Learn now" }).click();
   await page.getByRole("button", { name: "Stop learning" }).click();
@@ -113,7 +101,7 @@ test("an answer and a cycle can be stopped", { timeout: 2 * PATIENCE_MS }, async
   await show(page, "Versions");
   await entry(page, "Base model").getByText("Answers now").waitFor();
 
-  await page.getByRole("textbox", { name: "Message" }).fill(`${server.lesson.prompt} `.repeat(12));
+  await page.getByRole("textbox", { name: "Message" }).fill(`${here.server.lesson.prompt} `.repeat(12));
   await page.getByRole("button", { name: "Send" }).click();
   await page.getByRole("button", { name: "Stop answering" }).click();
   await page.getByRole("button", { name: "Send" }).waitFor();
@@ -143,9 +131,8 @@ async function tunings(page) {
 }
 
 test("the browser's GPU runs kernels with subgroups", { timeout: 2 * PATIENCE_MS }, async () => {
-  assert.ok(server.model, "APPRENTICE_SMALL_MODEL is not set: the test has no model");
-  const context = await browser.newContext();
-  const page = await open(context, `${server.url}?device=gpu&temperature=0${server.query}`);
+  const context = await here.browser.newContext();
+  const page = await open(context, `${here.server.url}?device=gpu&temperature=0${here.server.query}`);
   await ready(page);
   await page.getByRole("button", { name: /^Model and device/ }).click();
   await page.getByText(/\(subgroups\)/).waitFor();
@@ -160,9 +147,8 @@ test("the browser's GPU runs kernels with subgroups", { timeout: 2 * PATIENCE_MS
 });
 
 test("files become lessons, and a wrong line is named", { timeout: PATIENCE_MS }, async () => {
-  assert.ok(server.model, "APPRENTICE_SMALL_MODEL is not set: the test has no model");
-  const context = await browser.newContext();
-  const page = await open(context, `${server.url}?device=cpu${server.query}`);
+  const context = await here.browser.newContext();
+  const page = await open(context, `${here.server.url}?device=cpu${here.server.query}`);
   await ready(page);
   await show(page, "Data");
   const choose = async (name, text) => {

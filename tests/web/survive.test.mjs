@@ -17,25 +17,15 @@ import {
   open,
   PATIENCE_MS,
   ready,
-  serveMock,
   show,
+  visitMock,
 } from "./harness.mjs";
 
 let browser;
 before(async () => (browser = await launch()));
 after(() => browser?.close());
 
-async function visit(t, query = "", prepare = async () => undefined) {
-  const server = await serveMock();
-  const context = await browser.newContext();
-  t.after(async () => {
-    await context.close();
-    await server.close();
-  });
-  await prepare(context);
-  const page = await open(context, server.url + query);
-  return { server, context, page };
-}
+const visit = (t, query, prepare) => visitMock(t, browser, { query, prepare });
 
 /** Ends a tab as a crash does: nothing of it can say goodbye. */
 async function kill(page) {

@@ -52,7 +52,9 @@ for (const [size, view] of Object.entries(VIEWS)) {
     await tour.getByText(/^Press “Learn now”/).waitFor();
     assert.equal(await now.innerText(), "Learn");
     const learned = learn(page);
-    await page.getByText(/^Step \d/).waitFor();
+    // Only for the picture: a fast machine may be through before the page has drawn a step.
+    const step = page.getByText(/^Step \d/);
+    await step.or(page.getByRole("article", { name: "Verdict" })).first().waitFor();
     await shot("learn");
     assert.equal(await learned, "Learned");
     await shot("verdict");

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::shell::{Outcome, Program, cargo, program, root};
-use crate::{model, needs, page};
+use crate::{model, needs, package, page};
 
 /// The stages in the order in which they run.
 const STAGES: [Stage; 12] = [
@@ -194,6 +194,7 @@ fn page_in_a_browser() -> Outcome {
         .args(tests)
         .env("CHROMIUM", browser)
         .env("APPRENTICE_DIST", page::dist())
+        .env("APPRENTICE_PACKAGE", package::pack()?)
         .env("APPRENTICE_SMALL_MODEL", small.join(SMALL_MODEL_FILE))
         .env("APPRENTICE_SMALL_SUITES", small.join(SMALL_SUITES));
     with_env(run, env).run()

@@ -24,6 +24,7 @@ pub mod quantize;
 mod review;
 mod rewrite;
 pub mod simulate;
+mod skills;
 pub mod synth;
 mod train;
 mod versions;
@@ -113,8 +114,10 @@ enum Command {
     Rollback(versions::RollbackArgs),
     /// Write an adapter for other programs: a version, or other adapters' files
     Export(versions::ExportArgs),
-    /// Put an adapter into the history as a version
+    /// Put somebody's adapter or signed skill into the history as a version
     Import(versions::ImportArgs),
+    /// Examine an imported version beside HEAD, and take it in if the gate agrees
+    Adopt(skills::AdoptArgs),
     /// Fine-tune on a file of conversations, without the learning loop
     Train(train::TrainArgs),
     /// Measure the perplexity of a text
@@ -177,6 +180,7 @@ async fn run(common: &Common, command: Command) -> Result<ExitCode, Error> {
         Command::Rollback(args) => versions::rollback(common, args).await?,
         Command::Export(args) => versions::export(common, args).await?,
         Command::Import(args) => versions::import(common, args).await?,
+        Command::Adopt(args) => return skills::adopt(common, args).await,
         Command::Train(args) => train::train(common, args).await?,
         Command::Perplexity(args) => perplexity::perplexity(common, args).await?,
         Command::Quantize(args) => quantize::quantize_command(common, args).await?,

@@ -119,6 +119,24 @@ impl Engine {
         write(&learned?)
     }
 
+    /// Examines an imported version beside HEAD as `learn` does a candidate, and takes it in if it passes. Gives a
+    /// `CycleReport`.
+    pub async fn adopt(
+        &self,
+        version: String,
+        options: JsValue,
+        on_event: Function,
+    ) -> Result<JsValue, JsError> {
+        let request: LearnRequest = read("options", options)?;
+        let mut state = self.start()?;
+        let options = request.options(state.engine.model.device.is_cpu())?;
+        let mut told = hearing(&on_event);
+        self.desk.set_open(true);
+        let adopted = state.adopt(&version, &options, &self.desk, &mut told).await;
+        self.close_desk(&mut state).await;
+        write(&adopted?)
+    }
+
     /// Scores a version on the suites; `on_event` gets `LearnEvent`s of type `suite`. Gives an `Evaluation`.
     pub async fn evaluate(&self, options: JsValue, on_event: Function) -> Result<JsValue, JsError> {
         let request: EvaluateRequest = read("options", options)?;

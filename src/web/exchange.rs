@@ -9,6 +9,7 @@ use crate::format::gguf::Gguf;
 use crate::format::gguf_adapter::GgufAdapter;
 use crate::format::peft::PeftAdapter;
 use crate::format::source::BytesSource;
+use crate::learn::exchange::Foreign;
 use crate::learn::learner::LearnError;
 use crate::model::adapter::Adapter;
 use crate::model::{gguf_adapter, peft, stack};
@@ -39,14 +40,14 @@ pub async fn import_peft(
     state: &mut State,
     json: &[u8],
     weights: &[u8],
-    note: String,
+    origin: String,
 ) -> Result<String, Error> {
     let adapter = peft::from_peft(&state.engine.model.config, &PeftAdapter::read(json, weights)?)?;
-    keep(state, adapter, note).await
+    keep(state, adapter, origin).await
 }
 
 /// Keeps an adapter as a version; returns its id.
-pub async fn import(state: &mut State, bytes: Vec<u8>, note: String) -> Result<String, Error> {
+pub async fn import(state: &mut State, bytes: Vec<u8>, origin: String) -> Result<String, Error> {
     let config = &state.engine.model.config;
     let adapter = if bytes.starts_with(b"GGUF") {
         let mut source = BytesSource::new("the adapter's file", bytes);
@@ -55,10 +56,10 @@ pub async fn import(state: &mut State, bytes: Vec<u8>, note: String) -> Result<S
     } else {
         Adapter::from_bytes(&bytes).map_err(LearnError::from)?
     };
-    keep(state, adapter, note).await
+    keep(state, adapter, origin).await
 }
 
-async fn keep(state: &mut State, adapter: Adapter, note: String) -> Result<String, Error> {
+async fn keep(state: &mut State, adapter: Adapter, origin: String) -> Result<String, Error> {
     stack::layout_of(&state.engine.model.config, &adapter)?;
-    Ok(state.learner.import(&mut state.engine, adapter, note).await?)
+    Ok(state.learner.import(&mut state.engine, Foreign::bare(adapter, origin)).await?)
 }

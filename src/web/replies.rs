@@ -50,6 +50,8 @@ pub struct VersionEntry {
     scale: f32,
     /// Names that a person gave it.
     tags: Vec<String>,
+    /// Where it came from, if it was not learned here.
+    origin: Option<String>,
 }
 
 /// One stored example.
@@ -113,6 +115,7 @@ pub fn versions(state: &State) -> Vec<VersionEntry> {
         suites: version.suites.clone(),
         scale: version.scale,
         tags: tags_of(&version.id),
+        origin: version.origin.clone(),
     };
     state.learner.versions().into_iter().rev().map(entry).collect()
 }

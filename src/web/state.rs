@@ -124,6 +124,20 @@ impl State {
         Ok(learner.learn(&mut student, options, &mut noting(warnings, on_event)).await?)
     }
 
+    /// Examines an imported version beside HEAD, likewise.
+    pub async fn adopt(
+        &mut self,
+        version: &str,
+        options: &LearnOptions,
+        desk: &Desk,
+        on_event: &mut dyn FnMut(Event),
+    ) -> Result<CycleReport, Error> {
+        let Self { engine, learner, warnings, .. } = self;
+        let mut student = attentive(engine, learner, desk).await?;
+        let mut events = noting(warnings, on_event);
+        Ok(learner.adopt(&mut student, version, options, &mut events).await?)
+    }
+
     /// Scores a version, likewise.
     pub async fn evaluate(
         &mut self,

@@ -180,6 +180,10 @@ test("it learns, tells how, goes back, and moves as a file", options, async (t) 
   assert.deepEqual(told.forms, ["{", "GGUF", "PK"]);
   assert.equal(told.imported.gguf, lesson.answer);
   assert.equal(told.imported.peft, lesson.answer);
+  assert.match(told.barred, /adopt/);
+  assert.equal(told.unadopted, told.untaught);
+  assert.equal(told.adoption.verdict, "promoted", told.adoption.reason);
+  assert.equal(told.adopted, lesson.answer);
   assert.match(told.other, /was made for/);
 });
 

@@ -15,7 +15,6 @@ import type {
   Info,
   JournalEntry,
   LearnEvent,
-  LearnOptions,
   Lesson,
   Message,
   Version,
@@ -133,10 +132,20 @@ export class App {
     });
   }
 
-  async learn(): Promise<void> {
+  learn(): Promise<void> {
+    return this.#attempt("learn", settings.learnOptions());
+  }
+
+  /** Examines an imported version beside the one that answers; the screen is a cycle's. */
+  adopt(version: string): Promise<void> {
+    this.view.value = "learn";
+    return this.#attempt("adopt", { version, options: settings.learnOptions() });
+  }
+
+  async #attempt<M extends "learn" | "adopt">(method: M, params: Methods[M]["params"]): Promise<void> {
     this.notice.value = null;
     try {
-      await this.#cycle(settings.learnOptions(), () => undefined);
+      await this.#cycle(method, params, () => undefined);
     } catch (error) {
       if (error instanceof EngineError && error.code === "stopped") {
         this.notice.value = { text: "Learning was stopped. Nothing changed.", failed: false };
@@ -187,7 +196,7 @@ export class App {
     return this.tell(async () => {
       const id = await this.call("importVersion", { bytes, note });
       await this.#changed();
-      return `Version ${short(id)} is in the history. Roll forward to it to let it answer.`;
+      return `Version ${short(id)} is in the history. It answers once it has passed an exam.`;
     });
   }
 
@@ -208,12 +217,16 @@ export class App {
   }
 
   /** A cycle, whoever asked for it: its events go to this tab's screen and to `onEvent`. */
-  async #cycle(options: LearnOptions, onEvent: (event: LearnEvent) => void): Promise<CycleReport> {
+  async #cycle<M extends "learn" | "adopt">(
+    method: M,
+    params: Methods[M]["params"],
+    onEvent: (event: LearnEvent) => void,
+  ): Promise<CycleReport> {
     const cycle = newCycle();
     this.learning.value = true;
     this.cycle.value = cycle;
     try {
-      const report = await this.call("learn", options, (event) => {
+      const report = await this.call(method, params, (event: LearnEvent) => {
         note(cycle, event);
         this.cycle.value = cycle;
         onEvent(event);
@@ -233,7 +246,9 @@ export class App {
 
   /** Runs another tab's call. */
   async #serve(request: Request, onEvent: (event: unknown) => void): Promise<unknown> {
-    if (request.method === "learn") return this.#cycle(request.params as LearnOptions, onEvent);
+    if (request.method === "learn" || request.method === "adopt") {
+      return this.#cycle(request.method, request.params as never, onEvent);
+    }
     const result = await this.call(request.method, request.params as never, onEvent as never);
     if (CHANGING.has(request.method)) await this.#changed();
     return result;

@@ -146,10 +146,16 @@ export async function learnsAndGoesBack(create, lesson) {
   const beginning = async (form, length) => (await files[form].slice(0, length).text());
   const forms = [await beginning("adapter", 1), await beginning("gguf", 4), await beginning("peft", 2)];
   const imported = {};
+  let foreign;
   for (const form of ["gguf", "peft"]) {
-    await versions.rollback(await versions.import(files[form]));
-    imported[form] = await answer();
+    foreign = await versions.import(files[form]);
+    imported[form] = await answer(foreign);
   }
+  const barred = await versions.rollback(foreign).catch(({ message }) => message);
+  const unadopted = await answer();
+  let adoption;
+  for await (const event of versions.adopt(foreign, { sample: 12 })) adoption = event;
+  const adopted = await answer();
   const text = await files.adapter.slice(0, 2_000).text();
   const head = text.replace(/"base_hash":"./, '"base_hash":"x').slice(0, text.indexOf("\n"));
   const other = new Blob([head, files.adapter.slice(text.indexOf("\n"))]);
@@ -158,7 +164,8 @@ export async function learnsAndGoesBack(create, lesson) {
   const types = [...new Set(events.map(({ type }) => type))];
   const last = events.at(-1);
   return {
-    untaught, taught, types, last, learned, base, back, tags, byTag, core, forms, imported, other: refused,
+    ...{ untaught, taught, types, last, learned, base, back, tags, byTag, core, forms, imported },
+    ...{ barred, unadopted, adoption, adopted, other: refused },
   };
 }
 

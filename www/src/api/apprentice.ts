@@ -6,7 +6,6 @@
  */
 
 import type {
-  CycleReport,
   DeviceChoice,
   EvaluateOptions,
   Evaluation,
@@ -22,7 +21,7 @@ import { Data, ignored } from "./data";
 import { type AnyLesson, toLesson } from "./lessons";
 import { engineAddress, startEngine } from "./places";
 import { type CallOptions, Session } from "./session";
-import { EventStream } from "./stream";
+import { cycle, type EventStream, type LearnEvents } from "./stream";
 import { Versions } from "./versions";
 
 /** What {@link Apprentice.create} takes. */
@@ -47,9 +46,6 @@ export interface CreateOptions extends CallOptions {
    */
   storage?: string | null;
 }
-
-/** A cycle's events; the last one is the verdict with its whole report. */
-export type LearnEvents = LearnEvent | ({ type: "verdict" } & CycleReport);
 
 /** What {@link Apprentice.evaluate} takes. */
 export interface EvaluateCall extends EvaluateOptions, CallOptions {
@@ -122,11 +118,7 @@ export class Apprentice {
    */
   learn(options: LearnOptions & CallOptions = {}): EventStream<LearnEvents> {
     const { signal, ...rest } = options;
-    return new EventStream<LearnEvents>(async (tell, signal) => {
-      const hear = ignored<LearnEvent>(tell);
-      const report = await this.#session.call("learn", rest, { signal }, hear);
-      tell({ type: "verdict", ...report });
-    }, signal);
+    return cycle((call, hear) => this.#session.call("learn", rest, call, hear), signal);
   }
 
   /** Scores a version on the suites; nothing changes. */

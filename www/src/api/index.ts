@@ -5,12 +5,12 @@
  */
 
 export { Apprentice } from "./apprentice";
-export type { CreateOptions, EvaluateCall, LearnEvents } from "./apprentice";
+export type { CreateOptions, EvaluateCall } from "./apprentice";
 export type { Chat, Completions } from "./completions";
 export type { Data } from "./data";
 export type { AnyLesson } from "./lessons";
 export type { CallOptions } from "./session";
-export type { EventStream } from "./stream";
+export type { EventStream, LearnEvents } from "./stream";
 export type { Versions } from "./versions";
 export type {
   ChatCompletion,

@@ -19,6 +19,7 @@ export interface CallOptions {
 const STOPPED_BY: Partial<Record<Method, "chat" | "learn">> = {
   chat: "chat",
   learn: "learn",
+  adopt: "learn",
   evaluate: "learn",
   forget: "learn",
 };

@@ -1,9 +1,28 @@
 /**
  * Work that tells events, as something to iterate over.
  *
- * It knows nothing of what the events are. Invariant: the work begins at once and is not held up by a slow reader; the
+ * It knows nothing of how the work is done. Invariant: the work begins at once and is not held up by a slow reader; the
  * iteration ends when the work does, throws what it threw, and a reader who leaves early ends the work.
  */
+
+import type { CycleReport, LearnEvent } from "../engine/contract";
+
+/** A cycle's events; the last one is the verdict with its whole report. */
+export type LearnEvents = LearnEvent | ({ type: "verdict" } & CycleReport);
+
+/** A cycle as its events. */
+export function cycle(
+  work: (
+    call: { signal: AbortSignal },
+    hear: (event: LearnEvent) => void,
+  ) => Promise<CycleReport>,
+  signal?: AbortSignal,
+): EventStream<LearnEvents> {
+  return new EventStream<LearnEvents>(async (tell, signal) => {
+    const report = await work({ signal }, (event) => tell(event));
+    tell({ type: "verdict", ...report });
+  }, signal);
+}
 
 /** An iteration that has begun. Leaving its loop (`break`, `return`, a throw) aborts the work. */
 export class EventStream<T> implements AsyncIterableIterator<T, undefined> {

@@ -1,13 +1,15 @@
 /**
  * The history of what was learned: which versions there are, which one answers, and their way in and out as files.
  *
- * It knows nothing of adapters. Invariant: nothing but `rollback` changes which version answers.
+ * It knows nothing of adapters. Invariant: nothing but `rollback` and a verdict
+ * changes which version answers.
  */
 
 import { packVersion, unpackVersion } from "../adapter-file";
-import type { AdapterForm, JournalEntry, Version } from "../engine/contract";
+import type { AdapterForm, JournalEntry, LearnOptions, Version } from "../engine/contract";
 import { EngineError } from "../engine/protocol";
 import type { CallOptions, Session } from "./session";
+import { cycle, type EventStream, type LearnEvents } from "./stream";
 
 /** See {@link Apprentice.versions}. */
 export class Versions {
@@ -20,7 +22,7 @@ export class Versions {
   }
 
   /**
-   * Lets another version answer: an id or a tag, `"base"` for the model as it came, or (without one) HEAD's parent. Gives
+   * Lets another version answer that was learned here: an id or a tag, `"base"` for the model as it came, or (without one) HEAD's parent. Gives
    * the id of the version that answers now; `null` is the base model.
    */
   async rollback(version?: string, options?: CallOptions): Promise<string | null> {
@@ -57,13 +59,23 @@ export class Versions {
   }
 
   /**
-   * Takes a file of any form into the history and gives the new version's id; `rollback` to it lets it answer. An `adapter`
-   * that was made for another base model is refused.
+   * Takes a file of any form into the history and gives the new version's id. It can be asked by that `model` at once, and
+   * answers by itself once it was adopted. An `adapter` that was made for another base model is refused.
    */
   async import(file: Blob, options?: CallOptions): Promise<string> {
     const info = await this.session.call("info", null, options);
     const named = file instanceof File ? file : new File([file], "the file");
     return this.session.call("importVersion", await unpackVersion(info, named), options);
+  }
+
+  /**
+   * Examines an imported version beside HEAD as `learn` examines a candidate, and lets both together answer if nothing that
+   * was learned here gets worse. The events are those of a cycle.
+   */
+  adopt(version: string, options: LearnOptions & CallOptions = {}): EventStream<LearnEvents> {
+    const { signal, ...rest } = options;
+    const params = { version, options: rest };
+    return cycle((call, hear) => this.session.call("adopt", params, call, hear), signal);
   }
 
   /** What happened to HEAD, or did not, the oldest first. */

@@ -217,6 +217,8 @@ export interface Version {
   scale: number;
   /** Names that a person gave it. */
   tags: string[];
+  /** Where it came from, if it was not learned here: such a version becomes HEAD only by `adopt`. */
+  origin: string | null;
 }
 
 /** What forgetting an example did. */
@@ -275,6 +277,12 @@ export interface Engine {
   ): Promise<ChatResult>;
   teach(lessons: Lesson[]): Promise<TeachResult>;
   learn(options: LearnOptions, onEvent: (event: LearnEvent) => void): Promise<CycleReport>;
+  /** Examines an imported version beside HEAD, and takes it in if it passes. */
+  adopt(
+    version: string,
+    options: LearnOptions,
+    onEvent: (event: LearnEvent) => void,
+  ): Promise<CycleReport>;
   /** Events of type `suite`. */
   evaluate(
     options: EvaluateOptions,

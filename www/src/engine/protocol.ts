@@ -97,6 +97,11 @@ export interface Methods {
   journal: { params: null; result: JournalEntry[]; event: never };
   rollback: { params: string | null; result: { head: string | null }; event: never };
   examples: { params: null; result: Example[]; event: never };
+  adopt: {
+    params: { version: string; options: LearnOptions };
+    result: CycleReport;
+    event: LearnEvent;
+  };
   evaluate: { params: EvaluateOptions; result: Evaluation; event: LearnEvent };
   tag: { params: { name: string; version: string }; result: null; event: never };
   untag: { params: string; result: null; event: never };

@@ -86,8 +86,22 @@ function entry(app: App, version: Version): HTMLElement {
     version.note !== "" && h("p", { class: "entry-note" }, sentence(version.note)),
     lessonsOf(app, version),
     suites && h("details", { class: "exam", open: version.head }, h("summary", {}, "Exam"), suites),
-    h("div", { class: "actions" }, !version.head && rollback(app, version.id, name), save),
+    h("div", { class: "actions" }, ...ways(app, version, name), save),
   );
+}
+
+/** How a version comes to answer: by going back to it, or, from elsewhere, by an exam beside what answers. */
+function ways(app: App, version: Version, name: string): HTMLElement[] {
+  if (version.head) return [];
+  if (!version.origin) return [rollback(app, version.id, name)];
+  const button = h(
+    "button",
+    { class: "small", disabled: app.learning.value, "aria-label": `Examine and take in: ${name}` },
+    icon("open"),
+    "Examine and take in",
+  );
+  button.addEventListener("click", () => void app.adopt(version.id));
+  return [button];
 }
 
 /** What a version learned from, as far as it is still kept. */

@@ -30,7 +30,12 @@ type Handler<M extends Method> = (
 ) => Promise<Methods[M]["result"]>;
 
 /** Calls that run long, let questions in, and can be stopped. */
-const LONG: ReadonlySet<Method | undefined> = new Set<Method>(["learn", "evaluate", "forget"]);
+const LONG: ReadonlySet<Method | undefined> = new Set<Method>([
+  "learn",
+  "adopt",
+  "evaluate",
+  "forget",
+]);
 /** A reload's old worker needs a moment to let go of the lock. */
 const LOCK_PATIENCE_MS = { usual: 1_500, patient: 15_000 };
 
@@ -51,6 +56,7 @@ const handlers: { [M in Method]: Handler<M> } = {
   chat: ({ messages, options }, emit) => loaded().chat(messages, options, emit),
   teach: (lessons) => loaded().teach(lessons),
   learn: (options, emit) => loaded().learn(options, emit),
+  adopt: ({ version, options }, emit) => loaded().adopt(version, options, emit),
   evaluate: (options, emit) => loaded().evaluate(options, emit),
   log: () => loaded().log(),
   journal: async () => loaded().journal(),

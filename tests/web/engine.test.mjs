@@ -230,23 +230,23 @@ test(
   "learning moves to another browser whole, or as one version",
   { timeout: 4 * PATIENCE_MS },
   async () => {
-    const here = await visit("cpu");
-    await taught(here.page);
-    assert.equal(await learn(here.page), "Learned");
-    await show(here.page, "Data");
-    const panel = here.page.getByRole("region", { name: "Data" });
-    const home = await saved(here.page, () =>
+    const first = await visit("cpu");
+    await taught(first.page);
+    assert.equal(await learn(first.page), "Learned");
+    await show(first.page, "Data");
+    const panel = first.page.getByRole("region", { name: "Data" });
+    const home = await saved(first.page, () =>
       panel.getByRole("button", { name: "Export" }).click(),
     );
-    await show(here.page, "Versions");
-    const version = await saved(here.page, async () => {
-      await here.page
+    await show(first.page, "Versions");
+    const version = await saved(first.page, async () => {
+      await first.page
         .getByRole("button", { name: /^Export Version/ })
         .first()
         .click();
-      await here.page.getByRole("button", { name: "For Apprentice" }).click();
+      await first.page.getByRole("button", { name: "For Apprentice" }).click();
     });
-    await here.context.close();
+    await first.context.close();
 
     const there = await visit("cpu");
     const { page } = there;

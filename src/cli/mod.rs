@@ -6,6 +6,7 @@
 mod ablation;
 pub mod adapters;
 mod answer;
+mod attacks;
 mod bench;
 mod context;
 mod devices;
@@ -134,6 +135,8 @@ enum Command {
     Devices,
     /// Compare recipes on the small model: which method against forgetting buys something
     Ablation(ablation::AblationArgs),
+    /// Teach the small model bad lessons: which defence stops what, and what gets through
+    Attacks(attacks::AttacksArgs),
     /// Plant harmful and harmless cycles on the small model: which of them the gate stops
     Planted(planted::PlantedArgs),
     /// Simulate a user over many cycles, and measure what is learned and lost
@@ -189,6 +192,7 @@ async fn run(common: &Common, command: Command) -> Result<ExitCode, Error> {
         Command::Plan(args) => plan::plan(common, args).await?,
         Command::Devices => devices::devices(common).await?,
         Command::Ablation(args) => ablation::ablation(common, args).await?,
+        Command::Attacks(args) => attacks::attacks(common, args).await?,
         Command::Planted(args) => planted::planted(common, args).await?,
         Command::Simulate(args) => simulate::simulate(common, args).await?,
         Command::Synth(args) => synth::command::synth(common, &args)?,

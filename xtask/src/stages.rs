@@ -189,8 +189,8 @@ fn page_in_a_browser() -> Outcome {
     page::build()?;
     let small = small_model()?;
     let tests = web_tests(&root().join("tests/web"))?;
-    // One file at a time: two browsers on two cores would only wait for each other.
-    let run = program("node", &["--test", "--test-concurrency=1"], NODE_HINT)
+    // Two files at a time: most of a test is waiting for a page, and those that compute have one core each.
+    let run = program("node", &["--test", "--test-concurrency=2"], NODE_HINT)
         .args(tests)
         .env("CHROMIUM", browser)
         .env("APPRENTICE_DIST", page::dist())

@@ -76,10 +76,11 @@ test(
     const stored = page.getByRole("list", { name: "Stored examples" });
     await stored.getByText(wanted).waitFor();
     await stored
-      .getByRole("button", { name: /^Delete/ })
+      .getByRole("button", { name: /^Forget/ })
       .first()
       .click();
-    await stored.getByRole("button", { name: "Delete", exact: true }).click();
+    await stored.getByRole("button", { name: "Forget", exact: true }).click();
+    await page.getByText("The example is forgotten.").waitFor();
     await stored.getByText(wanted).waitFor({ state: "detached" });
 
     await page.reload();

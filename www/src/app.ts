@@ -10,7 +10,6 @@ import { type Cycle, newCycle, note } from "./cycle";
 import type {
   ChatOptions,
   ChatResult,
-  CycleReport,
   Example,
   Info,
   JournalEntry,
@@ -38,7 +37,13 @@ const CHANGING: ReadonlySet<Method> = new Set<Method>([
   "deleteExample",
   "releaseExample",
   "importVersion",
+  "tag",
+  "untag",
 ]);
+
+/** Calls that the screen shows as a cycle. */
+type Cycling = "learn" | "adopt" | "forget";
+const CYCLING: ReadonlySet<Method> = new Set<Cycling>(["learn", "adopt", "forget"]);
 
 export class App {
   readonly info = new Signal<Info | null>(null);
@@ -142,10 +147,24 @@ export class App {
     return this.#attempt("adopt", { version, options: settings.learnOptions() });
   }
 
-  async #attempt<M extends "learn" | "adopt">(method: M, params: Methods[M]["params"]): Promise<void> {
+  /** Learns again without an example all that came after it. */
+  async forget(id: string): Promise<void> {
+    this.view.value = "learn";
+    await this.#attempt("forget", id, ({ cycles }) => {
+      const again = cycles === 1 ? "one cycle" : `${cycles} cycles`;
+      return `The example is forgotten${cycles > 0 ? `; ${again} ran again without it` : ""}.`;
+    });
+  }
+
+  async #attempt<M extends Cycling>(
+    method: M,
+    params: Methods[M]["params"],
+    news?: (result: Methods[M]["result"]) => string,
+  ): Promise<void> {
     this.notice.value = null;
     try {
-      await this.#cycle(method, params, () => undefined);
+      const result = await this.#cycle(method, params, () => undefined);
+      if (news) this.notice.value = { text: news(result), failed: false };
     } catch (error) {
       if (error instanceof EngineError && error.code === "stopped") {
         this.notice.value = { text: "Learning was stopped. Nothing changed.", failed: false };
@@ -184,6 +203,22 @@ export class App {
     });
   }
 
+  async tag(name: string, version: string): Promise<boolean> {
+    return this.tell(async () => {
+      await this.call("tag", { name, version });
+      await this.#changed();
+      return `Version ${short(version)} is called ${name}.`;
+    });
+  }
+
+  async untag(name: string): Promise<boolean> {
+    return this.tell(async () => {
+      await this.call("untag", name);
+      await this.#changed();
+      return `The name ${name} was taken away.`;
+    });
+  }
+
   async releaseExample(id: string): Promise<boolean> {
     return this.tell(async () => {
       await this.call("releaseExample", id);
@@ -217,25 +252,25 @@ export class App {
   }
 
   /** A cycle, whoever asked for it: its events go to this tab's screen and to `onEvent`. */
-  async #cycle<M extends "learn" | "adopt">(
+  async #cycle<M extends Cycling>(
     method: M,
     params: Methods[M]["params"],
     onEvent: (event: LearnEvent) => void,
-  ): Promise<CycleReport> {
+  ): Promise<Methods[M]["result"]> {
     const cycle = newCycle();
     this.learning.value = true;
     this.cycle.value = cycle;
     try {
-      const report = await this.call(method, params, (event: LearnEvent) => {
+      const result = await this.call(method, params, (event: LearnEvent) => {
         note(cycle, event);
         this.cycle.value = cycle;
         onEvent(event);
       });
-      cycle.report = report;
+      cycle.report = "verdict" in result ? result : null;
       this.learning.value = false;
-      this.cycle.value = cycle;
+      this.cycle.value = cycle.report ? cycle : null;
       await this.#changed();
-      return report;
+      return result;
     } catch (error) {
       this.cycle.value = null;
       throw error;
@@ -246,8 +281,8 @@ export class App {
 
   /** Runs another tab's call. */
   async #serve(request: Request, onEvent: (event: unknown) => void): Promise<unknown> {
-    if (request.method === "learn" || request.method === "adopt") {
-      return this.#cycle(request.method, request.params as never, onEvent);
+    if (CYCLING.has(request.method)) {
+      return this.#cycle(request.method as Cycling, request.params as never, onEvent);
     }
     const result = await this.call(request.method, request.params as never, onEvent as never);
     if (CHANGING.has(request.method)) await this.#changed();

@@ -48,9 +48,22 @@ pub struct ChatRequest {
     pub goes_on: bool,
     /// Who answers: a version's id or `base`; without one HEAD.
     pub version: Option<String>,
+    /// The shape that the answer must have.
+    response_format: Option<serde_json::Value>,
 }
 
 impl ChatRequest {
+    /// Refuses what would be another answer if it were ignored.
+    pub fn check(&self) -> Result<(), Error> {
+        match self.response_format {
+            Some(_) => {
+                let text = "response_format: this engine cannot hold an answer to a shape";
+                Err(Error::Misuse(text.into()))
+            }
+            None => Ok(()),
+        }
+    }
+
     /// Most tokens of the answer.
     pub fn tokens_max(&self) -> usize {
         self.tokens_max.unwrap_or(TOKENS_MAX)
@@ -131,4 +144,15 @@ impl LearnRequest {
         }
         Ok(options)
     }
+}
+
+/// Options of `evaluate`.
+#[derive(Deserialize)]
+pub struct EvaluateRequest {
+    /// A suite's name; without one all.
+    pub suite: Option<String>,
+    /// A version's id or name, or `base`; without one HEAD.
+    pub version: Option<String>,
+    /// Items of each suite; without it all, or as many as a quick cycle's on the CPU.
+    pub sample: Option<usize>,
 }

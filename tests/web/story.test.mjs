@@ -30,7 +30,7 @@ test(
   async () => {
     const { prompt, answer: wanted } = here.server.lesson;
     const context = await here.browser.newContext();
-    const options = "temperature=0&tokens_max=48&sample=4&steps_max=8&lr=0.003";
+    const options = "temperature=0&tokens_max=48&sample=4&steps_max=5&lr=0.006";
     const address = `${here.server.url}?device=gpu&${options}${here.server.query}`;
     const page = await open(context, address);
     await ready(page);

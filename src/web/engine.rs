@@ -84,6 +84,7 @@ impl Engine {
             messages,
             goes_on: request.goes_on,
             tokens_max: request.tokens_max(),
+            form: request.form()?,
             version: request.version,
             sampling,
             cancel: self.hush.clone(),

@@ -9,6 +9,7 @@ use crate::format::message::Message;
 use crate::learn::example::{Content, Kind, NewExample, documents};
 use crate::learn::learner::LearnError;
 use crate::learn::report::LearnOptions;
+use crate::model::constraint::Form;
 use crate::model::sampler::Sampling;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -48,9 +49,16 @@ pub struct ChatRequest {
     pub goes_on: bool,
     /// Who answers: a version's id or `base`; without one HEAD.
     pub version: Option<String>,
+    /// What the answer must be, as OpenAI's chat API says it.
+    response_format: Option<serde_json::Value>,
 }
 
 impl ChatRequest {
+    /// What the answer must be, if not any text.
+    pub fn form(&self) -> Result<Option<Form>, Error> {
+        self.response_format.as_ref().map_or(Ok(None), Form::read).map_err(Error::Misuse)
+    }
+
     /// Most tokens of the answer.
     pub fn tokens_max(&self) -> usize {
         self.tokens_max.unwrap_or(TOKENS_MAX)

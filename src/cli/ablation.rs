@@ -226,7 +226,7 @@ fn chat(question: &str, answer: &str) -> Content {
 }
 
 /// Share of the answers that the model says when it is asked.
-async fn share(engine: &mut Engine, contents: &[Content]) -> Result<f64, Error> {
+pub(super) async fn share(engine: &mut Engine, contents: &[Content]) -> Result<f64, Error> {
     const AT_ONCE: usize = 16;
     let mut right = 0;
     for contents in contents.chunks(AT_ONCE) {

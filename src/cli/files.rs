@@ -4,7 +4,7 @@
 //! already there is never touched by a command that makes a new one.
 
 use crate::error::Error;
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -40,9 +40,22 @@ pub fn sync_folder_of(output: &Path) -> Result<(), Error> {
 
 /// Writes a new file from memory.
 pub fn write_new(output: &Path, bytes: &[u8]) -> Result<(), Error> {
+    write_with(output, bytes, File::options().write(true).create_new(true))
+}
+
+/// The same, for a file that only its owner may read (where the system knows owners).
+pub fn write_new_private(output: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let mut options = File::options();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    write_with(output, bytes, &options)
+}
+
+fn write_with(output: &Path, bytes: &[u8], options: &OpenOptions) -> Result<(), Error> {
     refuse_existing(output)?;
     let part = part_path(output)?;
-    let mut file = File::create_new(&part).map_err(|error| Error::file(&part, &error))?;
+    let mut file = options.open(&part).map_err(|error| Error::file(&part, &error))?;
     let written = file.write_all(bytes).and_then(|()| file.sync_all());
     let renamed = written.and_then(|()| fs::rename(&part, output));
     renamed.map_err(|error| {

@@ -152,6 +152,9 @@ pub async fn show(common: &Common, args: ShowArgs) -> Result<(), Error> {
     if let Some(other) = &version.merged {
         output::line(&format!("merged   {other}"))?;
     }
+    if let Some(origin) = &version.origin {
+        output::line(&format!("origin   {origin}"))?;
+    }
     output::line(&format!("adapter  {}", version.adapter))?;
     output::line(&format!(
         "made     {} ms since 1970, at scale {}",

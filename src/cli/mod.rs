@@ -6,6 +6,7 @@
 mod ablation;
 pub mod adapters;
 mod answer;
+mod attacks;
 mod bench;
 mod context;
 mod devices;
@@ -25,6 +26,7 @@ mod review;
 mod rewrite;
 mod serve;
 pub mod simulate;
+mod skills;
 pub mod synth;
 mod train;
 mod versions;
@@ -116,8 +118,10 @@ enum Command {
     Rollback(versions::RollbackArgs),
     /// Write an adapter for other programs: a version, or other adapters' files
     Export(versions::ExportArgs),
-    /// Put an adapter into the history as a version
+    /// Put somebody's adapter or signed skill into the history as a version
     Import(versions::ImportArgs),
+    /// Examine an imported version beside HEAD, and take it in if the gate agrees
+    Adopt(skills::AdoptArgs),
     /// Fine-tune on a file of conversations, without the learning loop
     Train(train::TrainArgs),
     /// Measure the perplexity of a text
@@ -134,6 +138,8 @@ enum Command {
     Devices,
     /// Compare recipes on the small model: which method against forgetting buys something
     Ablation(ablation::AblationArgs),
+    /// Teach the small model bad lessons: which defence stops what, and what gets through
+    Attacks(attacks::AttacksArgs),
     /// Plant harmful and harmless cycles on the small model: which of them the gate stops
     Planted(planted::PlantedArgs),
     /// Simulate a user over many cycles, and measure what is learned and lost
@@ -181,6 +187,7 @@ async fn run(common: &Common, command: Command) -> Result<ExitCode, Error> {
         Command::Rollback(args) => versions::rollback(common, args).await?,
         Command::Export(args) => versions::export(common, args).await?,
         Command::Import(args) => versions::import(common, args).await?,
+        Command::Adopt(args) => return skills::adopt(common, args).await,
         Command::Train(args) => train::train(common, args).await?,
         Command::Perplexity(args) => perplexity::perplexity(common, args).await?,
         Command::Quantize(args) => quantize::quantize_command(common, args).await?,
@@ -189,6 +196,7 @@ async fn run(common: &Common, command: Command) -> Result<ExitCode, Error> {
         Command::Plan(args) => plan::plan(common, args).await?,
         Command::Devices => devices::devices(common).await?,
         Command::Ablation(args) => ablation::ablation(common, args).await?,
+        Command::Attacks(args) => attacks::attacks(common, args).await?,
         Command::Planted(args) => planted::planted(common, args).await?,
         Command::Simulate(args) => simulate::simulate(common, args).await?,
         Command::Synth(args) => synth::command::synth(common, &args)?,

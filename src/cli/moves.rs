@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::learn::gate::Verdict;
 use crate::learn::learner::Learner;
 use crate::learn::names::BASE;
-use crate::learn::report::{Event, LearnOptions};
+use crate::learn::report::{CycleReport, Event, LearnOptions};
 use crate::model::ties::Merging;
 use crate::store::native::NativeStore;
 use clap::Args;
@@ -127,8 +127,13 @@ pub async fn combine(common: &Common, args: CombineArgs) -> Result<ExitCode, Err
     let options = LearnOptions { sample: args.sample, ..LearnOptions::default() };
     let sides = (args.version.as_str(), args.method);
     let report = learner.merge(&mut engine, sides, &options, &mut |_: Event| {}).await?;
+    tell(common, &report)
+}
+
+/// Tells what became of an examination, with the exit code for it.
+pub fn tell(common: &Common, report: &CycleReport) -> Result<ExitCode, Error> {
     match common.json {
-        true => output::json(&report)?,
+        true => output::json(report)?,
         false => {
             output::line(&report.reason)?;
             let head = report.version.as_deref().unwrap_or(BASE);

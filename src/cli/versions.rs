@@ -1,14 +1,18 @@
 //! `apprentice rollback`, `export` and `import`: versions moved, given away and taken in.
 //!
-//! It moves what `learn` keeps; an imported adapter becomes HEAD only by a rollback to it.
+//! It moves what `learn` keeps; an imported adapter becomes HEAD only through the gate (`adopt`).
 
 use super::adapters::{self, AdapterFormat};
+use super::skills::{self, SkillArgs};
 use super::{Common, context, output};
 use crate::error::Error;
+use crate::learn::exchange::Foreign;
 use crate::learn::learner::Learner;
 use crate::learn::names::HEAD;
+use crate::learn::student::Student;
 use crate::learn::version::Version;
 use crate::model::adapter::Adapter;
+use crate::model::stack;
 use clap::Args;
 use serde_json::json;
 use std::path::PathBuf;
@@ -35,14 +39,19 @@ pub struct ExportArgs {
     /// An adapter instead of a version, a PEFT folder or a GGUF file, with a weight if one is given; several are added
     #[arg(long, value_name = "PATH[=WEIGHT]", conflicts_with = "version", value_parser = adapters::parse)]
     adapter: Vec<adapters::Weighted>,
+    #[command(flatten)]
+    skill: SkillArgs,
 }
 
 /// Arguments of `import`.
 #[derive(Args)]
 pub struct ImportArgs {
-    /// A PEFT folder, or a GGUF file of type adapter
+    /// A signed skill, a PEFT folder, or a GGUF file of type adapter
     #[arg(value_name = "PATH")]
     path: PathBuf,
+    /// The public key that must have signed the skill
+    #[arg(long, value_name = "KEY")]
+    from: Option<String>,
 }
 
 pub async fn rollback(common: &Common, args: RollbackArgs) -> Result<(), Error> {
@@ -56,6 +65,9 @@ pub async fn rollback(common: &Common, args: RollbackArgs) -> Result<(), Error> 
 }
 
 pub async fn export(common: &Common, args: ExportArgs) -> Result<(), Error> {
+    if args.skill.wanted() {
+        return skills::export(common, &args.skill, args.version.as_deref(), &args.out).await;
+    }
     let config = adapters::config(common).await?;
     let adapter = match adapters::read_all(&config, &args.adapter).await? {
         Some(adapter) => Some(adapter),
@@ -93,13 +105,23 @@ pub async fn version(common: &Common, name: Option<&str>) -> Result<Option<Adapt
 pub async fn import(common: &Common, args: ImportArgs) -> Result<(), Error> {
     let mut learner = Learner::open(context::store(common)?, context::clock(), common.seed).await?;
     let mut engine = context::engine(common).await?;
-    let adapter = adapters::read(&engine.model.config, &args.path).await?;
-    let note = format!("imported from {}", args.path.display());
-    let version = learner.import(&mut engine, adapter, note).await?;
+    let foreign = match (skills::is_skill(&args.path), &args.from) {
+        (true, signer) => skills::read(&args.path, &engine.base_hash(), signer.as_deref())?,
+        (false, None) => {
+            let adapter = adapters::read(&engine.model.config, &args.path).await?;
+            Foreign::bare(adapter, args.path.display().to_string())
+        }
+        (false, Some(_)) => {
+            let text = "is no signed skill; only skills say who made them";
+            return Err(Error::Misuse(format!("{} {text}", args.path.display())));
+        }
+    };
+    stack::layout_of(&engine.model.config, &foreign.adapter)?;
+    let (origin, carried) = (foreign.origin.clone(), foreign.lessons.len());
+    let version = learner.import(&mut engine, foreign).await?;
     if common.json {
-        return output::json(&json!({ "version": version }));
+        return output::json(&json!({ "version": version, "origin": origin, "lessons": carried }));
     }
-    output::line(&format!(
-        "version {version} is in the history; `apprentice rollback {version}` makes it HEAD"
-    ))
+    output::line(&format!("version {version} is {origin}, with {carried} lessons"))?;
+    output::line(&format!("`apprentice adopt {version}` examines it beside HEAD and takes it in"))
 }

@@ -1,4 +1,4 @@
-//! Files and texts from outside: GGUF, safetensors, PEFT and GGUF adapters, tokenizer, chat template. Knows
+//! Files and texts from outside: GGUF, safetensors, PEFT and GGUF adapters, signed skills, tokenizer, chat template. Knows
 //! no devices.
 
 pub mod byte_level;
@@ -19,6 +19,7 @@ pub mod peft_config;
 pub mod requantize;
 pub mod safetensors;
 pub mod sentence_piece;
+pub mod skill;
 pub mod source;
 mod token_table;
 pub mod tokenizer;

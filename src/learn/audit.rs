@@ -151,7 +151,7 @@ impl<S: Store> Learner<S> {
         self.journal =
             records.iter().filter_map(|(_, record)| serde_json::from_slice(record).ok()).collect();
         if end.is_none() && self.journal.iter().all(|entry| entry.before.is_none()) {
-            return self.adopt(records).await;
+            return self.keep_as_history(records).await;
         }
         let end: Option<Chain> = end.and_then(|bytes| serde_json::from_slice(&bytes).ok());
         let found = breaks(&records, end.as_ref());
@@ -165,7 +165,7 @@ impl<S: Store> Learner<S> {
     }
 
     /// Takes an older program's lines into the chain. They may quote an example, which later lines never do.
-    async fn adopt(&mut self, records: Vec<(String, Vec<u8>)>) -> LearnResult<()> {
+    async fn keep_as_history(&mut self, records: Vec<(String, Vec<u8>)>) -> LearnResult<()> {
         if records.is_empty() {
             return Ok(());
         }

@@ -13,9 +13,21 @@ use super::report::{CycleReport, Event, LearnOptions, Phase};
 use super::scope::Scope;
 use super::student::Student;
 use super::version::{Version, learned};
+use crate::model::adapter::Adapter;
 use crate::model::ties::{Merging, merge};
 use crate::store::Store;
 use std::collections::BTreeSet;
+
+/// HEAD and another version as one adapter, to be examined.
+pub(super) struct Union<'a> {
+    pub other: &'a Version,
+    /// HEAD alone.
+    pub start: Adapter,
+    /// Both.
+    pub end: Adapter,
+    /// What the other version learned and HEAD did not.
+    pub new: Vec<Lesson>,
+}
 
 impl<S: Store> Learner<S> {
     /// Merges a version into HEAD. The student serves HEAD on return.
@@ -45,7 +57,6 @@ impl<S: Store> Learner<S> {
         options: &LearnOptions,
         events: &mut dyn FnMut(Event),
     ) -> LearnResult<CycleReport> {
-        let began_ms = (self.clock)();
         let ancestor = self.common_ancestor(head, other)?;
         let start = self.adapter_of(head).await?;
         let sides = [&start, &self.adapter_of(other).await?];
@@ -53,25 +64,45 @@ impl<S: Store> Learner<S> {
             let text = "their adapters differ in method, rank or alpha";
             LearnError::Unmergeable(format!("{} and {}: {text}", head.id, other.id))
         })?;
+        let new = self.only_in(other, head).await?;
+        let union = Union { other, start, end, new };
+        self.take_in(student, union, options, events).await
+    }
+
+    /// Examines HEAD together with another version, and makes it HEAD if the gate agrees.
+    pub(super) async fn take_in(
+        &mut self,
+        student: &mut dyn Student,
+        Union { other, start, end, new }: Union<'_>,
+        options: &LearnOptions,
+        events: &mut dyn FnMut(Event),
+    ) -> LearnResult<CycleReport> {
+        let began_ms = (self.clock)();
+        let head = self.head().cloned();
         events(Event::phase(Phase::Evaluate, "examining the model as it is"));
         student.use_adapter(None, Scope::everything()).await?;
         let everyday = self.everyday(student).await?;
-        let new = self.only_in(other, head).await?;
-        let scope = match head.scoped && other.scoped {
+        let scope = match other.scoped && head.as_ref().is_none_or(|head| head.scoped) {
             true => {
-                let known = self.lessons_of(head).await?;
-                Scope::new(known.iter().chain(&self.lessons_of(other).await?).map(Lesson::about))
+                let mut known = self.lessons_of(other).await?;
+                if let Some(head) = &head {
+                    known.extend(self.lessons_of(head).await?);
+                }
+                Scope::new(known.iter().map(Lesson::about))
             }
             false => Scope::everything(),
         };
-        self.serve(student, Some(head)).await?;
+        self.serve(student, head.as_ref()).await?;
         let taught: Vec<&Example> = new.iter().map(|lesson| &lesson.example).collect();
         let mut exam = self.exam(&taught, everyday, options.sample, &scope);
-        self.score_version(student, &mut exam, Some(head), events).await?;
-        self.score_base(student, &mut exam, &scope, events).await?;
-        events(Event::phase(Phase::Evaluate, "examining the merge"));
+        self.score_version(student, &mut exam, head.as_ref(), events).await?;
+        if head.is_some() {
+            self.score_base(student, &mut exam, &scope, events).await?;
+        }
+        events(Event::phase(Phase::Evaluate, "examining both together"));
         let way = Way { start: &start, end: &end, scales: &options.scales, scope };
-        let examined = exam.ladder(student, &way, (&options.policy, head.drift), events).await?;
+        let drift = head.map(|head| head.drift).unwrap_or_default();
+        let examined = exam.ladder(student, &way, (&options.policy, drift), events).await?;
         let report = self.report((&new, &[]), (0.0, 0.0), &examined, began_ms);
         let made = Made { new: &new, replayed: &[], importance: None, merged: Some(other) };
         self.conclude((student.base_hash(), options), made, examined, report, events).await

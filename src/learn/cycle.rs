@@ -265,6 +265,7 @@ impl<S: Store> Learner<S> {
             id: String::new(),
             parent: self.head.clone(),
             merged: made.merged.map(|other| other.id.clone()),
+            origin: None,
             depth: self.cycle().max(made.merged.map_or(0, |other| other.depth + 1)),
             adapter,
             importance,

@@ -18,6 +18,7 @@ use crate::model::generate::Cancel;
 use crate::model::lora::{Lora, LoraLayout};
 use crate::model::sampler::Sampling;
 use crate::model::score::{LogLikelihood, Scored};
+use crate::model::stack::side_by_side;
 use crate::model::{Model, ModelError};
 use crate::train::{Form, Goal, Guards, Importance, Schedule, Sequence, TrainError, Trainer};
 use std::collections::HashMap;
@@ -385,13 +386,13 @@ impl Student for Engine {
         Ok(StepReport { loss: loss.tokens, kl: loss.base, grad_norm, tokens: loss.rows })
     }
 
+    fn side_by_side(&self, parts: &[(Adapter, f32)]) -> StudentResult<Adapter> {
+        Ok(side_by_side(&self.model.config, parts)?)
+    }
+
     async fn adapter(&mut self) -> StudentResult<Option<Adapter>> {
         self.place(true);
-        match self.model.lora() {
-            Some(lora) => {
-                Ok(Some(lora.download(&self.model.device).await.map_err(ModelError::from)?))
-            }
-            None => Ok(None),
-        }
+        let Some(lora) = self.model.lora() else { return Ok(None) };
+        Ok(Some(lora.download(&self.model.device).await.map_err(ModelError::from)?))
     }
 }

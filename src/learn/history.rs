@@ -56,6 +56,12 @@ impl<S: Store> Learner<S> {
             None => None,
         };
         self.check_base(student, target.as_ref())?;
+        if let Some((version, origin)) =
+            target.as_ref().and_then(|v| Some((&v.id, v.origin.as_ref()?)))
+        {
+            let (version, origin) = (version.clone(), origin.clone());
+            return Err(LearnError::Foreign { version, origin });
+        }
         // Read before HEAD moves: a damaged version must not become HEAD.
         let served = self.served(target.as_ref()).await?;
         let examples = weighed(&self.examples, &self.versions, to.as_deref());
@@ -163,8 +169,7 @@ impl<S: Store> Learner<S> {
             head.version
         });
         let Some(named) = named else {
-            let newest = self.versions().last().map(|version| version.id.clone());
-            return self.fall_back(newest, "the record of HEAD is damaged").await;
+            return self.fall_back(self.newest(), "the record of HEAD is damaged").await;
         };
         let Some(id) = named else { return Ok(()) };
         match self.versions.get(&id) {
@@ -178,10 +183,15 @@ impl<S: Store> Learner<S> {
             }
             None => {
                 // Its parent is not known any more: the newest of the others is the best guess.
-                let newest = self.versions().last().map(|version| version.id.clone());
-                self.fall_back(newest, &format!("the record of HEAD {id} is damaged")).await
+                self.fall_back(self.newest(), &format!("the record of HEAD {id} is damaged")).await
             }
         }
+    }
+
+    /// The newest version that was learned here.
+    fn newest(&self) -> Option<String> {
+        let own = self.versions().into_iter().rfind(|version| version.origin.is_none());
+        own.map(|version| version.id.clone())
     }
 
     /// Deletes blobs that no version and no held candidate names, as a crash leaves them.

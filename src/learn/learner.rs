@@ -35,6 +35,19 @@ pub enum LearnError {
     /// Two versions that cannot be merged.
     #[error("cannot merge: {0}")]
     Unmergeable(String),
+    /// An adapter from outside that the gate has not let in.
+    #[error(
+        "version {version} comes from outside ({origin}); `adopt {version}` examines it and takes it in"
+    )]
+    Foreign {
+        /// The version.
+        version: String,
+        /// Where it came from.
+        origin: String,
+    },
+    /// An adapter from outside that cannot be kept.
+    #[error("cannot import {0}")]
+    Import(String),
     /// An item that cannot be bisected.
     #[error("{0}")]
     Item(String),

@@ -3,6 +3,7 @@
 //! Times and seeds come in, events go out; models come in as a `Student`, homes as a `Store`. Invariant: HEAD moves
 //! in one atomic write, after the adapter that it names is durable.
 
+mod adopt;
 pub mod asks;
 pub mod audit;
 pub mod bisect;

@@ -203,6 +203,9 @@ pub trait Student {
     /// One optimizer step on a batch. `answer` and the scores see its effect at once.
     async fn train_step(&mut self, batch: &[TrainItem]) -> StudentResult<StepReport>;
 
+    /// Adapters as one whose update is the weighted sum of theirs; sums of the same adapters have one shape.
+    fn side_by_side(&self, parts: &[(Adapter, f32)]) -> StudentResult<Adapter>;
+
     /// The adapter in place, read back (`None` while it is the base model itself).
     async fn adapter(&mut self) -> StudentResult<Option<Adapter>>;
 }

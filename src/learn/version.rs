@@ -23,6 +23,9 @@ pub struct Version {
     /// Versions on the longest way from the base model to it, itself included; 0 of older programs.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub depth: u64,
+    /// Where it came from, if it was not learned here: it becomes HEAD only through the gate (`adopt`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<String>,
     /// sha256 of the adapter's bytes, hex.
     pub adapter: String,
     /// sha256 of what its lessons need of the adapter (EWC), hex, where that was measured.

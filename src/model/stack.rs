@@ -105,13 +105,17 @@ pub fn compose(config: &Config, parts: &[(Adapter, f32)]) -> Result<Adapter, Mod
     if let [(adapter, 1.0)] = parts {
         return Ok(adapter.clone());
     }
-    let is_sum = |method| matches!(method, Method::Lora | Method::RsLora);
-    if let Some((other, _)) = parts.iter().find(|(adapter, _)| !is_sum(adapter.method)) {
-        return Err(ModelError::Compose { method: other.method.name() });
-    }
+    refuse_other_than_sums(parts)?;
     if let [(adapter, weight)] = parts {
         return Ok(Adapter { alpha: weight * adapter.alpha, ..adapter.clone() });
     }
+    side_by_side(config, parts)
+}
+
+/// The same, with the weights in B: sums of the same adapters have one shape whatever the weights, and what lies between two
+/// of them is the sum with weights between theirs.
+pub fn side_by_side(config: &Config, parts: &[(Adapter, f32)]) -> Result<Adapter, ModelError> {
+    refuse_other_than_sums(parts)?;
     let rank = parts.iter().map(|(adapter, _)| adapter.rank).sum();
     let mut stack = Stack::new(config, Method::Lora, rank, 1.0)?;
     let mut at = 0;
@@ -127,6 +131,14 @@ pub fn compose(config: &Config, parts: &[(Adapter, f32)]) -> Result<Adapter, Mod
         at += adapter.rank;
     }
     Ok(stack.finish())
+}
+
+fn refuse_other_than_sums(parts: &[(Adapter, f32)]) -> Result<(), ModelError> {
+    let is_sum = |method| matches!(method, Method::Lora | Method::RsLora);
+    match parts.iter().find(|(adapter, _)| !is_sum(adapter.method)) {
+        Some((other, _)) => Err(ModelError::Compose { method: other.method.name() }),
+        None => Ok(()),
+    }
 }
 
 /// The order of an adapter's values, if it has as many as the model's shape asks for.

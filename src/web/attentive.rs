@@ -132,6 +132,10 @@ impl Student for Attentive<'_> {
         self.engine.train_step(batch).await
     }
 
+    fn side_by_side(&self, parts: &[(Adapter, f32)]) -> StudentResult<Adapter> {
+        self.engine.side_by_side(parts)
+    }
+
     async fn adapter(&mut self) -> StudentResult<Option<Adapter>> {
         self.attend().await;
         self.engine.adapter().await

@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::format::gguf::Gguf;
 use crate::format::gguf_adapter::GgufAdapter;
 use crate::format::source::BytesSource;
+use crate::learn::exchange::Foreign;
 use crate::learn::learner::LearnError;
 use crate::model::adapter::Adapter;
 use crate::model::{gguf_adapter, stack};
@@ -25,7 +26,7 @@ pub async fn export(state: &State, version: &str, form: &str) -> Result<Vec<u8>,
 }
 
 /// Keeps an adapter as a version; returns its id.
-pub async fn import(state: &mut State, bytes: Vec<u8>, note: String) -> Result<String, Error> {
+pub async fn import(state: &mut State, bytes: Vec<u8>, origin: String) -> Result<String, Error> {
     let config = &state.engine.model.config;
     let adapter = if bytes.starts_with(b"GGUF") {
         let mut source = BytesSource::new("the adapter's file", bytes);
@@ -35,5 +36,5 @@ pub async fn import(state: &mut State, bytes: Vec<u8>, note: String) -> Result<S
         Adapter::from_bytes(&bytes).map_err(LearnError::from)?
     };
     stack::layout_of(config, &adapter)?;
-    Ok(state.learner.import(&mut state.engine, adapter, note).await?)
+    Ok(state.learner.import(&mut state.engine, Foreign::bare(adapter, origin)).await?)
 }

@@ -305,6 +305,15 @@ impl Student for Fake {
         Ok(StepReport { loss, kl: 0.01, grad_norm: 1.0, tokens: 80 })
     }
 
+    fn side_by_side(&self, parts: &[(Adapter, f32)]) -> StudentResult<Adapter> {
+        let (first, _) = parts.first().expect("an adapter");
+        let mut weights = vec![0.0; first.weights.len()];
+        for (adapter, share) in parts {
+            weights.iter_mut().zip(&adapter.weights).for_each(|(sum, w)| *sum += share * w);
+        }
+        Ok(Adapter { weights, ..first.clone() })
+    }
+
     async fn adapter(&mut self) -> StudentResult<Option<Adapter>> {
         Ok(self.adapter.clone())
     }

@@ -25,6 +25,7 @@ mod golden_tokenization;
 mod gradients;
 mod guards;
 mod kernels;
+mod learn_adopt;
 mod learn_audit;
 mod learn_compare;
 mod learn_cycle;

@@ -8,11 +8,14 @@ use apprentice::device::Device;
 use apprentice::format::source::BytesSource;
 use apprentice::learn::engine::Engine;
 use apprentice::learn::example::Kind;
+use apprentice::learn::exchange::Foreign;
 use apprentice::learn::learner::Learner;
+use apprentice::learn::version::Version;
 use apprentice::model::Model;
 use apprentice::model::method::Method;
 use apprentice::quant::TensorType;
 use apprentice::store::native::NativeStore;
+use apprentice::store::{Store, Table, Write};
 use client::{Reply, Server};
 use pollster::block_on;
 use serde_json::{Value, json};
@@ -39,17 +42,25 @@ fn versions(home: &Path) -> [String; 2] {
     let adapters = [1, 2].map(|seed| tiny::adapter(&model.config, Method::Lora, 4, seed));
     let (mut engine, mut learner) = (Engine::new(model), open(home));
     let ids = adapters.map(|adapter| {
-        block_on(learner.import(&mut engine, adapter, "made for a test".into())).unwrap()
+        let foreign = Foreign::bare(adapter, "a test".into());
+        block_on(learner.import(&mut engine, foreign)).unwrap()
     });
     block_on(learner.tag("second", Some(&ids[1]), false)).unwrap();
     ids
 }
 
-/// Makes a version HEAD, as another process does while a server runs.
+/// Makes a version HEAD as if it had been learned here, as another process does while a server runs.
 fn move_head(home: &Path, version: &str) {
-    let mut source = BytesSource::new("tiny.gguf", model_file());
-    let model = block_on(Model::load(&Device::cpu(), &mut source, &mut |_, _, _| {})).unwrap();
-    block_on(open(home).rollback(&mut Engine::new(model), Some(version))).unwrap();
+    let store = NativeStore::open(home).unwrap();
+    let record = block_on(store.get(Table::Versions, version)).unwrap().unwrap();
+    let imported = Version::from_record(version, &record).unwrap();
+    let own = Version { origin: None, ..imported }.sealed();
+    let head = json!({ "version": own.id }).to_string().into_bytes();
+    let writes = [
+        Write::put(Table::Versions, own.id.as_str(), own.record()),
+        Write::put(Table::Refs, "HEAD", head),
+    ];
+    block_on(store.apply(&writes)).unwrap();
 }
 
 /// A question. It is drawn warmly: what a random model finds most likely is white space.

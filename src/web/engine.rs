@@ -10,7 +10,7 @@ use super::desk::Desk;
 use super::exchange;
 use super::loan::{Loan, Place};
 use super::replies::{Head, Progress, examples, info, versions};
-use super::requests::{ChatRequest, LearnRequest, Lesson, LoadRequest};
+use super::requests::{ChatRequest, EvaluateRequest, LearnRequest, Lesson, LoadRequest};
 use super::source::{JsSource, WebSource};
 use super::state::State;
 use super::value::{read, tell, write};
@@ -20,7 +20,7 @@ use crate::learn::report::Event;
 use crate::learn::suite::Suites;
 use crate::model::generate::Cancel;
 use crate::store::web::{JsStore, WebStore};
-use js_sys::Function;
+use js_sys::{Function, Uint8Array};
 use std::cell::Cell;
 use wasm_bindgen::prelude::*;
 
@@ -28,11 +28,11 @@ use wasm_bindgen::prelude::*;
 #[wasm_bindgen]
 pub struct Engine {
     state: Place<State>,
-    /// Ends the cycle that runs.
+    /// Ends the cycle that runs, or other long work.
     cancel: Cancel,
     /// Ends the answer that runs.
     hush: Cancel,
-    /// Takes questions while a cycle has the state.
+    /// Takes questions while long work has the state.
     desk: Desk,
     /// The seed of the next answer that the page gives none: another each time.
     seed: Cell<u64>,
@@ -112,21 +112,50 @@ impl Engine {
         let request: LearnRequest = read("options", options)?;
         let mut state = self.start()?;
         let options = request.options(state.engine.model.device.is_cpu())?;
-        let mut told = |event: Event| {
-            // Warnings stay in `info`, and the verdict is the reply.
-            if !matches!(event, Event::Warning { .. } | Event::Verdict { .. }) {
-                tell(&on_event, &event);
-            }
-        };
+        let mut told = hearing(&on_event);
         self.desk.set_open(true);
         let learned = state.learn(&options, &self.desk, &mut told).await;
-        self.desk.set_open(false);
-        while let Some(mut late) = self.desk.next() {
-            let told = state.chat(&mut late.asked).await;
-            // Whoever asked may be gone.
-            late.reply.send(told).ok();
-        }
+        self.close_desk(&mut state).await;
         write(&learned?)
+    }
+
+    /// Examines an imported version beside HEAD as `learn` does a candidate, and takes it in if it passes. Gives a
+    /// `CycleReport`.
+    pub async fn adopt(
+        &self,
+        version: String,
+        options: JsValue,
+        on_event: Function,
+    ) -> Result<JsValue, JsError> {
+        let request: LearnRequest = read("options", options)?;
+        let mut state = self.start()?;
+        let options = request.options(state.engine.model.device.is_cpu())?;
+        let mut told = hearing(&on_event);
+        self.desk.set_open(true);
+        let adopted = state.adopt(&version, &options, &self.desk, &mut told).await;
+        self.close_desk(&mut state).await;
+        write(&adopted?)
+    }
+
+    /// Scores a version on the suites; `on_event` gets `LearnEvent`s of type `suite`. Gives an `Evaluation`.
+    pub async fn evaluate(&self, options: JsValue, on_event: Function) -> Result<JsValue, JsError> {
+        let request: EvaluateRequest = read("options", options)?;
+        let mut state = self.start()?;
+        let mut told = hearing(&on_event);
+        self.desk.set_open(true);
+        let scored = state.evaluate(&request, &self.desk, &mut told).await;
+        self.close_desk(&mut state).await;
+        write(&scored?)
+    }
+
+    /// Forgets an example: what had learned from it is rebuilt without it. Gives a `ForgetReport`.
+    pub async fn forget(&self, id: String, on_event: Function) -> Result<JsValue, JsError> {
+        let mut state = self.start()?;
+        let mut told = hearing(&on_event);
+        self.desk.set_open(true);
+        let forgot = state.forget(&id, &self.desk, &mut told).await;
+        self.close_desk(&mut state).await;
+        write(&forgot?)
     }
 
     /// The versions, the newest first: `Version[]`.
@@ -138,6 +167,18 @@ impl Engine {
     pub async fn rollback(&self, version: Option<String>) -> Result<JsValue, JsError> {
         let head = self.state()?.rollback(version.as_deref()).await?;
         write(&Head { head })
+    }
+
+    /// Gives a version a name that stays; a name that exists is not moved.
+    pub async fn tag(&self, name: String, version: String) -> Result<(), JsError> {
+        let mut state = self.state()?;
+        Ok(state.learner.tag(&name, Some(&version), false).await.map_err(Error::from)?)
+    }
+
+    /// Takes a name away; its version stays.
+    pub async fn untag(&self, name: String) -> Result<(), JsError> {
+        let mut state = self.state()?;
+        Ok(state.learner.remove_name(&name).await.map_err(Error::from)?)
     }
 
     /// The stored examples, the oldest first: `Example[]`.
@@ -171,6 +212,22 @@ impl Engine {
         Ok(exchange::import(&mut *self.state()?, bytes, note).await?)
     }
 
+    /// A version's adapter as PEFT's two files: `[adapter_config.json, adapter_model.safetensors]`.
+    pub async fn export_peft(&self, version: String) -> Result<Vec<Uint8Array>, JsError> {
+        let (config, weights) = exchange::export_peft(&*self.state()?, &version).await?;
+        Ok([config, weights].iter().map(|file| Uint8Array::from(file.as_slice())).collect())
+    }
+
+    /// Puts the adapter of PEFT's two files into the history; HEAD stays. Gives the new version's id.
+    pub async fn import_peft(
+        &self,
+        config: Vec<u8>,
+        weights: Vec<u8>,
+        note: String,
+    ) -> Result<String, JsError> {
+        Ok(exchange::import_peft(&mut *self.state()?, &config, &weights, note).await?)
+    }
+
     /// Takes other suites than the built-in ones, each as JSON lines.
     pub fn set_suites(&self, core: &str, language: &str, refusals: &str) -> Result<(), JsError> {
         let suites = Suites::parse(core, language, refusals)?;
@@ -178,7 +235,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Stops the answer that runs (`"chat"`), or the cycle (`"learn"`).
+    /// Stops the answer that runs (`"chat"`), or what runs long besides (`"learn"`): a cycle, an evaluation, forgetting.
     pub fn stop(&self, what: &str) {
         if what == "chat" { self.hush.raise() } else { self.cancel.raise() }
     }
@@ -195,6 +252,25 @@ impl Engine {
         let state = self.state()?;
         self.cancel.lower();
         Ok(state)
+    }
+
+    /// Takes no more questions, and answers those that came too late for the work that is over.
+    async fn close_desk(&self, state: &mut State) {
+        self.desk.set_open(false);
+        while let Some(mut late) = self.desk.next() {
+            let told = state.chat(&mut late.asked).await;
+            // Whoever asked may be gone.
+            late.reply.send(told).ok();
+        }
+    }
+}
+
+/// Tells the page what happens. Warnings stay in `info`, and the verdict is the reply.
+fn hearing(on_event: &Function) -> impl FnMut(Event) {
+    move |event| {
+        if !matches!(event, Event::Warning { .. } | Event::Verdict { .. }) {
+            tell(on_event, &event);
+        }
     }
 }
 

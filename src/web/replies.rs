@@ -48,6 +48,10 @@ pub struct VersionEntry {
     examples: Vec<String>,
     suites: BTreeMap<SuiteKind, SuiteReport>,
     scale: f32,
+    /// Names that a person gave it.
+    tags: Vec<String>,
+    /// Where it came from, if it was not learned here.
+    origin: Option<String>,
 }
 
 /// One stored example.
@@ -96,6 +100,11 @@ pub fn info(state: &State) -> Info {
 /// The history, the newest version first.
 pub fn versions(state: &State) -> Vec<VersionEntry> {
     let head = state.head().map(|version| version.id.clone());
+    let tags = &state.learner.names().tags;
+    let tags_of = |id: &String| {
+        let means = |to: &Option<String>| to.as_ref() == Some(id);
+        tags.iter().filter(|(_, to)| means(to)).map(|(name, _)| name.clone()).collect()
+    };
     let entry = |version: &Version| VersionEntry {
         id: version.id.clone(),
         parent: version.parent.clone(),
@@ -105,6 +114,8 @@ pub fn versions(state: &State) -> Vec<VersionEntry> {
         examples: version.examples.clone(),
         suites: version.suites.clone(),
         scale: version.scale,
+        tags: tags_of(&version.id),
+        origin: version.origin.clone(),
     };
     state.learner.versions().into_iter().rev().map(entry).collect()
 }

@@ -140,3 +140,14 @@ impl LearnRequest {
         Ok(options)
     }
 }
+
+/// Options of `evaluate`.
+#[derive(Deserialize)]
+pub struct EvaluateRequest {
+    /// A suite's name; without one all.
+    pub suite: Option<String>,
+    /// A version's id or name, or `base`; without one HEAD.
+    pub version: Option<String>,
+    /// Items of each suite; without it all, or as many as a quick cycle's on the CPU.
+    pub sample: Option<usize>,
+}

@@ -6,10 +6,14 @@
 use super::answer::{Answer, Asked, answer};
 use super::attentive::Attentive;
 use super::desk::Desk;
+use super::requests::EvaluateRequest;
 use crate::device::{Device, DeviceChoice};
 use crate::error::Error;
 use crate::format::source::Source;
 use crate::learn::engine::Engine;
+use crate::learn::exam::EvalReport;
+use crate::learn::forget::ForgetReport;
+use crate::learn::gate::SuiteKind;
 use crate::learn::learner::Learner;
 use crate::learn::report::{CycleReport, Event, LearnOptions};
 use crate::learn::student::Student as _;
@@ -19,6 +23,7 @@ use crate::model::Model;
 use crate::model::weights::OnProgress;
 use crate::store::web::WebStore;
 use crate::store::{Store as _, Table, Write};
+use std::collections::BTreeMap;
 
 /// Everything that a call may need.
 pub struct State {
@@ -114,18 +119,51 @@ impl State {
         desk: &Desk,
         on_event: &mut dyn FnMut(Event),
     ) -> Result<CycleReport, Error> {
-        let warnings = &mut self.warnings;
-        let mut events = |event: Event| {
-            if let Event::Warning { message } = &event {
-                warnings.push(message.clone());
-            }
-            on_event(event);
-        };
-        let mut student = Attentive::new(&mut self.engine, desk);
-        let base_hash = student.base_hash();
-        let head = self.learner.head().filter(|head| head.base_hash == base_hash);
-        self.learner.serve(&mut student, head).await?;
-        Ok(self.learner.learn(&mut student, options, &mut events).await?)
+        let Self { engine, learner, warnings, .. } = self;
+        let mut student = attentive(engine, learner, desk).await?;
+        Ok(learner.learn(&mut student, options, &mut noting(warnings, on_event)).await?)
+    }
+
+    /// Examines an imported version beside HEAD, likewise.
+    pub async fn adopt(
+        &mut self,
+        version: &str,
+        options: &LearnOptions,
+        desk: &Desk,
+        on_event: &mut dyn FnMut(Event),
+    ) -> Result<CycleReport, Error> {
+        let Self { engine, learner, warnings, .. } = self;
+        let mut student = attentive(engine, learner, desk).await?;
+        let mut events = noting(warnings, on_event);
+        Ok(learner.adopt(&mut student, version, options, &mut events).await?)
+    }
+
+    /// Scores a version, likewise.
+    pub async fn evaluate(
+        &mut self,
+        request: &EvaluateRequest,
+        desk: &Desk,
+        on_event: &mut dyn FnMut(Event),
+    ) -> Result<BTreeMap<SuiteKind, EvalReport>, Error> {
+        let Self { engine, learner, warnings, .. } = self;
+        let quick = engine.model.device.is_cpu().then(|| LearnOptions::quick().sample).flatten();
+        let sample = request.sample.or(quick);
+        let mut student = attentive(engine, learner, desk).await?;
+        let (suite, version) = (request.suite.as_deref(), request.version.as_deref());
+        let mut events = noting(warnings, on_event);
+        Ok(learner.eval(&mut student, suite, version, sample, &mut events).await?)
+    }
+
+    /// Forgets an example as if it had never been taught, likewise.
+    pub async fn forget(
+        &mut self,
+        id: &str,
+        desk: &Desk,
+        on_event: &mut dyn FnMut(Event),
+    ) -> Result<ForgetReport, Error> {
+        let Self { engine, learner, warnings, .. } = self;
+        let mut student = attentive(engine, learner, desk).await?;
+        Ok(learner.forget(&mut student, id, &mut noting(warnings, on_event)).await?)
     }
 
     /// Puts HEAD back; see `Learner::rollback`.
@@ -144,6 +182,32 @@ impl State {
     /// Takes other suites for the gate.
     pub fn with_suites(self, suites: Suites) -> State {
         State { learner: self.learner.with_suites(suites), ..self }
+    }
+}
+
+/// The engine for long work: at the desk HEAD answers meanwhile.
+async fn attentive<'a>(
+    engine: &'a mut Engine,
+    learner: &Learner<WebStore>,
+    desk: &'a Desk,
+) -> Result<Attentive<'a>, Error> {
+    let mut student = Attentive::new(engine, desk);
+    let base_hash = student.base_hash();
+    let head = learner.head().filter(|head| head.base_hash == base_hash);
+    learner.serve(&mut student, head).await?;
+    Ok(student)
+}
+
+/// Writes warnings down on their way.
+fn noting<'a>(
+    warnings: &'a mut Vec<String>,
+    on_event: &'a mut dyn FnMut(Event),
+) -> impl FnMut(Event) + 'a {
+    move |event| {
+        if let Event::Warning { message } = &event {
+            warnings.push(message.clone());
+        }
+        on_event(event);
     }
 }
 

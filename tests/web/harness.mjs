@@ -165,6 +165,23 @@ export async function learn(page) {
   return verdict.getByRole("heading").innerText();
 }
 
+/**
+ * Lets the CPU make what a cycle of the waiting lesson needs, which takes a software GPU minutes, and opens `address` with it:
+ * a cycle that was stopped leaves its drills and the answers of the base model.
+ */
+export async function prepared(page, query, address) {
+  // So slow that the lesson is never learned before the stop.
+  await page.goto(`${new URL(page.url()).origin}/?device=cpu&sample=4&steps_max=300&lr=0.000000001${query}`);
+  await ready(page);
+  await show(page, "Learn");
+  await page.getByRole("button", { name: "Learn now" }).click();
+  await orError(page, page.getByText(/^Step \d/).waitFor());
+  await page.getByRole("button", { name: "Stop learning" }).click();
+  await page.getByText("Learning was stopped. Nothing changed.").waitFor();
+  await page.goto(address);
+  await ready(page);
+}
+
 /** Runs a line at the beginning of the engine's worker, to give it another browser. */
 export async function inWorker(context, line) {
   await context.route(/\/assets\/worker-.*\.js$/, async (route) => {

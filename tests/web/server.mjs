@@ -27,7 +27,7 @@ export const POLICY = [
   "trusted-types apprentice dompurify",
 ].join("; ");
 
-const HEADERS = {
+const RULES = {
   "Content-Security-Policy": POLICY,
   "Cross-Origin-Opener-Policy": "same-origin",
   "Cross-Origin-Embedder-Policy": "require-corp",
@@ -52,9 +52,11 @@ const TYPES = {
 /**
  * Starts a server on a free port. `model` is a path or a Buffer; `files` maps a URL path to a
  * file and `folders` a URL prefix to a folder, before the built page is asked; `announce` replaces
- * parts of `model.json`. The reply's `cutAt`, once set, ends the next model's body after so many bytes.
+ * parts of `model.json`; `free` leaves the page's own policy out, as other people's servers do. The reply's `cutAt`, once set, ends the next model's body after so many bytes.
  */
-export async function serve({ dist, model, files = {}, folders = {}, announce = {} }) {
+export async function serve(options) {
+  const { dist, model, files = {}, folders = {}, announce = {}, free = false } = options;
+  const HEADERS = free ? {} : RULES;
   const bytes = Buffer.isBuffer(model) ? model : null;
   const announced = model ? { ...(await describe(model)), ...announce } : null;
   const requests = [];
@@ -70,7 +72,9 @@ export async function serve({ dist, model, files = {}, folders = {}, announce = 
 
   async function answer(path, method, response, range) {
     if (path === "/model.json" && announced) {
-      return send(response, ".json", Buffer.from(JSON.stringify(announced)), method);
+      const body = Buffer.from(JSON.stringify(announced));
+      const headers = { ...HEADERS, "Content-Type": TYPES[".json"], "Content-Length": body.length };
+      return void response.writeHead(200, headers).end(method === "HEAD" ? undefined : body);
     }
     if (path === "/model.gguf" && bytes) return sendModel(response, bytes, range);
     const file = fileOf(path);
@@ -116,11 +120,6 @@ export async function serve({ dist, model, files = {}, folders = {}, announce = 
     cutAt: (at) => void (told.cutAt = at),
     close: () => new Promise((resolve) => server.close(resolve).closeAllConnections()),
   };
-}
-
-function send(response, extension, body, method) {
-  const sizes = { "Content-Type": TYPES[extension], "Content-Length": body.length };
-  response.writeHead(200, { ...HEADERS, ...sizes }).end(method === "HEAD" ? undefined : body);
 }
 
 async function describe(model) {

@@ -20,8 +20,8 @@ test(
       await server.close();
     });
     assert.ok(server.model, "APPRENTICE_MODEL is not set: the test has no model");
-    const steps = process.env.APPRENTICE_STEPS_MAX ?? "4";
-    const sample = process.env.APPRENTICE_SAMPLE ?? "4";
+    const steps = process.env.APPRENTICE_STEPS_MAX ?? "2";
+    const sample = process.env.APPRENTICE_SAMPLE ?? "1";
     const query = `?device=cpu&temperature=0&tokens_max=24&steps_max=${steps}&sample=${sample}`;
     const page = await open(await browser.newContext(), server.url + query);
     await ready(page);

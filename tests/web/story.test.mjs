@@ -13,6 +13,7 @@ import {
   mocked,
   open,
   PATIENCE_MS,
+  prepared,
   ready,
   serveSmall,
   show,
@@ -29,7 +30,8 @@ test(
   async () => {
     const { prompt, answer: wanted } = here.server.lesson;
     const context = await here.browser.newContext();
-    const address = `${here.server.url}?device=gpu&temperature=0&tokens_max=48&sample=12${here.server.query}`;
+    const options = "temperature=0&tokens_max=48&sample=4&steps_max=8&lr=0.003";
+    const address = `${here.server.url}?device=gpu&${options}${here.server.query}`;
     const page = await open(context, address);
     await ready(page);
     assert.match(await page.getByRole("button", { name: /^Model and device/ }).innerText(), /GPU/);
@@ -38,6 +40,7 @@ test(
     assert.notEqual(untaught, wanted);
     await correct(page, wanted);
     await page.getByText("One lesson waits to be learned.").waitFor();
+    await prepared(page, here.server.query, address);
     assert.equal(await learn(page), "Learned");
     await show(page, "Learn");
     await page.getByRole("table").first().getByRole("rowheader").first().waitFor();
@@ -73,10 +76,11 @@ test(
     const stored = page.getByRole("list", { name: "Stored examples" });
     await stored.getByText(wanted).waitFor();
     await stored
-      .getByRole("button", { name: /^Delete/ })
+      .getByRole("button", { name: /^Forget/ })
       .first()
       .click();
-    await stored.getByRole("button", { name: "Delete", exact: true }).click();
+    await stored.getByRole("button", { name: "Forget", exact: true }).click();
+    await page.getByText("The example is forgotten.").waitFor();
     await stored.getByText(wanted).waitFor({ state: "detached" });
 
     await page.reload();

@@ -9,6 +9,8 @@ import type { Info, Version } from "./engine/contract";
 
 const FORMAT = "apprentice-version-1";
 const HEAD_BYTES_MAX = 1 << 16;
+/** How a zip begins: PEFT's two files as one. */
+const ZIP = "PK\u0003\u0004";
 
 interface Head {
   format: string;
@@ -39,11 +41,11 @@ export async function unpackVersion(
   file: File,
 ): Promise<{ bytes: Bytes; note: string }> {
   const whole: Bytes = new Uint8Array(await file.arrayBuffer());
-  // llama.cpp's adapters name no base model; the engine checks that the shapes fit.
+  // llama.cpp's and PEFT's adapters name no base model by its hash; the engine checks that the shapes fit.
   const magic = new TextDecoder("latin1").decode(whole.subarray(0, 4));
-  if (magic === "GGUF") return { bytes: whole, note: `imported from ${file.name}` };
+  if (magic === "GGUF" || magic === ZIP) return { bytes: whole, note: `imported from ${file.name}` };
   const head = headOf(whole);
-  if (!head) throw new Error(`${file.name} is no version of Apprentice and no GGUF adapter`);
+  if (!head) throw new Error(`${file.name} is no version of Apprentice, no GGUF adapter and no zip of PEFT's`);
   if (head.base_hash !== info.model_hash) {
     const [made, runs] = [head.base_hash.slice(0, 12), info.model_hash.slice(0, 12)];
     throw new Error(

@@ -10,12 +10,10 @@ import { type Cycle, newCycle, note } from "./cycle";
 import type {
   ChatOptions,
   ChatResult,
-  CycleReport,
   Example,
   Info,
   JournalEntry,
   LearnEvent,
-  LearnOptions,
   Lesson,
   Message,
   Version,
@@ -39,7 +37,13 @@ const CHANGING: ReadonlySet<Method> = new Set<Method>([
   "deleteExample",
   "releaseExample",
   "importVersion",
+  "tag",
+  "untag",
 ]);
+
+/** Calls that the screen shows as a cycle. */
+type Cycling = "learn" | "adopt" | "forget";
+const CYCLING: ReadonlySet<Method> = new Set<Cycling>(["learn", "adopt", "forget"]);
 
 export class App {
   readonly info = new Signal<Info | null>(null);
@@ -133,10 +137,34 @@ export class App {
     });
   }
 
-  async learn(): Promise<void> {
+  learn(): Promise<void> {
+    return this.#attempt("learn", settings.learnOptions());
+  }
+
+  /** Examines an imported version beside the one that answers; the screen is a cycle's. */
+  adopt(version: string): Promise<void> {
+    this.view.value = "learn";
+    return this.#attempt("adopt", { version, options: settings.learnOptions() });
+  }
+
+  /** Learns again without an example all that came after it. */
+  async forget(id: string): Promise<void> {
+    this.view.value = "learn";
+    await this.#attempt("forget", id, ({ cycles }) => {
+      const again = cycles === 1 ? "one cycle" : `${cycles} cycles`;
+      return `The example is forgotten${cycles > 0 ? `; ${again} ran again without it` : ""}.`;
+    });
+  }
+
+  async #attempt<M extends Cycling>(
+    method: M,
+    params: Methods[M]["params"],
+    news?: (result: Methods[M]["result"]) => string,
+  ): Promise<void> {
     this.notice.value = null;
     try {
-      await this.#cycle(settings.learnOptions(), () => undefined);
+      const result = await this.#cycle(method, params, () => undefined);
+      if (news) this.notice.value = { text: news(result), failed: false };
     } catch (error) {
       if (error instanceof EngineError && error.code === "stopped") {
         this.notice.value = { text: "Learning was stopped. Nothing changed.", failed: false };
@@ -175,6 +203,22 @@ export class App {
     });
   }
 
+  async tag(name: string, version: string): Promise<boolean> {
+    return this.tell(async () => {
+      await this.call("tag", { name, version });
+      await this.#changed();
+      return `Version ${short(version)} is called ${name}.`;
+    });
+  }
+
+  async untag(name: string): Promise<boolean> {
+    return this.tell(async () => {
+      await this.call("untag", name);
+      await this.#changed();
+      return `The name ${name} was taken away.`;
+    });
+  }
+
   async releaseExample(id: string): Promise<boolean> {
     return this.tell(async () => {
       await this.call("releaseExample", id);
@@ -187,7 +231,7 @@ export class App {
     return this.tell(async () => {
       const id = await this.call("importVersion", { bytes, note });
       await this.#changed();
-      return `Version ${short(id)} is in the history. Roll forward to it to let it answer.`;
+      return `Version ${short(id)} is in the history. It answers once it has passed an exam.`;
     });
   }
 
@@ -208,21 +252,25 @@ export class App {
   }
 
   /** A cycle, whoever asked for it: its events go to this tab's screen and to `onEvent`. */
-  async #cycle(options: LearnOptions, onEvent: (event: LearnEvent) => void): Promise<CycleReport> {
+  async #cycle<M extends Cycling>(
+    method: M,
+    params: Methods[M]["params"],
+    onEvent: (event: LearnEvent) => void,
+  ): Promise<Methods[M]["result"]> {
     const cycle = newCycle();
     this.learning.value = true;
     this.cycle.value = cycle;
     try {
-      const report = await this.call("learn", options, (event) => {
+      const result = await this.call(method, params, (event: LearnEvent) => {
         note(cycle, event);
         this.cycle.value = cycle;
         onEvent(event);
       });
-      cycle.report = report;
+      cycle.report = "verdict" in result ? result : null;
       this.learning.value = false;
-      this.cycle.value = cycle;
+      this.cycle.value = cycle.report ? cycle : null;
       await this.#changed();
-      return report;
+      return result;
     } catch (error) {
       this.cycle.value = null;
       throw error;
@@ -233,7 +281,9 @@ export class App {
 
   /** Runs another tab's call. */
   async #serve(request: Request, onEvent: (event: unknown) => void): Promise<unknown> {
-    if (request.method === "learn") return this.#cycle(request.params as LearnOptions, onEvent);
+    if (CYCLING.has(request.method)) {
+      return this.#cycle(request.method as Cycling, request.params as never, onEvent);
+    }
     const result = await this.call(request.method, request.params as never, onEvent as never);
     if (CHANGING.has(request.method)) await this.#changed();
     return result;

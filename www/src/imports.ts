@@ -1,29 +1,36 @@
 /**
- * Files that the user drops become lessons: conversations from .jsonl, documents from the rest.
+ * Files that the user drops become lessons: conversations from .jsonl and from ChatGPT's export, documents from the rest.
  *
  * It knows nothing of the engine. Invariant: a file is taken whole or refused with the line that
  * is wrong; never in part.
  */
 
+import { exportedLessons, isExport } from "./chatgpt";
 import type { Lesson, Message } from "./engine/contract";
+import type { Placed } from "./folders";
 
 const FILE_BYTES_MAX = 4 * 2 ** 20;
 const LESSONS_MAX = 2_000;
 
 /** Lessons of one file. */
-export async function lessonsOf(file: File): Promise<Lesson[]> {
-  if (file.size > FILE_BYTES_MAX) throw new Error(`${file.name} is larger than 4 MiB`);
+export async function lessonsOf({ file, path }: Placed): Promise<Lesson[]> {
+  const lessons = isExport(file.name) ? await exportedLessons(file) : await linesOf(file, path);
+  if (lessons.length > LESSONS_MAX) {
+    throw new Error(`${path} has ${lessons.length} lessons; at most ${LESSONS_MAX} at once`);
+  }
+  return lessons;
+}
+
+async function linesOf(file: File, path: string): Promise<Lesson[]> {
+  if (file.size > FILE_BYTES_MAX) throw new Error(`${path} is larger than 4 MiB`);
   const text = await file.text();
-  if (text.includes("\u0000")) throw new Error(`${file.name} is not a text file`);
-  if (text.trim() === "") throw new Error(`${file.name} is empty`);
-  if (!file.name.endsWith(".jsonl")) return [{ kind: "document", text, source: file.name }];
+  if (text.includes("\u0000")) throw new Error(`${path} is not a text file`);
+  if (text.trim() === "") throw new Error(`${path} is empty`);
+  if (!path.endsWith(".jsonl")) return [{ kind: "document", text, source: path }];
   const lessons: Lesson[] = [];
   for (const [row, line] of text.split("\n").entries()) {
     if (line.trim() === "") continue;
-    lessons.push(lessonOf(line, `${file.name}, line ${row + 1}`, file.name));
-  }
-  if (lessons.length > LESSONS_MAX) {
-    throw new Error(`${file.name} has ${lessons.length} lessons; at most ${LESSONS_MAX} at once`);
+    lessons.push(lessonOf(line, `${path}, line ${row + 1}`, path));
   }
   return lessons;
 }

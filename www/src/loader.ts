@@ -5,7 +5,7 @@
  * use, this tab's worker or another tab; when the owner goes, a tab that waits takes its place.
  */
 
-import { EngineClient } from "./engine/client";
+import type { EngineClient } from "./engine/client";
 import type { DeviceChoice, Progress } from "./engine/contract";
 import {
   EngineError,
@@ -15,6 +15,7 @@ import {
   type Survey,
 } from "./engine/protocol";
 import { ENGINE_LOCK, Tabs } from "./engine/tabs";
+import { base, places, startEngine } from "./page-worker";
 import * as settings from "./settings";
 import { Signal } from "./signal";
 
@@ -85,9 +86,8 @@ export class Loader {
 
   /** What lies here, read anew. */
   async look(): Promise<Survey> {
-    const worker = this.#worker ?? new EngineClient();
+    const worker = this.#worker ?? startEngine();
     try {
-      const base = new URL(".", location.href).href;
       this.survey.value = await worker.call("survey", { base });
     } finally {
       if (worker !== this.#worker) worker.close();
@@ -102,12 +102,12 @@ export class Loader {
     this.#worker?.close();
     this.remote.value = false;
     this.owner.reset();
-    const worker = new EngineClient();
+    const worker = startEngine();
     this.#worker = worker;
     const began_ms = Date.now();
     this.stage.value = { name: "loading", progress: null, began_ms };
     const params = {
-      base: new URL(".", location.href).href,
+      ...places,
       device: settings.device(),
       model: choice,
       suitesPath: settings.suitesPath,

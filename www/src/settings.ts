@@ -32,6 +32,7 @@ const NUMBERS = {
   seed: null,
   steps_max: null,
   sample: null,
+  lr: null,
 } as const satisfies Record<string, number | null>;
 
 export type NumberSetting = keyof typeof NUMBERS;
@@ -58,7 +59,7 @@ export function chatOptions(): ChatOptions {
 
 export function learnOptions(): LearnOptions {
   const options: LearnOptions = {};
-  for (const name of ["steps_max", "sample"] as const) {
+  for (const name of ["steps_max", "sample", "lr"] as const) {
     const value = number(name);
     if (value !== null) options[name] = value;
   }

@@ -8,6 +8,7 @@ mod interop;
 mod learning;
 mod model;
 mod needs;
+mod package;
 mod page;
 mod serve;
 mod shell;
@@ -28,6 +29,7 @@ cargo xtask COMMAND
   test [STAGE...] [--keep-going] run every test, or the stages named
   check                        the stages that need no GPU and no model: fmt, clippy, shaders, tidy
   page                         build the page and its engine, into www/dist
+  package                      build the npm package, into target/package; prints the tarball's path
   bench [ARGS...]              `apprentice bench` in release mode; the result goes to bench/results/
   interop [--prebuilt] [ARGS]  our adapters in PEFT and llama.cpp and theirs in ours: the same logits, as a table
   interop openai [ARGS]        the official `openai` client against `apprentice serve`: chat, streams, models, feedback
@@ -62,6 +64,10 @@ fn run(args: &[String]) -> Outcome {
             stages::test(&["fmt", "clippy", "shaders", "tidy"].map(String::from))
         }
         "page" if rest.is_empty() => page::build(),
+        "package" if rest.is_empty() => {
+            println!("{}", package::build()?.display());
+            Ok(())
+        }
         "bench" => bench::run(rest),
         "interop" => interop::run(rest),
         "learning" => learning::run(rest),

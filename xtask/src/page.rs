@@ -13,7 +13,8 @@ use crate::needs;
 use crate::shell::{Outcome, cargo, program, root};
 
 const TARGET: &str = "wasm32-unknown-unknown";
-const NODE_HINT: &str = "install Node with npm (Debian: apt-get install nodejs npm)";
+/// What to install where there is no Node.
+pub const NODE_HINT: &str = "install Node with npm (Debian: apt-get install nodejs npm)";
 
 /// Where the finished page lies.
 pub fn dist() -> PathBuf {
@@ -23,15 +24,21 @@ pub fn dist() -> PathBuf {
 /// Builds the engine, then the page around it.
 pub fn build() -> Outcome {
     build_engine()?;
+    program("npm", &["run", "build"], NODE_HINT).dir(&www()?).run_to_stderr()
+}
+
+/// The page's sources, with the packages that they need.
+pub fn www() -> Outcome<PathBuf> {
     let www = root().join("www");
     if packages_are_stale(&www) {
         let quiet = ["ci", "--no-audit", "--no-fund"];
         program("npm", &quiet, NODE_HINT).dir(&www).run_to_stderr()?;
     }
-    program("npm", &["run", "build"], NODE_HINT).dir(&www).run_to_stderr()
+    Ok(www)
 }
 
-fn build_engine() -> Outcome {
+/// Builds the engine alone, into `www/public/engine`.
+pub fn build_engine() -> Outcome {
     needs::wasm_target()?;
     cargo(&["build", "--lib", "--target", TARGET, "--profile", "web"]).run()?;
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or(root().join("target"), PathBuf::from);

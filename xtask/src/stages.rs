@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::shell::{Outcome, Program, cargo, program, root};
-use crate::{model, needs, page};
+use crate::{model, needs, package, page};
 
 /// The stages in the order in which they run.
 const STAGES: [Stage; 12] = [
@@ -189,11 +189,12 @@ fn page_in_a_browser() -> Outcome {
     page::build()?;
     let small = small_model()?;
     let tests = web_tests(&root().join("tests/web"))?;
-    // One file at a time: two browsers on two cores would only wait for each other.
-    let run = program("node", &["--test", "--test-concurrency=1"], NODE_HINT)
+    // Two files at a time: most of a test is waiting for a page, and those that compute have one core each.
+    let run = program("node", &["--test", "--test-concurrency=2"], NODE_HINT)
         .args(tests)
         .env("CHROMIUM", browser)
         .env("APPRENTICE_DIST", page::dist())
+        .env("APPRENTICE_PACKAGE", package::pack()?)
         .env("APPRENTICE_SMALL_MODEL", small.join(SMALL_MODEL_FILE))
         .env("APPRENTICE_SMALL_SUITES", small.join(SMALL_SUITES));
     with_env(run, env).run()

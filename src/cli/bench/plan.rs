@@ -119,7 +119,8 @@ impl Plan {
             streams: vec![1, 4],
             decode: 4,
             runs: 1,
-            rows: vec![32],
+            // A whole tile of the products.
+            rows: vec![64],
             copy_bytes: 32 << 20,
             note: Some(SOFTWARE),
             ..Plan::full(16)

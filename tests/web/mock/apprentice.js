@@ -188,6 +188,7 @@ export class Engine {
       examples: examples.map((e) => e.id),
       suites,
       scale: 1,
+      origin: null,
     };
     const report = {
       verdict: "promoted",
@@ -221,8 +222,24 @@ export class Engine {
 
   async log() {
     const rows = (await this.#store.list("versions")).map(([, bytes]) => unpack(bytes));
-    const marked = rows.map((version) => ({ ...version, head: version.id === this.#info.head }));
+    const names = (await this.#store.list("refs")).filter(([key]) => key.startsWith("tag/"));
+    const tagsOf = (id) =>
+      names.filter(([, to]) => unpack(to) === id).map(([key]) => key.slice("tag/".length));
+    const marked = rows.map((version) => ({
+      ...version,
+      head: version.id === this.#info.head,
+      tags: tagsOf(version.id),
+    }));
     return marked.sort((a, b) => b.created_ms - a.created_ms);
+  }
+
+  async tag(name, version) {
+    if (!/^[\w.-]{1,64}$/.test(name)) throw new Error(`\`${name}\` is no name`);
+    await this.#store.apply([["refs", `tag/${name}`, pack(version)]]);
+  }
+
+  async untag(name) {
+    await this.#store.apply([["refs", `tag/${name}`, null]]);
   }
 
   async rollback(version) {
@@ -235,6 +252,17 @@ export class Engine {
 
   async examples() {
     return (await this.#store.list("examples")).map(([, bytes]) => unpack(bytes));
+  }
+
+  /** The version that saw it goes; a table has nothing to learn again. */
+  async forget(id, onEvent) {
+    onEvent({ type: "phase", phase: "prepare", detail: "learning again without the example" });
+    const saw = (await this.log()).filter(({ examples }) => examples.includes(id));
+    await this.rollback("base");
+    const gone = saw.map((version) => ["versions", version.id, null]);
+    await this.#store.apply([["examples", id, null], ...gone]);
+    const dropped = saw.map((version) => version.id);
+    return { example: id, became: {}, dropped, cycles: 0, head: null, doubts: [] };
   }
 
   async delete_example(id) {
@@ -250,9 +278,19 @@ export class Engine {
     return this.#store.getBlob(version);
   }
 
+  async export_peft(version) {
+    return [pack({ peft_type: "LORA" }), await this.#store.getBlob(version)];
+  }
+
+  async import_peft(config, weights, note) {
+    if (unpack(config).peft_type !== "LORA") throw new Error("this is no adapter");
+    return this.import_version(weights, note);
+  }
+
   async import_version(bytes, note) {
     const id = await hash(bytes);
-    const version = { id, parent: null, created_ms: Date.now(), note, examples: [], suites: {} };
+    const times = { parent: null, created_ms: Date.now() };
+    const version = { id, ...times, note, examples: [], suites: {}, origin: note };
     await this.#store.putBlob(id, bytes.slice());
     await this.#store.apply([["versions", id, pack({ ...version, scale: 1 })]]);
     return id;

@@ -1,12 +1,10 @@
 /**
- * The page's end of the wire to the engine's worker: calls become promises, events callbacks.
+ * This end of the wire to the engine's worker: calls become promises, events callbacks.
  *
- * It knows nothing of the screen. Invariant: when the worker dies or is ended, every call that
+ * It knows nothing of the screen, nor where the worker's script lies. Invariant: when the worker dies or is ended, every call that
  * waits is rejected; none hangs.
  */
 
-import { ownScript } from "../trusted";
-import workerAddress from "../worker/worker.ts?worker&url";
 import { Calls } from "./calls";
 import type { Link, Method, Methods, Reply, Request } from "./protocol";
 
@@ -14,9 +12,9 @@ export class EngineClient implements Link {
   #worker: Worker;
   #calls = new Calls();
 
-  constructor() {
-    const address = ownScript(workerAddress);
-    this.#worker = new Worker(address, { type: "module", name: "apprentice-engine" });
+  /** Speaks with a worker that was just started. */
+  constructor(worker: Worker) {
+    this.#worker = worker;
     this.#worker.onmessage = ({ data }: MessageEvent<Reply>) => this.#calls.receive(data);
     this.#worker.onerror = (event) => {
       event.preventDefault();

@@ -77,6 +77,8 @@ export interface ChatOptions {
   goes_on?: boolean;
   /** Who answers: a version's id or `base`; without one HEAD. */
   version?: string;
+  /** The shape that the answer must have, as OpenAI writes it. */
+  response_format?: object;
 }
 
 export interface ChatResult {
@@ -145,6 +147,15 @@ export type LearnEvent =
       total: number;
     };
 
+export interface EvaluateOptions {
+  /** One suite; without it all. */
+  suite?: SuiteName;
+  /** A version's id or name, or `base`; without one HEAD. */
+  version?: string;
+  /** Items of each suite; without it all, or few on the CPU. */
+  sample?: number;
+}
+
 /** What a candidate is examined in. */
 export type SuiteName =
   | "taught"
@@ -167,6 +178,15 @@ export interface SuiteScore {
 }
 
 export type Suites = Partial<Record<SuiteName, SuiteScore>>;
+
+/** A suite's score: the share that is right, where items can be, and the mean loss in nats. */
+export interface EvaluatedSuite {
+  accuracy: number | null;
+  loss: number;
+  n: number;
+}
+
+export type Evaluation = Partial<Record<SuiteName, EvaluatedSuite>>;
 
 export type Verdict = "promoted" | "held" | "rejected";
 
@@ -195,6 +215,24 @@ export interface Version {
   examples: string[];
   suites: Suites;
   scale: number;
+  /** Names that a person gave it. */
+  tags: string[];
+  /** Where it came from, if it was not learned here: such a version becomes HEAD only by `adopt`. */
+  origin: string | null;
+}
+
+/** What forgetting an example did. */
+export interface ForgetReport {
+  example: string;
+  /** What each version that had seen it became; `null` is the base model. */
+  became: Record<string, string | null>;
+  /** Versions that had seen it and that nothing needed. */
+  dropped: string[];
+  /** Cycles that ran again without it. */
+  cycles: number;
+  head: string | null;
+  /** Why HEAD may differ from what it would have been. */
+  doubts: string[];
 }
 
 export interface Example {
@@ -226,8 +264,8 @@ export interface JournalEntry {
   report: CycleReport | null;
 }
 
-/** `gguf` is llama.cpp's, `adapter` the engine's own and exact. */
-export type AdapterForm = "gguf" | "adapter";
+/** `gguf` is llama.cpp's, `peft` a zip of PEFT's two files, `adapter` the engine's own and exact. */
+export type AdapterForm = "gguf" | "peft" | "adapter";
 
 /** A loaded engine. One chat at a time, also while it learns: the worker sees to it. */
 export interface Engine {
@@ -239,24 +277,43 @@ export interface Engine {
   ): Promise<ChatResult>;
   teach(lessons: Lesson[]): Promise<TeachResult>;
   learn(options: LearnOptions, onEvent: (event: LearnEvent) => void): Promise<CycleReport>;
+  /** Examines an imported version beside HEAD, and takes it in if it passes. */
+  adopt(
+    version: string,
+    options: LearnOptions,
+    onEvent: (event: LearnEvent) => void,
+  ): Promise<CycleReport>;
+  /** Events of type `suite`. */
+  evaluate(
+    options: EvaluateOptions,
+    onEvent: (event: LearnEvent) => void,
+  ): Promise<Evaluation>;
   log(): Promise<Version[]>;
+  tag(name: string, version: string): Promise<void>;
+  untag(name: string): Promise<void>;
   /** `null` goes to HEAD's parent, `"base"` to the model without an adapter. */
   rollback(version: string | null): Promise<{ head: string | null }>;
   examples(): Promise<Example[]>;
   delete_example(id: string): Promise<void>;
+  /** Rebuilds what had learned from it, cycle by cycle. */
+  forget(id: string, onEvent: (event: LearnEvent) => void): Promise<ForgetReport>;
   release_example(id: string): Promise<void>;
   /** The oldest first. */
   journal(): JournalEntry[];
-  export_version(version: string, form: AdapterForm): Promise<Uint8Array<ArrayBuffer>>;
+  export_version(version: string, form: "gguf" | "adapter"): Promise<Uint8Array<ArrayBuffer>>;
   /** Either form; HEAD stays. Gives the new version's id. */
   import_version(bytes: Uint8Array, note: string): Promise<string>;
+  /** `adapter_config.json` and `adapter_model.safetensors`. */
+  export_peft(version: string): Promise<Uint8Array<ArrayBuffer>[]>;
+  import_peft(config: Uint8Array, weights: Uint8Array, note: string): Promise<string>;
   set_suites(core: string, language: string, refusals: string): void;
   stop(what: "chat" | "learn"): void;
 }
 
 /** The module at `engine/apprentice.js`. */
 export interface EngineModule {
-  default(): Promise<unknown>;
+  /** Fetches the bytes, from beside the script unless it is told another address. */
+  default(options?: { module_or_path: string }): Promise<unknown>;
   Engine: {
     load(
       source: JsSource,

@@ -11,7 +11,10 @@ import type {
   ChatResult,
   CycleReport,
   DeviceChoice,
+  EvaluateOptions,
+  Evaluation,
   Example,
+  ForgetReport,
   Info,
   JournalEntry,
   LearnEvent,
@@ -23,16 +26,30 @@ import type {
   Version,
 } from "./contract";
 
-/** Which model: this page's own, one on this origin, one in OPFS by its key, or a file of the disk. */
+/**
+ * Which model: this page's own, one on this origin, one by its whole address, one in OPFS by its key, or a file of
+ * the disk.
+ */
 export type ModelChoice =
   | { kind: "page" }
   | { kind: "path"; path: string }
+  | { kind: "address"; url: string }
   | { kind: "kept"; key: string }
   | { kind: "file"; file: File };
 
+/** Where the engine's module lies. */
+export interface EngineAddress {
+  script: string;
+  /** Its bytes, where they do not lie beside the script under their own name. */
+  wasm: string | null;
+}
+
 export interface LoadParams {
-  /** The page's folder, with its closing slash: the engine and the model lie beside the page. */
+  /** The page's folder, with its closing slash: the model lies beside the page. */
   base: string;
+  engine: EngineAddress;
+  /** The home's name: the page's own is empty, and `null` keeps nothing of what is learned. */
+  storage: string | null;
   device: DeviceChoice;
   model: ModelChoice;
   /** A folder on this origin with the suites of a small model. */
@@ -78,8 +95,17 @@ export interface Methods {
   learn: { params: LearnOptions; result: CycleReport; event: LearnEvent };
   log: { params: null; result: Version[]; event: never };
   journal: { params: null; result: JournalEntry[]; event: never };
-  rollback: { params: string; result: { head: string | null }; event: never };
+  rollback: { params: string | null; result: { head: string | null }; event: never };
   examples: { params: null; result: Example[]; event: never };
+  adopt: {
+    params: { version: string; options: LearnOptions };
+    result: CycleReport;
+    event: LearnEvent;
+  };
+  evaluate: { params: EvaluateOptions; result: Evaluation; event: LearnEvent };
+  tag: { params: { name: string; version: string }; result: null; event: never };
+  untag: { params: string; result: null; event: never };
+  forget: { params: string; result: ForgetReport; event: LearnEvent };
   deleteExample: { params: string; result: null; event: never };
   releaseExample: { params: string; result: null; event: never };
   exportVersion: {
@@ -107,7 +133,14 @@ export interface Request<M extends Method = Method> {
 }
 
 /** Why a call failed, where the page does something of its own about it. */
-export type ErrorCode = "elsewhere" | "no-model" | "stopped" | "lost-device" | "quota" | "failed";
+export type ErrorCode =
+  | "elsewhere"
+  | "no-model"
+  | "stopped"
+  | "lost-device"
+  | "quota"
+  | "refused"
+  | "failed";
 
 export type Reply =
   | { id: number; event: unknown }

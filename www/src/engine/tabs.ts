@@ -16,7 +16,7 @@ import {
   type Request,
 } from "./protocol";
 
-/** The lock that the owner's worker holds for its life. */
+/** The lock that the page's worker holds for its life. */
 export const ENGINE_LOCK = "apprentice-engine";
 
 type Word =

@@ -6,6 +6,7 @@
 
 import type { App } from "../app";
 import type { Example } from "../engine/contract";
+import { dropped, type Placed, placed } from "../folders";
 import { lessonsOf } from "../imports";
 import { h, icon, pickFiles } from "./dom";
 import { exampleRow } from "./example";
@@ -55,12 +56,12 @@ function leadOf(examples: Example[]): string {
 }
 
 function dropZone(app: App): HTMLElement {
-  const take = (files: File[]) => void importFiles(app, files);
+  const take = (files: File[]) => void importFiles(app, placed(files));
   const zone = h(
     "div",
     { class: "drop" },
     icon("file"),
-    h("p", {}, "Drop notes, code or a .jsonl of lessons"),
+    h("p", {}, "Drop notes, a folder of code, a .jsonl of lessons or ChatGPT's export"),
     h(
       "button",
       {
@@ -68,6 +69,15 @@ function dropZone(app: App): HTMLElement {
         onclick: () => void pickFiles({ accept: "", multiple: true }).then(take),
       },
       "Choose files",
+    ),
+    h(
+      "button",
+      {
+        class: "small",
+        onclick: () =>
+          void pickFiles({ accept: "", multiple: true, folder: true }).then(take),
+      },
+      "Choose a folder",
     ),
   );
   // The whole window takes files: a file that misses the zone must not replace the page.
@@ -85,7 +95,7 @@ function dropZone(app: App): HTMLElement {
     const model = files.some(({ name }) => name.endsWith(".gguf"));
     const items = event.dataTransfer?.items;
     if (model && items) void openDropped(app, items, files);
-    else take(files);
+    else if (items) void takeDropped(app, items);
   });
   return zone;
 }
@@ -101,13 +111,21 @@ async function openDropped(app: App, items: DataTransferItemList, files: File[])
   const handles = await Promise.all(asked.filter((handle) => handle !== undefined));
   const found = handles.find((handle) => handle?.kind === "file" && handle.name.endsWith(".gguf"));
   if (found) await useHandle(app, found as FileSystemFileHandle);
-  else await importFiles(app, files);
+  else await importFiles(app, placed(files));
 }
 
-async function importFiles(app: App, files: File[]): Promise<void> {
-  const model = files.find(({ name }) => name.endsWith(".gguf"));
+async function takeDropped(app: App, items: DataTransferItemList): Promise<void> {
+  try {
+    await importFiles(app, await dropped(items));
+  } catch (error) {
+    app.fail(error);
+  }
+}
+
+async function importFiles(app: App, files: Placed[]): Promise<void> {
+  const model = files.find(({ path }) => path.endsWith(".gguf"));
   if (model) {
-    await app.loader.load({ kind: "file", file: model });
+    await app.loader.load({ kind: "file", file: model.file });
     return;
   }
   if (files.length === 0 || app.loader.stage.value.name !== "ready") return;

@@ -69,13 +69,18 @@ export function icon(name: IconName): SVGSVGElement {
   return svg;
 }
 
-/** What a file input or a drop gave. */
-export function pickFiles(options: { accept: string; multiple: boolean }): Promise<File[]> {
+/** What a file input gave; with `folder` all files of one. */
+export function pickFiles(options: {
+  accept: string;
+  multiple: boolean;
+  folder?: boolean;
+}): Promise<File[]> {
   return new Promise((resolve) => {
     const input = h("input", {
       type: "file",
       accept: options.accept,
       multiple: options.multiple,
+      webkitdirectory: options.folder ?? false,
       hidden: true,
     });
     const finish = () => {

@@ -18,6 +18,8 @@ const KINDS: Record<Example["kind"], string> = {
   anchor: "Anchor",
 };
 
+const FORGETTING = "What was learned after it is learned again without it, cycle by cycle";
+
 export function exampleRow(app: App, example: Example): HTMLElement {
   const { id, kind, prompt, answer, text, source, created_ms, uses, learned, set_aside } = example;
   const title = prompt || source || KINDS[kind];
@@ -59,23 +61,29 @@ function standing({ learned, set_aside }: Example): string {
 function tools(app: App, example: Example, title: string, item: HTMLElement): HTMLElement {
   const place = h("span", { class: "deletion" });
   const named = `“${title.slice(0, 60)}”`;
+  // What learned from it still knows it: deleting the text alone would not be forgetting.
+  const saw = app.versions.value.some(({ examples }) => examples.includes(example.id));
+  const word = saw ? "Forget" : "Delete";
   const locked = { class: "icon-button", disabled: app.learning.value };
   const edit = h("button", { ...locked, "aria-label": `Change ${named}` }, icon("pencil"));
-  const ask = h("button", { ...locked, "aria-label": `Delete ${named}` }, icon("trash"));
-  const sure = h("button", { class: "small danger" }, "Delete");
+  const ask = h("button", { ...locked, "aria-label": `${word} ${named}` }, icon("trash"));
+  const sure = h("button", { class: "small danger" }, word);
   const keep = h("button", { class: "small" }, "Keep");
   edit.addEventListener("click", () => change(app, example, item));
   ask.addEventListener("click", () => {
     place.replaceChildren(sure, keep);
+    if (saw) item.append(h("p", { class: "example-why forgetting" }, `${FORGETTING}.`));
     keep.focus();
   });
   keep.addEventListener("click", () => {
     place.replaceChildren(edit, ask);
+    item.querySelector(".forgetting")?.remove();
     ask.focus();
   });
   sure.addEventListener("click", () => {
     sure.disabled = true;
-    void app.deleteExample(example.id).then((done) => (sure.disabled = done));
+    if (saw) void app.forget(example.id);
+    else void app.deleteExample(example.id).then((done) => (sure.disabled = done));
   });
   place.append(edit, ask);
   return place;

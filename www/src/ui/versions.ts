@@ -81,13 +81,68 @@ function entry(app: App, version: Version): HTMLElement {
   return h(
     "li",
     { class: version.head ? "entry current" : "entry", "aria-label": name },
-    h("div", { class: "entry-head" }, h("h3", {}, name), version.head && answersNow()),
+    h(
+      "div",
+      { class: "entry-head" },
+      h("h3", {}, name),
+      version.head && answersNow(),
+      ...version.tags.map((tag) => tagChip(app, tag)),
+    ),
     h("p", { class: "quiet-text" }, facts.join(" · ")),
     version.note !== "" && h("p", { class: "entry-note" }, sentence(version.note)),
     lessonsOf(app, version),
     suites && h("details", { class: "exam", open: version.head }, h("summary", {}, "Exam"), suites),
-    h("div", { class: "actions" }, !version.head && rollback(app, version.id, name), save),
+    h("div", { class: "actions" }, ...ways(app, version, name), naming(app, version, name), save),
   );
+}
+
+/** A name that a person gave, and the way to take it away. */
+function tagChip(app: App, tag: string): HTMLElement {
+  const away = h("button", { class: "chip-button", "aria-label": `Take the name ${tag} away` });
+  away.append(icon("close"));
+  away.addEventListener("click", () => void app.untag(tag));
+  return h("span", { class: "chip tag" }, tag, away);
+}
+
+function naming(app: App, version: Version, name: string): HTMLElement {
+  const button = h(
+    "button",
+    { class: "small", disabled: app.learning.value, "aria-label": `Give a name to ${name}` },
+    icon("pencil"),
+    "Name it",
+  );
+  button.addEventListener("click", () =>
+    showDialog(`Name version ${short(version.id)}`, (close) => {
+      const field = h("input", { "aria-label": "Name", maxlength: 64, autofocus: true });
+      const form = h(
+        "form",
+        { class: "naming" },
+        h("p", {}, "A version with a name is kept, however long the history grows."),
+        field,
+        h("button", { class: "primary" }, "Give this name"),
+      );
+      form.addEventListener("submit", (event) => {
+        event.preventDefault();
+        void app.tag(field.value.trim(), version.id).then((done) => done && close());
+      });
+      return [form];
+    }),
+  );
+  return button;
+}
+
+/** How a version comes to answer: by going back to it, or, from elsewhere, by an exam beside what answers. */
+function ways(app: App, version: Version, name: string): HTMLElement[] {
+  if (version.head) return [];
+  if (!version.origin) return [rollback(app, version.id, name)];
+  const button = h(
+    "button",
+    { class: "small", disabled: app.learning.value, "aria-label": `Examine and take in: ${name}` },
+    icon("open"),
+    "Examine and take in",
+  );
+  button.addEventListener("click", () => void app.adopt(version.id));
+  return [button];
 }
 
 /** What a version learned from, as far as it is still kept. */
@@ -178,6 +233,7 @@ function exportDialog(app: App, version: Version): void {
       const bytes = await app.call("exportVersion", { version: version.id, form });
       const name = `${info.model}-${short(version.id)}`;
       if (form === "gguf") saveFile(`${name}-lora.gguf`, new Blob([bytes]));
+      else if (form === "peft") saveFile(`${name}-peft.zip`, new Blob([bytes]));
       else saveFile(`${name}.apprentice`, await packVersion(info, version, bytes));
     } catch (error) {
       app.fail(error);
@@ -193,13 +249,14 @@ function exportDialog(app: App, version: Version): void {
         { class: "actions" },
         button("adapter", "For Apprentice"),
         button("gguf", "For llama.cpp"),
+        button("peft", "For PEFT"),
       ),
     ];
   });
 }
 
 async function importFile(app: App): Promise<void> {
-  const [file] = await pickFiles({ accept: ".apprentice,.gguf", multiple: false });
+  const [file] = await pickFiles({ accept: ".apprentice,.gguf,.zip", multiple: false });
   const info = app.info.value;
   if (!file || !info) return;
   try {

@@ -1,8 +1,8 @@
 /**
  * Which model is meant, and its bytes: from OPFS, from a picked file, or fetched first.
  *
- * It knows nothing of GGUF. Invariant: no byte comes from another origin, and what lies here whole
- * is never fetched again.
+ * It knows nothing of GGUF. Invariant: no byte comes from another origin unless it was asked for by its whole address,
+ * and what lies here whole is never fetched again.
  */
 
 import type { JsSource, Progress } from "../engine/contract";
@@ -26,8 +26,7 @@ export async function openModel(
 ): Promise<Opened> {
   if (choice.kind === "file") return { source: fileSource(choice.file), sha256: null, key: null };
   if (choice.kind === "kept") return openKept(choice.key);
-  const remote =
-    choice.kind === "path" ? await named(base, choice.path) : asRemote(base, await announced(base));
+  const remote = await remoteOf(base, choice);
   if (!(await keepsFiles())) {
     const whole = await downloadToMemory(remote, onProgress);
     const source = fileSource(new File([whole], remote.name));
@@ -39,6 +38,19 @@ export async function openModel(
     await labelModel({ key, name, bytes, sha256 });
   }
   return openKept(key, remote);
+}
+
+async function remoteOf(
+  base: string,
+  choice: Exclude<ModelChoice, { kind: "file" | "kept" }>,
+): Promise<Remote> {
+  if (choice.kind === "page") return asRemote(base, await announced(base));
+  if (choice.kind === "address") return described(new URL(choice.url, base), base);
+  const url = new URL(choice.path, base);
+  if (url.origin !== new URL(base).origin) {
+    throw new EngineError(`${choice.path} is not on this page's own origin`, "failed");
+  }
+  return described(url, base);
 }
 
 /** What can be told without loading anything. */
@@ -86,15 +98,16 @@ function asRemote(base: string, offer: NonNullable<Survey["announced"]>): Remote
   return { ...offer, url: new URL("model.gguf", base), key: offer.sha256 };
 }
 
-async function named(base: string, path: string): Promise<Remote> {
-  const url = new URL(path, base);
-  if (url.origin !== new URL(base).origin) {
-    throw new EngineError(`${path} is not on this page's own origin`, "failed");
+/** What a server says of a file: another size or mark is another file. */
+async function described(url: URL, base: string): Promise<Remote> {
+  const place = url.origin === new URL(base).origin ? url.pathname : url.href;
+  const reply = await fetch(url, { method: "HEAD", cache: "no-cache" }).catch(() => null);
+  if (!reply?.ok) {
+    const why = reply ? `the server answered ${reply.status}` : "the server cannot be reached";
+    throw new EngineError(`${place}: ${why}`, "failed");
   }
-  const reply = await fetch(url, { method: "HEAD", cache: "no-cache" });
-  if (!reply.ok) throw new EngineError(`${path}: the server answered ${reply.status}`, "failed");
   const bytes = Number(reply.headers.get("content-length") ?? 0);
   const mark = reply.headers.get("etag") ?? reply.headers.get("last-modified") ?? "";
-  const key = await digest(new TextEncoder().encode(`${url.pathname} ${bytes} ${mark}`));
-  return { url, name: url.pathname.split("/").at(-1) ?? path, bytes, sha256: null, key };
+  const key = await digest(new TextEncoder().encode(`${place} ${bytes} ${mark}`));
+  return { url, name: url.pathname.split("/").at(-1) ?? place, bytes, sha256: null, key };
 }

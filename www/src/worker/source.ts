@@ -7,9 +7,14 @@
 
 import type { JsSource } from "../engine/contract";
 
+/** What newer browsers take: several workers may read one model at once. */
+interface Opening {
+  createSyncAccessHandle(options: { mode: "read-only" }): Promise<FileSystemSyncAccessHandle>;
+}
+
 /** Reads through a sync access handle, which this source keeps open for the worker's life. */
 export async function opfsSource(file: FileSystemFileHandle, name: string): Promise<JsSource> {
-  const access = await file.createSyncAccessHandle();
+  const access = await (file as unknown as Opening).createSyncAccessHandle({ mode: "read-only" });
   const length = access.getSize();
   return {
     name,

@@ -1,5 +1,5 @@
 /**
- * The engine's home in a browser: rows in IndexedDB, blobs in OPFS under `adapters/`.
+ * The engine's home in a browser: rows in IndexedDB, blobs in OPFS; a named home has a database and a folder of its own.
  *
  * It knows nothing of what the bytes mean. Invariant: `apply` is one strict transaction, and a
  * blob has its final name only after all its bytes were flushed.
@@ -18,33 +18,44 @@ export const TABLES = ["examples", "versions", "journal", "refs", "quarantine", 
 type Table = (typeof TABLES)[number];
 type Schema = DBSchema & Record<Table, { key: string; value: Uint8Array }>;
 
-/** The home, and whether what it holds will be there tomorrow. */
+/** The home, and whether the browser refused to keep what it holds. */
 export interface Home {
   store: JsStore;
-  isKept: boolean;
+  isRefused: boolean;
 }
 
-export async function openHome(): Promise<Home> {
+/** Opens a home by its name; the page's own is empty, and `null` is kept nowhere. */
+export async function openHome(name: string | null): Promise<Home> {
+  if (name === null) return { store: new MemoryStore(), isRefused: false };
+  const [database, blobs] = [ofHome(DATABASE, name), ofHome(BLOBS, name)];
   try {
     // Both are asked before anything is written: half a home would be worse than none.
-    await folder(BLOBS);
-    return { store: await openStore(), isKept: true };
+    await folder(blobs);
+    return { store: await openStore(database, blobs), isRefused: false };
   } catch {
-    return { store: new MemoryStore(), isKept: false };
+    return { store: new MemoryStore(), isRefused: true };
   }
 }
 
-async function openStore(): Promise<JsStore> {
-  const database = await openDB<Schema>(DATABASE, DATABASE_VERSION, {
+/** What a home calls its own: the page's has the plain names. */
+export function ofHome(what: string, name: string): string {
+  return name === "" ? what : `${what}-${safe(name)}`;
+}
+
+async function openStore(name: string, blobs: string): Promise<JsStore> {
+  const database = await openDB<Schema>(name, DATABASE_VERSION, {
     upgrade(db) {
       for (const table of TABLES) db.createObjectStore(table);
     },
   });
-  return new BrowserStore(database);
+  return new BrowserStore(database, blobs);
 }
 
 class BrowserStore implements JsStore {
-  constructor(private readonly database: IDBPDatabase<Schema>) {}
+  constructor(
+    private readonly database: IDBPDatabase<Schema>,
+    private readonly blobs: string,
+  ) {}
 
   get(table: string, key: string): Promise<Uint8Array | undefined> {
     return this.database.get(known(table), key);
@@ -78,11 +89,11 @@ class BrowserStore implements JsStore {
   }
 
   async putBlob(hash: string, bytes: Uint8Array): Promise<void> {
-    await writeFile(BLOBS, safe(hash), bytes.slice());
+    await writeFile(this.blobs, safe(hash), bytes.slice());
   }
 
   async getBlob(hash: string): Promise<Uint8Array | undefined> {
-    const blobs = await folder(BLOBS);
+    const blobs = await folder(this.blobs);
     try {
       const file = await (await blobs.getFileHandle(safe(hash))).getFile();
       return new Uint8Array(await file.arrayBuffer());
@@ -93,7 +104,7 @@ class BrowserStore implements JsStore {
   }
 
   async deleteBlob(hash: string): Promise<void> {
-    const blobs = await folder(BLOBS);
+    const blobs = await folder(this.blobs);
     await blobs.removeEntry(safe(hash)).catch((error: unknown) => {
       // Deleting what is not there is done already: a repeated clean-up must not fail.
       if (!(error instanceof DOMException && error.name === "NotFoundError")) throw error;
@@ -102,7 +113,7 @@ class BrowserStore implements JsStore {
 
   async listBlobs(): Promise<string[]> {
     const names: string[] = [];
-    for await (const name of (await folder(BLOBS)).keys()) {
+    for await (const name of (await folder(this.blobs)).keys()) {
       if (!name.endsWith(".part")) names.push(name);
     }
     return names.sort();
@@ -116,5 +127,5 @@ function known(table: string): Table {
 
 function safe(hash: string): string {
   if (/^[0-9A-Za-z_-]{1,128}$/.test(hash)) return hash;
-  throw new Error(`"${hash}" is not a content hash`);
+  throw new Error(`"${hash}" is no name for a file or a home`);
 }

@@ -2,7 +2,7 @@
  * The worker that owns the engine: it loads it, and runs one call at a time in the order they came.
  *
  * It knows nothing of the screen, and no other code holds the engine. Invariant: two kinds of call
- * overtake: `stop`, and questions while a cycle runs, which the engine answers between its steps;
+ * overtake: `stop`, and questions while long work runs, which the engine answers between its steps;
  * beside a running call the engine never sees any other. A lost GPU ends every call.
  */
 
@@ -20,7 +20,8 @@ import { ENGINE_LOCK } from "../engine/tabs";
 import { eraseHome, exportHome, importHome } from "./home";
 import { deleteModel } from "./library";
 import { openModel, survey } from "./model";
-import { openHome } from "./store";
+import { packPeft, unpackPeft } from "./peft-file";
+import { type Home, ofHome, openHome } from "./store";
 import { askForSubgroups } from "./subgroups";
 
 type Handler<M extends Method> = (
@@ -28,15 +29,22 @@ type Handler<M extends Method> = (
   emit: (event: Methods[M]["event"]) => void,
 ) => Promise<Methods[M]["result"]>;
 
+/** Calls that run long, let questions in, and can be stopped. */
+const LONG: ReadonlySet<Method | undefined> = new Set<Method>([
+  "learn",
+  "adopt",
+  "evaluate",
+  "forget",
+]);
 /** A reload's old worker needs a moment to let go of the lock. */
 const LOCK_PATIENCE_MS = { usual: 1_500, patient: 15_000 };
 
 let engine: Engine | undefined;
 let running: Method | undefined;
 let queue: Promise<void> = Promise.resolve();
-/** Questions that came while a cycle ran. */
+/** Questions that came while long work ran. */
 let questions: Promise<void> = Promise.resolve();
-const home = openHome();
+let opened: Promise<Home> | undefined;
 /** Rejected when the GPU is lost: what waits for it might wait for ever. */
 const lost = Promise.withResolvers<never>();
 lost.promise.catch(() => undefined);
@@ -48,32 +56,44 @@ const handlers: { [M in Method]: Handler<M> } = {
   chat: ({ messages, options }, emit) => loaded().chat(messages, options, emit),
   teach: (lessons) => loaded().teach(lessons),
   learn: (options, emit) => loaded().learn(options, emit),
+  adopt: ({ version, options }, emit) => loaded().adopt(version, options, emit),
+  evaluate: (options, emit) => loaded().evaluate(options, emit),
   log: () => loaded().log(),
   journal: async () => loaded().journal(),
   rollback: (version) => loaded().rollback(version),
   examples: () => loaded().examples(),
+  tag: ({ name, version }) => nothing(loaded().tag(name, version)),
+  untag: (name) => nothing(loaded().untag(name)),
+  forget: (id, emit) => loaded().forget(id, emit),
   deleteExample: (id) => nothing(loaded().delete_example(id)),
   releaseExample: (id) => nothing(loaded().release_example(id)),
-  exportVersion: ({ version, form }) => loaded().export_version(version, form),
-  importVersion: ({ bytes, note }) => loaded().import_version(bytes, note),
+  exportVersion: async ({ version, form }) => {
+    if (form === "peft") return packPeft(await loaded().export_peft(version));
+    return loaded().export_version(version, form);
+  },
+  importVersion: async ({ bytes, note }) => {
+    const peft = unpackPeft(bytes);
+    if (peft) return loaded().import_peft(peft.config, peft.weights, note);
+    return loaded().import_version(bytes, note);
+  },
   deleteModel: (key) => nothing(deleteModel(key)),
-  exportHome: async () => exportHome((await home).store),
-  importHome: async (file) => nothing(importHome((await home).store, file)),
-  erase: async () => nothing(eraseHome((await home).store)),
+  exportHome: async () => exportHome((await home()).store),
+  importHome: async (file) => nothing(importHome((await home()).store, file)),
+  erase: async () => nothing(eraseHome((await home()).store)),
   stop: async (what) => {
     // A flag set while nothing runs could end the next call before it began.
-    if (what === "chat" || running === "learn") loaded().stop(what);
+    if (what === "chat" || LONG.has(running)) loaded().stop(what);
     return null;
   },
 };
 
 self.onmessage = ({ data }: MessageEvent<Request>) => {
   if (data.method === "stop") void run(data);
-  else if (data.method === "chat" && running === "learn") {
+  else if (data.method === "chat" && LONG.has(running)) {
     questions = questions.then(() => run(data));
   } else {
     queue = queue.then(async () => {
-      // A question may be on its last words when the cycle has ended.
+      // A question may be on its last words when the work has ended.
       await questions;
       running = data.method;
       await run(data);
@@ -97,7 +117,8 @@ async function load(
   params: LoadParams,
   emit: (event: Methods["load"]["event"]) => void,
 ): Promise<Methods["load"]["result"]> {
-  await own(params.patient);
+  await own(params.storage, params.patient);
+  const { store } = await home(params.storage);
   const { source, sha256, key } = await openModel(params.base, params.model, emit);
   emit({ phase: "engine", done: 0, total: 0 });
   askForSubgroups((reason) => {
@@ -105,10 +126,9 @@ async function load(
       new EngineError(`the GPU was lost (${reason}); load the model again`, "lost-device"),
     );
   });
-  const address = new URL("engine/apprentice.js", params.base).href;
-  const module = (await import(/* @vite-ignore */ address)) as EngineModule;
-  await module.default();
-  const { store } = await home;
+  const { script, wasm } = params.engine;
+  const module = (await import(/* @vite-ignore */ script)) as EngineModule;
+  await module.default(wasm === null ? undefined : { module_or_path: wasm });
   engine = await module.Engine.load(source, store, { device: params.device }, emit);
   const { model_hash } = engine.info();
   if (sha256 !== null && sha256 !== model_hash) {
@@ -120,12 +140,21 @@ async function load(
   return told();
 }
 
-/** Becomes the one tab that runs the engine; the lock is held until this worker ends. */
-function own(patient: boolean): Promise<void> {
+/** The home: the first to ask says which, and `load` is the first that may choose. */
+function home(name: string | null = ""): Promise<Home> {
+  opened ??= openHome(name);
+  return opened;
+}
+
+/** Becomes the one worker that has this home; the lock is held until it ends. */
+async function own(name: string | null, patient: boolean): Promise<void> {
+  // What is kept nowhere is nobody else's.
+  if (name === null) return;
+  const lock = ofHome(ENGINE_LOCK, name);
   const patience_ms = patient ? LOCK_PATIENCE_MS.patient : LOCK_PATIENCE_MS.usual;
   return new Promise((resolve, reject) => {
     navigator.locks
-      .request(ENGINE_LOCK, { signal: AbortSignal.timeout(patience_ms) }, () => {
+      .request(lock, { signal: AbortSignal.timeout(patience_ms) }, () => {
         resolve();
         return new Promise<never>(() => undefined);
       })
@@ -156,7 +185,7 @@ async function told(): Promise<Methods["info"]["result"]> {
   const gpu = "gpu" in navigator;
   const reason = info.device === "cpu" && !gpu ? "this browser has no WebGPU" : info.reason;
   const warnings = [...(info.warnings ?? [])];
-  if (!(await home).isKept) {
+  if ((await home()).isRefused) {
     warnings.push("this browser keeps nothing here: what you teach is gone when the tab is closed");
   }
   return { ...info, reason, warnings };

@@ -24,6 +24,7 @@ mod planted;
 pub mod quantize;
 mod review;
 mod rewrite;
+mod serve;
 pub mod simulate;
 mod skills;
 pub mod synth;
@@ -77,6 +78,8 @@ pub struct Common {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Answer over HTTP as OpenAI's API does, with the versions as models, and serve the page
+    Serve(serve::ServeArgs),
     /// Talk with the model
     Chat(answer::ChatArgs),
     /// Complete one prompt
@@ -163,6 +166,7 @@ pub fn main() -> ExitCode {
 
 async fn run(common: &Common, command: Command) -> Result<ExitCode, Error> {
     match command {
+        Command::Serve(args) => serve::serve(common, args).await?,
         Command::Chat(args) => answer::chat(common, args).await?,
         Command::Complete(args) => answer::complete(common, args).await?,
         Command::Teach(args) => learning::teach(common, args).await?,

@@ -4,6 +4,7 @@
 //! it, and the ids are read back together. It knows no texts and no stop tokens: what comes after one is the caller's to
 //! drop. Invariant: which tokens come does not depend on how they are cut into bursts.
 
+use super::constraint::Constraint;
 use super::forward::{Keys, Net, Rows};
 use super::random::Random;
 use super::sampler::{Choice, Sampling};
@@ -108,8 +109,31 @@ impl Model {
         }
     }
 
+    /// The token that follows the cache's tokens and `last`, chosen on the host among those that a form allows.
+    pub(super) async fn decode_within(
+        &mut self,
+        last: u32,
+        sampling: &Sampling,
+        random: &mut Random,
+        within: &mut Constraint,
+    ) -> Result<u32, ModelError> {
+        let rec = self.record_next(last)?;
+        let seen = self.cache.tokens.clone();
+        let choice = Choice { seen: &seen, sampling, random };
+        let token = self.choose_within(rec, choice, within).await?;
+        crate::device::yield_to_host().await;
+        Ok(token)
+    }
+
     /// The logits `[vocab]` that follow the cache's tokens and `token`, by decoding's own pass.
     pub async fn next_logits(&mut self, token: u32) -> Result<Vec<f32>, ModelError> {
+        let rec = self.record_next(token)?;
+        let logits = self.logits.buffer().slice(0, 4 * self.config.vocab as u64);
+        Ok(self.device.submit_and_read(rec, &logits).await?)
+    }
+
+    /// Records the pass of one token that goes on the cache's; its logits are in row 0.
+    fn record_next(&mut self, token: u32) -> Result<Recording, ModelError> {
         let capacity = self.cache.capacity;
         if self.cache.tokens.len() == capacity {
             return Err(ModelError::Context { wanted: capacity + 1, capacity });
@@ -119,8 +143,7 @@ impl Model {
         let mut rec = Recording::new();
         self.record_step(&mut rec, 0)?;
         self.cache.tokens.push(token);
-        let logits = self.logits.buffer().slice(0, 4 * self.config.vocab as u64);
-        Ok(self.device.submit_and_read(rec, &logits).await?)
+        Ok(rec)
     }
 
     /// What the host has to say to `n` steps: the token before them, and that each is one row that sees all before it.

@@ -1,8 +1,13 @@
 //! Generation: a prompt's tokens in, sampled tokens out until a stop token, the limit or a cancel.
+//!
+//! An answer that is to have a form is masked on the host before each choice, so its tokens come one a submit; all others go
+//! the device's own way. Invariant: what is said is what is in the cache, but for the last token.
 
+use super::constraint::Constraint;
 use super::random::Random;
 use super::sampler::{Choice, Sampling};
 use super::{Model, ModelError};
+use crate::device::Recording;
 use crate::format::tokenizer::StreamDecoder;
 use serde::Serialize;
 use std::sync::Arc;
@@ -74,6 +79,19 @@ impl Model {
         cancel: &Cancel,
         on_progress: &mut dyn FnMut(Progress<'_>) -> bool,
     ) -> Result<Generation, ModelError> {
+        self.generate_within(prompt, tokens_max, sampling, None, cancel, on_progress).await
+    }
+
+    /// The same, held to a form where there is one.
+    pub async fn generate_within(
+        &mut self,
+        prompt: &[u32],
+        tokens_max: usize,
+        sampling: &Sampling,
+        mut within: Option<Constraint>,
+        cancel: &Cancel,
+        on_progress: &mut dyn FnMut(Progress<'_>) -> bool,
+    ) -> Result<Generation, ModelError> {
         if prompt.is_empty() {
             return Err(ModelError::EmptyPrompt);
         }
@@ -89,7 +107,10 @@ impl Model {
         let mut text = String::new();
         let most = tokens_max.min(self.cache.capacity - prompt.len());
         let choice = Choice { seen: prompt, sampling, random: &mut random };
-        let mut fresh = self.sample(&mut [choice]).await?;
+        let mut fresh = match &mut within {
+            None => self.sample(&mut [choice]).await?,
+            Some(within) => vec![self.choose_within(Recording::new(), choice, within).await?],
+        };
         self.burst.restart();
         on_progress(Progress::Prefilled);
         let stop_reason = 'all: loop {
@@ -115,7 +136,13 @@ impl Model {
             }
             match tokens.last() {
                 Some(&last) if tokens.len() < most => {
-                    fresh = self.decode(last, most - tokens.len(), sampling, &mut random).await?;
+                    let most = most - tokens.len();
+                    fresh = match &mut within {
+                        None => self.decode(last, most, sampling, &mut random).await?,
+                        Some(within) => {
+                            vec![self.decode_within(last, sampling, &mut random, within).await?]
+                        }
+                    };
                 }
                 _ => break StopReason::Length,
             }

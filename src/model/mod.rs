@@ -7,6 +7,7 @@ pub mod adapter;
 pub mod batch;
 pub mod cache;
 pub mod config;
+pub mod constraint;
 pub mod decode;
 pub mod decode_layer;
 pub mod distance;
@@ -16,6 +17,7 @@ pub mod fresh;
 pub mod generate;
 pub mod gguf_adapter;
 pub mod halves;
+mod hash;
 pub mod lora;
 pub mod memory;
 pub mod merge;
@@ -44,12 +46,12 @@ use crate::tensor::{Tensor, WeightError};
 use adapter::Adapter;
 use cache::Cache;
 use config::Config;
+use constraint::{Constraint, Form, Grammars};
 use decode::Burst;
 use decode_layer::OneRow;
 use forward::Net;
 use lora::{Lora, LoraLayout};
 use memory::{Memory, Sizes};
-use sha2::{Digest, Sha256};
 use tuning::Tuning;
 use weights::{OnProgress, Weights};
 use workspace::Workspace;
@@ -179,6 +181,12 @@ pub enum ModelError {
         /// Tokens that fit.
         capacity: usize,
     },
+    /// A form that answers cannot be held to.
+    #[error("answers cannot be held to this schema: {reason}")]
+    Schema {
+        /// Why.
+        reason: String,
+    },
     /// Of the file.
     #[error(transparent)]
     Format(#[from] FormatError),
@@ -222,6 +230,8 @@ pub struct Model {
     picked: Buffer,
     burst: Burst,
     one: OneRow,
+    /// For answers of a form; made when the first is asked for.
+    grammars: Option<Grammars>,
 }
 
 impl Model {
@@ -248,7 +258,7 @@ impl Model {
         let template = ChatTemplate::from_gguf(&gguf)?;
         let sizes = Sizes::new(&config, device.limits(), context)?;
         memory::check(device, &gguf, &config, sizes).await?;
-        let base_hash = hash(source, on_progress).await?;
+        let base_hash = hash::of(source, on_progress).await?;
         let mut weights = Weights::load(device, &config, &gguf, source, on_progress).await?;
         tiles::choose(device, &mut weights).await?;
         let divisors = weights.rope_divisors.as_deref();
@@ -279,6 +289,7 @@ impl Model {
             picked,
             burst,
             one,
+            grammars: None,
             tuning: Tuning::default(),
         })
     }
@@ -335,6 +346,15 @@ impl Model {
         self.cache.capacity
     }
 
+    /// What holds one answer to a form.
+    pub fn constraint(&mut self, form: &Form) -> Result<Constraint, ModelError> {
+        if self.grammars.is_none() {
+            self.grammars = Some(Grammars::new(&self.tokenizer)?);
+        }
+        let missing = || ModelError::Schema { reason: "the vocabulary was not read".into() };
+        self.grammars.as_ref().ok_or_else(missing)?.constraint(form)
+    }
+
     /// Rows that one pass may have.
     pub fn pass_rows(&self) -> usize {
         self.work.rows
@@ -375,24 +395,4 @@ impl Model {
             tuning: None,
         }
     }
-}
-
-/// sha256 of a whole file, read in chunks.
-async fn hash(
-    source: &mut dyn Source,
-    on_progress: &mut OnProgress<'_>,
-) -> Result<String, ModelError> {
-    let mut hasher = Sha256::new();
-    let mut chunk = vec![0; 4 << 20];
-    let total = source.len();
-    let mut done = 0;
-    while done < total {
-        let n = ((total - done) as usize).min(chunk.len());
-        source.read_at(done, &mut chunk[..n]).await?;
-        hasher.update(&chunk[..n]);
-        done += n as u64;
-        on_progress("verify", done, total);
-        crate::device::yield_to_host().await;
-    }
-    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }

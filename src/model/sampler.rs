@@ -1,8 +1,10 @@
 //! Choosing the next token of each row: greedy, or temperature with top-k and top-p over the k most likely.
 //!
 //! The device delivers the k largest logits and the log-sum-exp of all; the draw happens on the host from a
-//! seeded generator, so that one seed gives one text on one device.
+//! seeded generator, so that one seed gives one text on one device. Where an answer has a form, all logits come to the host,
+//! which masks them before it does the same.
 
+use super::constraint::Constraint;
 use super::random::Random;
 use super::{Model, ModelError};
 use crate::device::Recording;
@@ -96,6 +98,24 @@ impl Model {
         Ok(choices.iter_mut().zip(read.chunks(words)).map(draw).collect())
     }
 
+    /// Chooses a token for row 0 of the logits that a recording makes, among those that a form allows.
+    pub(super) async fn choose_within(
+        &mut self,
+        mut rec: Recording,
+        choice: Choice<'_>,
+        within: &mut Constraint,
+    ) -> Result<u32, ModelError> {
+        let choices = [choice];
+        self.penalize(&mut rec, &choices)?;
+        let logits = self.logits.buffer().slice(0, 4 * self.config.vocab as u64);
+        let mut logits = self.device.submit_and_read::<f32>(rec, &logits).await?;
+        within.mask(&mut logits)?;
+        let [Choice { sampling, random, .. }] = choices;
+        let token = choose(&logits, sampling, random);
+        within.take(token)?;
+        Ok(token)
+    }
+
     /// Records the repetition penalties, those of one factor together: a logit's index counts over all rows.
     pub(super) fn penalize(
         &self,
@@ -122,6 +142,27 @@ impl Model {
         }
         Ok(())
     }
+}
+
+/// Chooses one of all tokens by their logits, as the device would; those at minus infinity are not chosen.
+fn choose(logits: &[f32], sampling: &Sampling, random: &mut Random) -> u32 {
+    let larger = |a: &u32, b: &u32| {
+        let by_logit = logits[*b as usize].total_cmp(&logits[*a as usize]);
+        // Of equal ones the first comes first, as on the device.
+        by_logit.then(a.cmp(b))
+    };
+    let mut ids: Vec<u32> = (0..logits.len() as u32).collect();
+    let k = if sampling.greedy() { 1 } else { sampling.candidates().min(ids.len()) };
+    if k < ids.len() {
+        ids.select_nth_unstable_by(k - 1, larger);
+    }
+    ids.truncate(k);
+    ids.sort_unstable_by(larger);
+    if sampling.greedy() {
+        return ids[0];
+    }
+    let kept: Vec<f32> = ids.iter().map(|id| logits[*id as usize]).collect();
+    draw(&ids, &kept, sampling, random)
 }
 
 /// Draws one of `ids` by their `logits` (both sorted, most likely first).

@@ -1,9 +1,11 @@
 //! Where examples, versions and adapters live: small records by table and key, and blobs by their content's hash.
 //!
-//! A home is SQLite and files natively (`native`), IndexedDB and OPFS in a page (`web`), or memory for tests
-//! (`memory`). This layer does not know what the bytes mean. Invariant: a list of writes is applied as a whole or
+//! A home is SQLite and files natively (`native`; `look` reads one without holding it), IndexedDB and OPFS in a page
+//! (`web`), or memory for tests (`memory`). This layer does not know what the bytes mean. Invariant: a list of writes is applied as a whole or
 //! not at all, and a blob that is returned hashes to its name.
 
+#[cfg(not(target_arch = "wasm32"))]
+pub mod look;
 pub mod memory;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod native;
@@ -33,6 +35,9 @@ pub enum StoreError {
         /// The process's id.
         process: String,
     },
+    /// A home that is only looked at takes in nothing.
+    #[error("the home is only looked at here; nothing can be kept in it")]
+    LookedAt,
     /// The file system refused.
     #[error("cannot {what}: {source}")]
     Io {

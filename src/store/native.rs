@@ -2,7 +2,7 @@
 //!
 //! It knows nothing of what the bytes mean. Invariant: a blob's name exists only after its bytes are on the medium
 //! (written aside, synced, renamed, folder synced), so a crash leaves a whole file or none; SQLite in WAL mode with
-//! full sync gives the same for record lists. One process holds a home at a time. What is deleted is overwritten, in the
+//! full sync gives the same for record lists. One process holds a home at a time (others may look at it, see `look`). What is deleted is overwritten, in the
 //! database and in its log.
 
 use super::{Store, StoreError, StoreResult, Table, Write, checked, sha256_hex};
@@ -10,6 +10,11 @@ use rusqlite::{Connection, OptionalExtension, params};
 use std::fs::{self, File, TryLockError};
 use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How often a home that is held is asked for again, and the time between: another process may only look in.
+const LOCK_TRIES: u32 = 20;
+const LOCK_PAUSE: Duration = Duration::from_millis(50);
 
 /// The layout of the database: 1 since deleted records are overwritten.
 const LAYOUT: i64 = 1;
@@ -26,7 +31,7 @@ pub struct NativeStore {
 impl NativeStore {
     /// Opens (or makes) the home in `folder`; files half written by a crash are removed.
     pub fn open(folder: &Path) -> StoreResult<Self> {
-        let blobs = folder.join("adapters");
+        let blobs = blobs(folder);
         fs::create_dir_all(&blobs).map_err(|e| io("create", &blobs, e))?;
         let lock = lock(folder)?;
         for entry in fs::read_dir(&blobs).map_err(|e| io("read", &blobs, e))? {
@@ -35,8 +40,8 @@ impl NativeStore {
                 fs::remove_file(&path).map_err(|e| io("remove", &path, e))?;
             }
         }
-        let connection = Connection::open(folder.join("apprentice.db"))?;
-        connection.busy_timeout(std::time::Duration::from_secs(5))?;
+        let connection = Connection::open(database(folder))?;
+        connection.busy_timeout(Duration::from_secs(5))?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "secure_delete", "ON")?;
@@ -55,11 +60,31 @@ impl NativeStore {
         }
         Ok(Self { connection, blobs, _lock: lock })
     }
+}
 
-    fn blob_path(&self, hash: &str) -> PathBuf {
-        // A hash is 64 hex digits; anything else must not become a path out of the folder.
-        let safe: String = hash.chars().filter(char::is_ascii_alphanumeric).collect();
-        self.blobs.join(safe)
+/// The database of a home.
+pub(super) fn database(folder: &Path) -> PathBuf {
+    folder.join("apprentice.db")
+}
+
+/// The blobs of a home.
+pub(super) fn blobs(folder: &Path) -> PathBuf {
+    folder.join("adapters")
+}
+
+fn blob_path(blobs: &Path, hash: &str) -> PathBuf {
+    // A hash is 64 hex digits; anything else must not become a path out of the folder.
+    let safe: String = hash.chars().filter(char::is_ascii_alphanumeric).collect();
+    blobs.join(safe)
+}
+
+/// A blob's bytes, checked against the hash; `None` if there is none of that name.
+pub(super) fn read_blob(blobs: &Path, hash: &str) -> StoreResult<Option<Vec<u8>>> {
+    let path = blob_path(blobs, hash);
+    match fs::read(&path) {
+        Ok(bytes) => checked(hash, bytes).map(Some),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(io("read", &path, error)),
     }
 }
 
@@ -105,7 +130,7 @@ impl Store for NativeStore {
 
     async fn put_blob(&self, bytes: &[u8]) -> StoreResult<String> {
         let hash = sha256_hex(bytes);
-        let path = self.blob_path(&hash);
+        let path = blob_path(&self.blobs, &hash);
         // A file of this name that is damaged is replaced; a whole one needs no second write.
         if matches!(self.get_blob(&hash).await, Ok(Some(_))) {
             return Ok(hash);
@@ -120,16 +145,11 @@ impl Store for NativeStore {
     }
 
     async fn get_blob(&self, hash: &str) -> StoreResult<Option<Vec<u8>>> {
-        let path = self.blob_path(hash);
-        match fs::read(&path) {
-            Ok(bytes) => checked(hash, bytes).map(Some),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(io("read", &path, error)),
-        }
+        read_blob(&self.blobs, hash)
     }
 
     async fn delete_blob(&self, hash: &str) -> StoreResult<()> {
-        let path = self.blob_path(hash);
+        let path = blob_path(&self.blobs, hash);
         match fs::remove_file(&path) {
             Err(error) if error.kind() != ErrorKind::NotFound => Err(io("remove", &path, error)),
             _ => sync_folder(&self.blobs),
@@ -152,7 +172,14 @@ fn lock(folder: &Path) -> StoreResult<File> {
     let path = folder.join("lock");
     let opened = File::options().read(true).write(true).create(true).truncate(false).open(&path);
     let mut file = opened.map_err(|e| io("open", &path, e))?;
-    match file.try_lock() {
+    let mut locked = file.try_lock();
+    for _ in 1..LOCK_TRIES {
+        if matches!(locked, Err(TryLockError::WouldBlock)) {
+            std::thread::sleep(LOCK_PAUSE);
+            locked = file.try_lock();
+        }
+    }
+    match locked {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             let home = folder.display().to_string();

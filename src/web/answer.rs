@@ -7,6 +7,7 @@ use crate::device::now_ms;
 use crate::error::Error;
 use crate::format::message::Message;
 use crate::learn::engine::Engine;
+use crate::model::constraint::Form;
 use crate::model::generate::{Cancel, Progress, StopReason};
 use crate::model::sampler::Sampling;
 use serde::Serialize;
@@ -42,6 +43,8 @@ pub struct Asked {
     pub tokens_max: usize,
     /// How to draw.
     pub sampling: Sampling,
+    /// What the answer must be, if not any text.
+    pub form: Option<Form>,
     /// Ends the answer.
     pub cancel: Cancel,
     /// Hears the text as it comes and says whether to go on.
@@ -50,8 +53,12 @@ pub struct Asked {
 
 /// Answers with the adapter that is in place.
 pub async fn answer(engine: &mut Engine, asked: &mut Asked) -> Result<Answer, Error> {
-    let Asked { messages, goes_on, tokens_max, sampling, cancel, on_text, .. } = asked;
+    let Asked { messages, goes_on, tokens_max, sampling, form, cancel, on_text, .. } = asked;
     let begun = messages.last().filter(|last| *goes_on && last.role == "assistant");
+    if begun.is_some() && form.is_some() {
+        let text = "an answer of a form cannot go on from a text; leave one of the two out";
+        return Err(Error::Misuse(text.into()));
+    }
     let before = &messages[..messages.len() - usize::from(begun.is_some())];
     let mut prompt = engine.prompt(before)?;
     if let Some(begun) = begun {
@@ -66,8 +73,10 @@ pub async fn answer(engine: &mut Engine, asked: &mut Asked) -> Result<Answer, Er
         }
         Progress::Text(text) => text.is_empty() || on_text(text),
     };
-    let generated = engine.model.generate(&prompt, *tokens_max, sampling, cancel, &mut on_progress);
-    let generation = generated.await?;
+    let within = form.as_ref().map(|form| engine.model.constraint(form)).transpose()?;
+    let (model, to) = (&mut engine.model, &mut on_progress);
+    let generation =
+        model.generate_within(&prompt, *tokens_max, sampling, within, cancel, to).await?;
     let rate = |tokens: usize, ms: f64| tokens as f64 * 1000.0 / ms.max(1.0);
     let generated_tokens = generation.tokens.len();
     let new_tokens = generation.prompt_tokens - generation.reused_tokens;

@@ -78,13 +78,13 @@ impl Engine {
     ) -> Result<JsValue, JsError> {
         let messages: Vec<Message> = read("messages", messages)?;
         let request: ChatRequest = read("options", options)?;
-        request.check()?;
         let sampling = request.sampling(self.seed.replace(self.seed.get().wrapping_add(1)))?;
         self.hush.lower();
         let mut asked = Asked {
             messages,
             goes_on: request.goes_on,
             tokens_max: request.tokens_max(),
+            form: request.form()?,
             version: request.version,
             sampling,
             cancel: self.hush.clone(),

@@ -9,6 +9,7 @@ use crate::format::message::Message;
 use crate::learn::example::{Content, Kind, NewExample, documents};
 use crate::learn::learner::LearnError;
 use crate::learn::report::LearnOptions;
+use crate::model::constraint::Form;
 use crate::model::sampler::Sampling;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -48,20 +49,14 @@ pub struct ChatRequest {
     pub goes_on: bool,
     /// Who answers: a version's id or `base`; without one HEAD.
     pub version: Option<String>,
-    /// The shape that the answer must have.
+    /// What the answer must be, as OpenAI's chat API says it.
     response_format: Option<serde_json::Value>,
 }
 
 impl ChatRequest {
-    /// Refuses what would be another answer if it were ignored.
-    pub fn check(&self) -> Result<(), Error> {
-        match self.response_format {
-            Some(_) => {
-                let text = "response_format: this engine cannot hold an answer to a shape";
-                Err(Error::Misuse(text.into()))
-            }
-            None => Ok(()),
-        }
+    /// What the answer must be, if not any text.
+    pub fn form(&self) -> Result<Option<Form>, Error> {
+        self.response_format.as_ref().map_or(Ok(None), Form::read).map_err(Error::Misuse)
     }
 
     /// Most tokens of the answer.

@@ -18,6 +18,11 @@ pub const CONTEXT: usize = 48;
 
 /// The tiny model's file, its linears in `ty`.
 pub fn file(ty: TensorType, seed: u64) -> Vec<u8> {
+    file_for(ty, seed, CONTEXT)
+}
+
+/// The same for longer conversations.
+pub fn file_for(ty: TensorType, seed: u64, context: usize) -> Vec<u8> {
     let vocabulary = bpe::train(["the owl, the owl and the hen", "the hen and"].into_iter(), 9, 2);
     let config = Config {
         name: "tiny".into(),
@@ -29,7 +34,7 @@ pub fn file(ty: TensorType, seed: u64) -> Vec<u8> {
         kv_heads: 2,
         head_dim: 16,
         vocab: blank::tokens(&vocabulary),
-        context: CONTEXT,
+        context,
         rms_eps: 1e-5,
         rope_base: 10_000.0,
     };

@@ -12,6 +12,8 @@ mod package;
 mod page;
 mod serve;
 mod shell;
+// The command's own file: what `apprentice serve` says of the page, `cargo xtask serve` says too.
+#[path = "../../src/cli/serve/site.rs"]
 mod site;
 mod stages;
 
@@ -30,6 +32,7 @@ cargo xtask COMMAND
   package                      build the npm package, into target/package; prints the tarball's path
   bench [ARGS...]              `apprentice bench` in release mode; the result goes to bench/results/
   interop [--prebuilt] [ARGS]  our adapters in PEFT and llama.cpp and theirs in ours: the same logits, as a table
+  interop openai [ARGS]        the official `openai` client against `apprentice serve`: chat, streams, models, feedback
   learning [--cycles N] [--arms A,...] a simulated user over 100 cycles, with our recipe and the peers'; goes on where it
                                stopped. --drift N: changing facts on the small model. --report: only table and plot
 
@@ -95,7 +98,9 @@ fn serve_page(args: &[String]) -> Outcome {
     }
     let model = model::ensure(at_most_one(&paths)?)?;
     page::build()?;
-    serve::serve(site::Site::new(page::dist(), &model)?, port)
+    let site = site::Site::new(page::dist(), &model, &model::sha256(&model)?);
+    let told = |error| format!("cannot read {}: {error}", model.display());
+    serve::serve(site.map_err(told)?, port)
 }
 
 fn at_most_one(args: &[String]) -> Result<Option<&str>, String> {

@@ -8,12 +8,11 @@
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, Read, Seek, SeekFrom, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::shell::Outcome;
-use crate::site::{Answer, HEADERS, Site, byte_range};
+use crate::site::{Content, HEADERS, PLAIN, Reply, Site};
 
 const DEFAULT_PORT: u16 = 8080;
 /// Ports tried after the default one.
@@ -62,7 +61,7 @@ fn answer(site: &Site, stream: &TcpStream) -> io::Result<()> {
     stream.set_read_timeout(Some(SILENCE_MAX))?;
     stream.set_write_timeout(Some(SILENCE_MAX))?;
     let Some(request) = read_request(stream)? else { return Ok(()) };
-    let mut response = respond(site, &request);
+    let mut response = respond(site, &request)?;
     let mut head = format!("HTTP/1.1 {}\r\nConnection: close\r\n", response.status);
     for (name, value) in HEADERS {
         head += &format!("{name}: {value}\r\n");
@@ -119,65 +118,44 @@ struct Response {
     body: Box<dyn Read>,
 }
 
-fn respond(site: &Site, request: &Request) -> Response {
+fn respond(site: &Site, request: &Request) -> io::Result<Response> {
     let name = request.host.rsplit_once(':').map_or(request.host.as_str(), |(name, _)| name);
-    if !matches!(name, "127.0.0.1" | "localhost") {
-        return text("403 Forbidden", "this server answers to 127.0.0.1 and localhost only", PLAIN);
-    }
-    if !matches!(request.method.as_str(), "GET" | "HEAD") {
-        let mut response = text("405 Method Not Allowed", "only GET and HEAD", PLAIN);
-        response.headers.push(("Allow", "GET, HEAD".into()));
-        return response;
-    }
-    match site.answer(&request.target) {
-        Answer::Missing => text("404 Not Found", "there is no such file", PLAIN),
-        Answer::Text(body, kind) => text("200 OK", &body, kind),
-        Answer::File(path, kind) => whole_or_part(&path, kind, request)
-            .unwrap_or_else(|error| text("500 Internal Server Error", &error.to_string(), PLAIN)),
-    }
+    let reply = if !matches!(name, "127.0.0.1" | "localhost") {
+        Reply::text(403, "this server answers to 127.0.0.1 and localhost only", PLAIN)
+    } else if !matches!(request.method.as_str(), "GET" | "HEAD") {
+        let mut reply = Reply::text(405, "only GET and HEAD", PLAIN);
+        reply.headers.push(("Allow", "GET, HEAD".into()));
+        reply
+    } else {
+        site.reply(&request.target, request.range.as_deref(), request.takes_gzip)
+    };
+    // A file may have gone since it was listed.
+    response(reply).or_else(|error| response(Reply::text(500, &error.to_string(), PLAIN)))
 }
 
-/// A file, or the part of it that was asked for; packed where the build left a packed copy and the browser takes one.
-fn whole_or_part(path: &Path, kind: &'static str, request: &Request) -> io::Result<Response> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".gz");
-    if request.takes_gzip && request.range.is_none() && Path::new(&name).is_file() {
-        let mut response = file(Path::new(&name), kind, None)?;
-        // Ranges are of the file as it is, so none are offered here.
-        response.headers.retain(|(name, _)| *name != "Accept-Ranges");
-        response.headers.push(("Content-Encoding", "gzip".into()));
-        response.headers.push(("Vary", "Accept-Encoding".into()));
-        return Ok(response);
-    }
-    file(path, kind, request.range.as_deref())
-}
-
-fn file(path: &Path, kind: &str, range: Option<&str>) -> io::Result<Response> {
-    let mut file = File::open(path)?;
-    let size = file.metadata()?.len();
-    let mut headers = vec![("Accept-Ranges", "bytes".into()), ("Content-Type", kind.into())];
-    let (status, first, length) = match range.map(|range| byte_range(range, size)) {
-        None | Some(Ok(None)) => ("200 OK", 0, size),
-        Some(Ok(Some((first, last)))) => {
-            headers.push(("Content-Range", format!("bytes {first}-{last}/{size}")));
-            ("206 Partial Content", first, last - first + 1)
-        }
-        Some(Err(())) => {
-            let mut response = text("416 Range Not Satisfiable", "no such bytes", PLAIN);
-            response.headers.push(("Content-Range", format!("bytes */{size}")));
-            return Ok(response);
+/// A reply with its body opened.
+fn response(reply: Reply) -> io::Result<Response> {
+    let (length, body): (u64, Box<dyn Read>) = match reply.body {
+        Content::Text(text) => (text.len() as u64, Box::new(Cursor::new(text.into_bytes()))),
+        Content::Part { path, first, length } => {
+            let mut file = File::open(path)?;
+            file.seek(SeekFrom::Start(first))?;
+            (length, Box::new(file.take(length)))
         }
     };
-    file.seek(SeekFrom::Start(first))?;
-    Ok(Response { status, headers, length, body: Box::new(file.take(length)) })
+    Ok(Response { status: status(reply.status), headers: reply.headers, length, body })
 }
 
-const PLAIN: &str = "text/plain; charset=utf-8";
-
-fn text(status: &'static str, body: &str, kind: &str) -> Response {
-    let bytes = body.as_bytes().to_vec();
-    let headers = vec![("Content-Type", kind.into())];
-    Response { status, headers, length: bytes.len() as u64, body: Box::new(Cursor::new(bytes)) }
+fn status(code: u16) -> &'static str {
+    match code {
+        200 => "200 OK",
+        206 => "206 Partial Content",
+        403 => "403 Forbidden",
+        404 => "404 Not Found",
+        405 => "405 Method Not Allowed",
+        416 => "416 Range Not Satisfiable",
+        _ => "500 Internal Server Error",
+    }
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ impl Running {
         std::fs::write(dir.path().join("dist/app.js.gz"), "packed").unwrap();
         let model = dir.path().join("model.gguf");
         std::fs::write(&model, (0..=255).cycle().take(100_000).collect::<Vec<u8>>()).unwrap();
-        let site = Site::new(dir.path().join("dist"), &model).unwrap();
+        let site = Site::new(dir.path().join("dist"), &model, "no one asks for it here").unwrap();
         let listener = bind(Some(0)).unwrap();
         let address = listener.local_addr().unwrap();
         // The thread ends with the test's process.

@@ -1,13 +1,12 @@
-//! What the server answers: the page's files, the model, and the headers that keep the page from uploading.
+//! What a server answers of the page: its files, the model, and the headers that keep the page from uploading.
 //!
-//! It knows nothing of sockets. Invariant: a request's path is never joined to a folder; it is looked up among the
+//! It knows nothing of sockets, and no other file of the crate: `cargo xtask serve` compiles this very file, so that both
+//! servers of the page say the same. Invariant: a request's path is never joined to a folder; it is looked up among the
 //! names of files that the folder really holds, so that no spelling of a path can leave it.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
-
-use crate::model;
-use crate::shell::Outcome;
 
 /// Headers of every answer. `connect-src 'self'` is the promise that nothing the user writes leaves the device.
 pub const HEADERS: [(&str, &str); 7] = [
@@ -27,6 +26,9 @@ pub const HEADERS: [(&str, &str); 7] = [
     ),
 ];
 
+/// What an answer of plain words is.
+pub const PLAIN: &str = "text/plain; charset=utf-8";
+
 /// The page's folder and the model beside it.
 pub struct Site {
     dist: PathBuf,
@@ -45,16 +47,59 @@ pub enum Answer {
     Missing,
 }
 
+/// An answer to a request, without the headers that all have.
+pub struct Reply {
+    /// HTTP's status.
+    pub status: u16,
+    /// Headers of this answer; the body's length is not among them.
+    pub headers: Vec<(&'static str, String)>,
+    /// The body.
+    pub body: Content,
+}
+
+/// The body of a reply.
+#[derive(Debug, PartialEq)]
+pub enum Content {
+    /// A text.
+    Text(String),
+    /// Bytes of a file.
+    Part {
+        /// The file.
+        path: PathBuf,
+        /// The first byte.
+        first: u64,
+        /// How many.
+        length: u64,
+    },
+}
+
+impl Reply {
+    /// An answer in words.
+    pub fn text(status: u16, body: &str, kind: &str) -> Reply {
+        let headers = vec![("Content-Type", kind.to_string())];
+        Reply { status, headers, body: Content::Text(body.into()) }
+    }
+}
+
 impl Site {
-    /// A site of a built page; hashes the model once, for `/model.json`.
-    pub fn new(dist: PathBuf, model: &Path) -> Outcome<Self> {
+    /// A site of a built page and a model whose sha256 (hex) is known, for `/model.json`.
+    pub fn new(dist: PathBuf, model: &Path, sha256: &str) -> io::Result<Self> {
         let name = model.file_name().unwrap_or_default().to_string_lossy();
-        let told = |e| format!("cannot read {}: {e}", model.display());
-        let bytes = fs::metadata(model).map_err(told)?.len();
-        let sha256 = model::sha256(model)?;
+        let bytes = fs::metadata(model)?.len();
         let model_json =
             format!(r#"{{"name":{},"bytes":{bytes},"sha256":"{sha256}"}}"#, json_string(&name));
         Ok(Self { dist, model: model.to_path_buf(), model_json })
+    }
+
+    /// The answer to a GET of a target. `range` is the request's header; `takes_gzip` says whether a packed copy, where the
+    /// build left one, may be sent in the file's place.
+    pub fn reply(&self, target: &str, range: Option<&str>, takes_gzip: bool) -> Reply {
+        match self.answer(target) {
+            Answer::Missing => Reply::text(404, "there is no such file", PLAIN),
+            Answer::Text(body, kind) => Reply::text(200, &body, kind),
+            Answer::File(path, kind) => whole_or_part(path, kind, range, takes_gzip)
+                .unwrap_or_else(|error| Reply::text(500, &error.to_string(), PLAIN)),
+        }
     }
 
     /// What a request's target (path and query, as sent) names.
@@ -95,6 +140,44 @@ pub fn byte_range(header: &str, size: u64) -> Result<Option<(u64, u64)>, ()> {
         (Some(Ok(_)), None | Some(Ok(_))) | (None, Some(Ok(_))) => Err(()),
         _ => Ok(None),
     }
+}
+
+/// A file, or the part of it that was asked for; packed where there is a packed copy and the browser takes one.
+fn whole_or_part(
+    path: PathBuf,
+    kind: &'static str,
+    range: Option<&str>,
+    takes_gzip: bool,
+) -> io::Result<Reply> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".gz");
+    if takes_gzip && range.is_none() && Path::new(&name).is_file() {
+        let mut reply = part(name.into(), kind, None)?;
+        // Ranges are of the file as it is, so none are offered here.
+        reply.headers.retain(|(name, _)| *name != "Accept-Ranges");
+        reply.headers.push(("Content-Encoding", "gzip".into()));
+        reply.headers.push(("Vary", "Accept-Encoding".into()));
+        return Ok(reply);
+    }
+    part(path, kind, range)
+}
+
+fn part(path: PathBuf, kind: &str, range: Option<&str>) -> io::Result<Reply> {
+    let size = fs::metadata(&path)?.len();
+    let mut headers = vec![("Accept-Ranges", "bytes".into()), ("Content-Type", kind.into())];
+    let (status, first, length) = match range.map(|range| byte_range(range, size)) {
+        None | Some(Ok(None)) => (200, 0, size),
+        Some(Ok(Some((first, last)))) => {
+            headers.push(("Content-Range", format!("bytes {first}-{last}/{size}")));
+            (206, first, last - first + 1)
+        }
+        Some(Err(())) => {
+            let mut reply = Reply::text(416, "no such bytes", PLAIN);
+            reply.headers.push(("Content-Range", format!("bytes */{size}")));
+            return Ok(reply);
+        }
+    };
+    Ok(Reply { status, headers, body: Content::Part { path, first, length } })
 }
 
 /// Every regular file under a folder with its `/`-separated name; links are not followed.
@@ -151,7 +234,8 @@ mod tests {
         fs::write(dir.path().join("secret"), "secret").unwrap();
         let model = dir.path().join("my \"own\".gguf");
         fs::write(&model, "abc").unwrap();
-        let site = Site::new(dist, &model).unwrap();
+        let sha256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        let site = Site::new(dist, &model, sha256).unwrap();
         (dir, site)
     }
 

@@ -7,7 +7,7 @@ use crate::device::Device;
 use crate::error::Error;
 use crate::format::source::FileSource;
 use crate::learn::engine::Engine;
-use crate::learn::learner::Clock;
+use crate::learn::learner::{Clock, Learner};
 use crate::learn::suite::Suites;
 use crate::model::{CONTEXT, Model};
 use crate::store::native::NativeStore;
@@ -52,6 +52,27 @@ pub fn home(common: &Common) -> Result<PathBuf, Error> {
 /// The store in the home folder.
 pub fn store(common: &Common) -> Result<NativeStore, Error> {
     Ok(NativeStore::open(&home(common)?)?)
+}
+
+/// The learner over the home folder; what a person should know of the home is said.
+pub async fn learner(common: &Common) -> Result<Learner<NativeStore>, Error> {
+    let learner = Learner::open(store(common)?, clock(), common.seed).await?;
+    for warning in learner.warnings() {
+        eprintln!("warning: {warning}");
+    }
+    Ok(learner)
+}
+
+/// The same, with other suites where a folder is given.
+pub async fn examiner(
+    common: &Common,
+    folder: Option<&Path>,
+) -> Result<Learner<NativeStore>, Error> {
+    let learner = learner(common).await?;
+    match folder {
+        Some(folder) => Ok(learner.with_suites(suites(folder)?)),
+        None => Ok(learner),
+    }
 }
 
 /// The suites of a folder: core.jsonl, language.jsonl and refusals.jsonl.

@@ -46,16 +46,8 @@ pub struct DiffArgs {
 }
 
 /// The learner of the home, with its warnings told.
-pub async fn open(common: &Common) -> Result<Learner<NativeStore>, Error> {
-    let learner = Learner::open(context::store(common)?, context::clock(), common.seed).await?;
-    for warning in learner.warnings() {
-        eprintln!("warning: {warning}");
-    }
-    Ok(learner)
-}
-
 pub async fn log(common: &Common, args: LogArgs) -> Result<(), Error> {
-    let learner = open(common).await?;
+    let learner = context::learner(common).await?;
     let head = learner.head().map(|version| version.id.clone());
     if common.json {
         for version in learner.versions().into_iter().rev() {
@@ -128,7 +120,7 @@ pub fn marks(learner: &Learner<NativeStore>, id: Option<&str>, is_head: bool) ->
 }
 
 pub async fn show(common: &Common, args: ShowArgs) -> Result<(), Error> {
-    let learner = open(common).await?;
+    let learner = context::learner(common).await?;
     let Some(id) = learner.resolve(&args.version)? else {
         let text = "the model as it came";
         return match common.json {
@@ -170,7 +162,7 @@ pub async fn show(common: &Common, args: ShowArgs) -> Result<(), Error> {
 }
 
 pub async fn diff(common: &Common, args: DiffArgs) -> Result<(), Error> {
-    let mut learner = open(common).await?;
+    let mut learner = context::learner(common).await?;
     let config = if args.measure {
         let mut engine = context::engine(common).await?;
         for name in [&args.from, &args.to] {
@@ -220,7 +212,7 @@ pub async fn diff(common: &Common, args: DiffArgs) -> Result<(), Error> {
 }
 
 pub async fn examples(common: &Common) -> Result<(), Error> {
-    let learner = open(common).await?;
+    let learner = context::learner(common).await?;
     let waiting: Vec<String> = learner.pending().iter().map(|e| e.id.clone()).collect();
     for example in learner.examples() {
         if common.json {

@@ -125,7 +125,7 @@ pub async fn teach(common: &Common, args: TeachArgs) -> Result<(), Error> {
         let path = args.file.unwrap_or_default();
         return Err(Error::Misuse(format!("{}: nothing to teach in it", path.display())));
     }
-    let mut learner = Learner::open(context::store(common)?, context::clock(), common.seed).await?;
+    let mut learner = context::learner(common).await?;
     let ids: Vec<String> = lessons.iter().map(NewExample::id).collect();
     let report = learner.teach(lessons).await?;
     if args.trust {
@@ -235,7 +235,7 @@ impl Show<'_> {
 
 pub async fn learn(common: &Common, args: LearnArgs) -> Result<ExitCode, Error> {
     let options = args.options()?;
-    let mut learner = open(common, args.suites.as_deref()).await?;
+    let mut learner = context::examiner(common, args.suites.as_deref()).await?;
     if learner.pending().is_empty() {
         return Err(LearnError::NothingToLearn.into());
     }
@@ -282,20 +282,8 @@ fn print_report(report: &CycleReport) -> Result<(), Error> {
     Ok(())
 }
 
-/// Opens the learner, with other suites where a folder is given.
-async fn open(common: &Common, suites: Option<&Path>) -> Result<Learner<NativeStore>, Error> {
-    let learner = Learner::open(context::store(common)?, context::clock(), common.seed).await?;
-    for warning in learner.warnings() {
-        eprintln!("warning: {warning}");
-    }
-    match suites {
-        Some(folder) => Ok(learner.with_suites(context::suites(folder)?)),
-        None => Ok(learner),
-    }
-}
-
 pub async fn eval(common: &Common, args: EvalArgs) -> Result<(), Error> {
-    let mut learner = open(common, None).await?;
+    let mut learner = context::learner(common).await?;
     let mut engine = context::engine(common).await?;
     let show = Show { common: &Common { json: false, ..common.clone() }, bar: output::step_bar() };
     let file = args.suite.as_ref().map(PathBuf::from).filter(|path| path.exists());

@@ -3,7 +3,7 @@
 //! It turns arguments into calls of `learn`, and decides nothing. Invariant: a command that found the journal broken does
 //! not exit with 0.
 
-use super::history::{marks, open, value};
+use super::history::{marks, value};
 use super::{Common, context, output};
 use crate::error::Error;
 use crate::learn::gate::Verdict;
@@ -14,6 +14,7 @@ use crate::model::ties::Merging;
 use crate::store::native::NativeStore;
 use clap::Args;
 use serde_json::json;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Arguments of `tag` and `branch`.
@@ -49,6 +50,9 @@ pub struct CombineArgs {
     /// Items of each suite, for a quick look [default: all]
     #[arg(long)]
     sample: Option<usize>,
+    /// Other suites than the built-in ones: a folder with core.jsonl, language.jsonl, refusals.jsonl
+    #[arg(long, value_name = "DIR")]
+    suites: Option<PathBuf>,
 }
 
 /// Arguments of `bisect`.
@@ -59,6 +63,9 @@ pub struct BisectArgs {
     /// A version that gets it right [default: the one that learned it, else the oldest]
     #[arg(long)]
     good: Option<String>,
+    /// Other suites than the built-in ones: a folder with core.jsonl, language.jsonl, refusals.jsonl
+    #[arg(long, value_name = "DIR")]
+    suites: Option<PathBuf>,
 }
 
 /// Arguments of `forget`.
@@ -66,10 +73,13 @@ pub struct BisectArgs {
 pub struct ForgetArgs {
     /// The example's id, as `examples` lists it
     example: String,
+    /// Other suites than the built-in ones: a folder with core.jsonl, language.jsonl, refusals.jsonl
+    #[arg(long, value_name = "DIR")]
+    suites: Option<PathBuf>,
 }
 
 pub async fn tag(common: &Common, args: NameArgs) -> Result<(), Error> {
-    let mut learner = open(common).await?;
+    let mut learner = context::learner(common).await?;
     match (&args.name, args.delete) {
         (None, _) => {
             let tags = learner.names().tags.iter();
@@ -82,7 +92,7 @@ pub async fn tag(common: &Common, args: NameArgs) -> Result<(), Error> {
 }
 
 pub async fn branch(common: &Common, args: NameArgs) -> Result<(), Error> {
-    let mut learner = open(common).await?;
+    let mut learner = context::learner(common).await?;
     match (&args.name, args.delete) {
         (None, _) => {
             let current = learner.names().current.as_ref();
@@ -115,14 +125,14 @@ fn list_names<'a>(
 }
 
 pub async fn checkout(common: &Common, args: CheckoutArgs) -> Result<(), Error> {
-    let mut learner = open(common).await?;
+    let mut learner = context::learner(common).await?;
     let mut engine = context::engine(common).await?;
     learner.checkout(&mut engine, &args.name).await?;
     done(common, &learner)
 }
 
 pub async fn combine(common: &Common, args: CombineArgs) -> Result<ExitCode, Error> {
-    let mut learner = open(common).await?;
+    let mut learner = context::examiner(common, args.suites.as_deref()).await?;
     let mut engine = context::engine(common).await?;
     let options = LearnOptions { sample: args.sample, ..LearnOptions::default() };
     let sides = (args.version.as_str(), args.method);
@@ -144,7 +154,7 @@ pub fn tell(common: &Common, report: &CycleReport) -> Result<ExitCode, Error> {
 }
 
 pub async fn bisect(common: &Common, args: BisectArgs) -> Result<(), Error> {
-    let mut learner = open(common).await?;
+    let mut learner = context::examiner(common, args.suites.as_deref()).await?;
     let mut engine = context::engine(common).await?;
     let found = learner.bisect(&mut engine, &args.item, args.good.as_deref()).await?;
     if common.json {
@@ -162,7 +172,7 @@ pub async fn bisect(common: &Common, args: BisectArgs) -> Result<(), Error> {
 }
 
 pub async fn forget(common: &Common, args: ForgetArgs) -> Result<(), Error> {
-    let mut learner = open(common).await?;
+    let mut learner = context::examiner(common, args.suites.as_deref()).await?;
     let mut engine = context::engine(common).await?;
     let cancel = engine.cancel.clone();
     // A second handler cannot be set; the first one of the process stays.
@@ -194,7 +204,7 @@ pub async fn forget(common: &Common, args: ForgetArgs) -> Result<(), Error> {
 }
 
 pub async fn audit(common: &Common) -> Result<ExitCode, Error> {
-    let learner = Learner::open(context::store(common)?, context::clock(), common.seed).await?;
+    let learner = context::learner(common).await?;
     let report = learner.audit().await?;
     if common.json {
         for entry in learner.log() {

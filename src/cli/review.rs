@@ -5,7 +5,7 @@
 
 use super::{Common, context, output};
 use crate::error::Error;
-use crate::learn::learner::{LearnError, Learner};
+use crate::learn::learner::LearnError;
 use clap::Args;
 use serde_json::json;
 
@@ -18,7 +18,7 @@ pub struct ReviewArgs {
 }
 
 pub async fn review(common: &Common, args: ReviewArgs) -> Result<(), Error> {
-    let mut learner = Learner::open(context::store(common)?, context::clock(), common.seed).await?;
+    let mut learner = context::learner(common).await?;
     for name in &args.release {
         let held: Vec<String> = learner.quarantined().iter().map(|(e, _)| e.id.clone()).collect();
         let mut fitting = held.iter().filter(|id| !name.is_empty() && id.starts_with(name));

@@ -8,7 +8,6 @@ use super::{Common, context, files, moves, output};
 use crate::error::Error;
 use crate::format::skill::{MAGIC, Skill, public_key};
 use crate::learn::exchange::Foreign;
-use crate::learn::learner::Learner;
 use crate::learn::names::HEAD;
 use crate::learn::report::{Event, LearnOptions};
 use clap::Args;
@@ -46,6 +45,9 @@ pub struct AdoptArgs {
     /// Items of each suite, for a quick look [default: all]
     #[arg(long)]
     sample: Option<usize>,
+    /// Other suites than the built-in ones: a folder with core.jsonl, language.jsonl, refusals.jsonl
+    #[arg(long, value_name = "DIR")]
+    suites: Option<PathBuf>,
 }
 
 impl SkillArgs {
@@ -63,7 +65,7 @@ pub async fn export(
     out: &Path,
 ) -> Result<(), Error> {
     files::refuse_existing(out)?;
-    let learner = Learner::open(context::store(common)?, context::clock(), common.seed).await?;
+    let learner = context::learner(common).await?;
     let stem = || out.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let name = args.name.clone().unwrap_or_else(stem);
     let skill = learner.skill(version.unwrap_or(HEAD), &name, !args.without_lessons).await?;
@@ -115,7 +117,7 @@ pub fn read(path: &Path, base_hash: &str, signer: Option<&str>) -> Result<Foreig
 
 /// Lets the gate decide on an imported version.
 pub async fn adopt(common: &Common, args: AdoptArgs) -> Result<ExitCode, Error> {
-    let mut learner = Learner::open(context::store(common)?, context::clock(), common.seed).await?;
+    let mut learner = context::examiner(common, args.suites.as_deref()).await?;
     let mut engine = context::engine(common).await?;
     let options = LearnOptions { sample: args.sample, ..LearnOptions::default() };
     let told = &mut |_: Event| {};

@@ -7,7 +7,6 @@ use super::skills::{self, SkillArgs};
 use super::{Common, context, output};
 use crate::error::Error;
 use crate::learn::exchange::Foreign;
-use crate::learn::learner::Learner;
 use crate::learn::names::HEAD;
 use crate::learn::student::Student;
 use crate::learn::version::Version;
@@ -55,7 +54,7 @@ pub struct ImportArgs {
 }
 
 pub async fn rollback(common: &Common, args: RollbackArgs) -> Result<(), Error> {
-    let mut learner = Learner::open(context::store(common)?, context::clock(), common.seed).await?;
+    let mut learner = context::learner(common).await?;
     let mut engine = context::engine(common).await?;
     let head = learner.rollback(&mut engine, args.version.as_deref()).await?;
     if common.json {
@@ -87,7 +86,7 @@ pub async fn export(common: &Common, args: ExportArgs) -> Result<(), Error> {
 
 /// The adapter of a version, or of HEAD; none is the base model.
 pub async fn version(common: &Common, name: Option<&str>) -> Result<Option<Adapter>, Error> {
-    let learner = Learner::open(context::store(common)?, context::clock(), common.seed).await?;
+    let learner = context::learner(common).await?;
     let id = learner.resolve(name.unwrap_or(HEAD))?;
     let wanted = |version: &Version| Some(&version.id) == id.as_ref();
     if learner.versions().into_iter().any(|version| wanted(version) && version.scoped) {
@@ -103,7 +102,7 @@ pub async fn version(common: &Common, name: Option<&str>) -> Result<Option<Adapt
 }
 
 pub async fn import(common: &Common, args: ImportArgs) -> Result<(), Error> {
-    let mut learner = Learner::open(context::store(common)?, context::clock(), common.seed).await?;
+    let mut learner = context::learner(common).await?;
     let mut engine = context::engine(common).await?;
     let foreign = match (skills::is_skill(&args.path), &args.from) {
         (true, signer) => skills::read(&args.path, &engine.base_hash(), signer.as_deref())?,

@@ -73,7 +73,7 @@ for (const [size, viewport] of Object.entries(SIZES)) {
         await learned;
         await check("verdict");
         await show(page, "Versions");
-        await page.getByRole("button", { name: /^Give a name to Version/ }).click();
+        await page.getByRole("button", { name: /^Name it: Version/ }).click();
         await page.getByRole("textbox", { name: "Name" }).fill("before-harvest");
         await check("naming");
         await page.getByRole("button", { name: "Give this name" }).click();

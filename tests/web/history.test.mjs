@@ -48,7 +48,7 @@ test("a version gets a name, and loses it", { timeout: PATIENCE_MS }, async (t) 
   await show(page, "Versions");
   const version = page.getByRole("listitem", { name: /^Version / }).first();
   const give = async (name) => {
-    await version.getByRole("button", { name: /^Give a name to Version/ }).click();
+    await version.getByRole("button", { name: /^Name it: Version/ }).click();
     await page.getByRole("textbox", { name: "Name" }).fill(name);
     await page.getByRole("button", { name: "Give this name" }).click();
   };

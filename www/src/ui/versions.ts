@@ -107,7 +107,7 @@ function tagChip(app: App, tag: string): HTMLElement {
 function naming(app: App, version: Version, name: string): HTMLElement {
   const button = h(
     "button",
-    { class: "small", disabled: app.learning.value, "aria-label": `Give a name to ${name}` },
+    { class: "small", disabled: app.learning.value, "aria-label": `Name it: ${name}` },
     icon("pencil"),
     "Name it",
   );

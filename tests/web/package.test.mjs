@@ -142,6 +142,11 @@ test("a program speaks with it in OpenAI's shape", options, async (t) => {
   assert.deepEqual(told.streamedUsage, told.usage);
   assert.equal(told.cut, told.whole.slice(0, told.whole.indexOf(told.stop)).trim());
   assert.deepEqual(told.short, { reason: "length", tokens: 2 });
+  const place = JSON.parse(told.formed.text);
+  assert.deepEqual(Object.keys(place).sort(), ["city", "gate"]);
+  assert.ok(["Tarn", "Marn"].includes(place.city) && place.gate >= 0 && place.gate <= 9);
+  assert.equal(told.formed.reason, "stop");
+  assert.match(told.refusals.schema, /a JSON schema is wanted/);
   assert.match(told.refusals.unknown, /^refused: frequency_penalty: is not known here/);
   assert.match(told.refusals.role, /^refused: messages\[0\]\.role/);
   assert.match(told.refusals.top_p, /^refused: top_p: cannot be 2/);

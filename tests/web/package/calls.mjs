@@ -34,7 +34,18 @@ export async function speaksOpenAi(create, lesson) {
   const stop = whole.split(" ").at(-2);
   const cut = await completions.create({ ...ask, stop: ["no such words", stop] });
   const short = await completions.create({ ...ask, max_completion_tokens: 2 });
+  const schema = {
+    type: "object",
+    properties: { city: { enum: ["Tarn", "Marn"] }, gate: { type: "integer", minimum: 0, maximum: 9 } },
+    required: ["city", "gate"],
+    additionalProperties: false,
+  };
+  // So many, since a small model likes white space where it may stand.
+  const shaped = (json_schema) =>
+    completions.create({ ...ask, max_tokens: 400, response_format: { type: "json_schema", json_schema } });
+  const formed = await shaped({ name: "place", schema });
   const refusals = {
+    schema: await failure(shaped({ name: "place" })),
     unknown: await failure(completions.create({ ...ask, frequency_penalty: 1 })),
     role: await failure(completions.create({ messages: [{ role: "tool", content: "" }] })),
     top_p: await failure(completions.create({ ...ask, top_p: 2 })),
@@ -59,6 +70,7 @@ export async function speaksOpenAi(create, lesson) {
     stop,
     cut: cut.choices[0].message.content,
     short: { reason: short.choices[0].finish_reason, tokens: short.usage.completion_tokens },
+    formed: { text: formed.choices[0].message.content, reason: formed.choices[0].finish_reason },
     refusals,
   };
 }

@@ -8,7 +8,8 @@
 import type { Message } from "../engine/contract";
 
 /**
- * The shape that an answer must have. The engine says with an {@link EngineError} if it cannot hold its answer to it.
+ * The shape that an answer must have: any JSON object, or JSON of a schema. A schema that cannot be held to is refused with an
+ * {@link EngineError}.
  */
 export type ResponseFormat =
   | { type: "text" }

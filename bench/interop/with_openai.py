@@ -173,7 +173,11 @@ def main():
         import jsonschema
         import openai
     except ImportError:
-        os.execv(python_of("openai"), ["python", *sys.argv])
+        # A Python finds its environment by the name that it was started under, so the name is the whole path.
+        python = str(python_of("openai"))
+        if sys.executable == python:
+            raise
+        os.execv(python, [python, *sys.argv])
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(args, Path(folder))
         with bench.server() as url:

@@ -4,6 +4,7 @@
 
 use crate::learn_fake::{Fake, open};
 use crate::learn_history::{fact, learn};
+use crate::learn_merge::says;
 use apprentice::format::message::Message;
 use apprentice::format::skill::Skill;
 use apprentice::learn::exchange::Foreign;
@@ -11,7 +12,7 @@ use apprentice::learn::gate::Verdict;
 use apprentice::learn::learner::{LearnError, Learner};
 use apprentice::learn::report::{Action, CycleReport, LearnOptions};
 use apprentice::learn::scope::Scope;
-use apprentice::learn::student::{AnswerOptions, Student};
+use apprentice::learn::student::Student;
 use apprentice::model::adapter::Adapter;
 use apprentice::store::memory::{Crash, MemoryStore};
 use pollster::block_on;
@@ -35,13 +36,6 @@ async fn adopt(
     id: &str,
 ) -> Result<CycleReport, LearnError> {
     learner.adopt(student, id, &LearnOptions::default(), &mut |_| {}).await
-}
-
-async fn says(student: &mut Fake, number: usize) -> bool {
-    let content = fact(number).content;
-    let (question, taught) = content.question_answer().unwrap();
-    let options = AnswerOptions { tokens_max: 32, temperature: 0.0, seed: 0 };
-    student.answer(&[Message::user(question)], &options).await.unwrap() == taught
 }
 
 #[test]

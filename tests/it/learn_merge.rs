@@ -27,7 +27,8 @@ async fn branched(store: MemoryStore, student: &mut Fake) -> Learner<MemoryStore
     learner
 }
 
-async fn says(student: &mut Fake, number: usize) -> bool {
+/// Whether the student says a fact as it was taught.
+pub async fn says(student: &mut Fake, number: usize) -> bool {
     let content = fact(number).content;
     let (question, taught) = content.question_answer().unwrap();
     let options = AnswerOptions { tokens_max: 32, temperature: 0.0, seed: 0 };

@@ -29,11 +29,13 @@ type Shape = [usize; 3];
 fn ours(program: &str) -> Result<BTreeMap<Shape, f64>, String> {
     let args = ["bench", "--json", "--device", "gpu", "--only", "kernels"];
     let output = Command::new(program).args(args).output();
-    let output = output.map_err(|error| format!("{program}: {error}; run `cargo build --release`"))?;
+    let output =
+        output.map_err(|error| format!("{program}: {error}; run `cargo build --release`"))?;
     if !output.status.success() {
         return Err(String::from_utf8_lossy(&output.stderr).into_owned());
     }
-    let result: Value = serde_json::from_slice(&output.stdout).map_err(|error| error.to_string())?;
+    let result: Value =
+        serde_json::from_slice(&output.stdout).map_err(|error| error.to_string())?;
     let mut times = BTreeMap::new();
     for case in result["kernels"]["cases"].as_array().ok_or("the bench has no kernels")? {
         let kernel = case["kernel"].as_str().unwrap_or_default();
@@ -70,7 +72,8 @@ fn burns(device: &WgpuDevice, [rows, out, cols]: Shape) -> f64 {
 fn main() -> Result<(), String> {
     let mut args = std::env::args().skip(1);
     let program = args.next().unwrap_or_else(|| "target/release/apprentice".into());
-    let rounds: usize = args.next().map_or(Ok(3), |text| text.parse()).map_err(|_| "rounds is a number")?;
+    let rounds: usize =
+        args.next().map_or(Ok(3), |text| text.parse()).map_err(|_| "rounds is a number")?;
     let device = WgpuDevice::DefaultDevice;
     let setup = init_setup::<Vulkan>(&device, RuntimeOptions::default());
     eprintln!("burn 0.20.1 on {:?}", setup.adapter.get_info().name);
@@ -87,8 +90,14 @@ fn main() -> Result<(), String> {
         .map(|(shape, [ours, burns])| json!({ "rows_out_in": shape, "ours_ms": ours, "burn_ms": burns, "ratio": burns / ours }))
         .collect();
     for ([rows, out, cols], [ours, burns]) in &best {
-        eprintln!("{rows:4} x {out:6} x {cols:5}: ours {ours:9.3} ms, burn {burns:9.3} ms, ratio {:.2}", burns / ours);
+        eprintln!(
+            "{rows:4} x {out:6} x {cols:5}: ours {ours:9.3} ms, burn {burns:9.3} ms, ratio {:.2}",
+            burns / ours
+        );
     }
-    println!("{}", json!({ "burn": "0.20.1", "adapter": setup.adapter.get_info().name, "products": rows }));
+    println!(
+        "{}",
+        json!({ "burn": "0.20.1", "adapter": setup.adapter.get_info().name, "products": rows })
+    );
     Ok(())
 }

@@ -98,3 +98,18 @@ fn lessons_that_contradict_each_other_are_not_both_trained() {
         assert!(learner.quarantined().iter().any(|(example, _)| example.id == older));
     });
 }
+
+#[test]
+fn two_questions_about_one_subject_do_not_contradict_each_other() {
+    block_on(async {
+        let (mut learner, mut student) = (open(MemoryStore::new()).await, Fake::new());
+        let asked = ["What is the capital of Freedonia?", "What is the currency of Freedonia?"];
+        let answers = ["It is Fredville.", "It is the crown."];
+        let both = asked.iter().zip(answers);
+        let lessons = both.map(|(asked, answer)| NewExample::correction(asked, answer, None));
+        learner.teach(lessons.collect()).await.unwrap();
+        let report = learn(&mut learner, &mut student).await;
+        assert_eq!(report.taught, 2, "{}", report.reason);
+        assert!(learner.quarantined().is_empty(), "{:?}", learner.quarantined());
+    });
+}

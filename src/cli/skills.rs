@@ -150,3 +150,51 @@ fn make_key(path: &Path) -> Result<[u8; 32], Error> {
     eprintln!("a signing key was made: {}; keep it, and keep it to yourself", path.display());
     Ok(secret)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::skill::Manifest;
+    use crate::model::adapter::Adapter;
+    use crate::model::method::Method;
+
+    #[test]
+    fn a_skill_for_another_model_or_by_another_signer_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("towns.skill");
+        let adapter = Adapter { method: Method::Lora, rank: 1, alpha: 1.0, weights: vec![0.5; 4] };
+        let manifest = Manifest {
+            name: "towns".into(),
+            base_hash: "ab".repeat(32),
+            scoped: false,
+            lessons: Vec::new(),
+        };
+        let bytes = Skill { manifest, adapter: adapter.to_bytes() }.sign(&[9; 32]);
+        fs::write(&path, bytes).unwrap();
+        assert!(is_skill(&path) && !is_skill(folder.path()));
+        let signer = public_key(&[9; 32]);
+        let good = read(&path, &"ab".repeat(32), Some(&signer.to_uppercase())).unwrap();
+        assert_eq!(good.adapter, adapter);
+        let told =
+            |base: &str, signer: Option<&str>| read(&path, base, signer).unwrap_err().to_string();
+        let other = public_key(&[8; 32]);
+        assert!(told(&"ab".repeat(32), Some(&other)).contains("nothing was imported"));
+        assert!(told(&"cd".repeat(32), None).contains("another base model"));
+    }
+
+    #[test]
+    fn a_key_is_made_once_and_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(KEY_FILE);
+        let made = make_key(&path).unwrap();
+        assert_eq!(read_key(&path).unwrap(), made);
+        assert!(make_key(&path).is_err(), "a key is never overwritten");
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o077, 0);
+        }
+        fs::write(&path, "not a key").unwrap();
+        assert!(read_key(&path).unwrap_err().to_string().contains("64 hex digits"));
+    }
+}

@@ -7,14 +7,14 @@
 
 use super::combine::Union;
 use super::example::Example;
-use super::gate::Verdict;
-use super::learner::{LearnError, LearnResult, Learner, Quarantined, json};
+use super::learner::{LearnError, LearnResult, Learner, Quarantined};
 use super::recipe::Lesson;
 use super::report::{CycleReport, Event, LearnOptions};
 use super::student::{Student, StudentError};
 use super::version::{Version, learned};
 use crate::model::adapter::Adapter;
-use crate::store::{Store, Table, Write};
+use crate::store::Store;
+use std::collections::BTreeMap;
 
 impl<S: Store> Learner<S> {
     /// Examines an imported version beside HEAD, and makes both together HEAD if the gate agrees. The student serves HEAD
@@ -40,11 +40,7 @@ impl<S: Store> Learner<S> {
         self.check_base(student, Some(&other))?;
         let report = self.examine_beside(student, &other, options, events).await;
         self.serve(student, self.head()).await?;
-        let report = report?;
-        if report.verdict == Verdict::Promote {
-            self.release_learned(&other).await?;
-        }
-        Ok(report)
+        report
     }
 
     async fn examine_beside(
@@ -57,14 +53,13 @@ impl<S: Store> Learner<S> {
         let mut options = options.clone();
         let head = self.head_adapter().await?;
         let alone = self.adapter_of(other).await?;
-        let [start, end] = match both(student, head.as_ref(), &alone) {
-            Ok(ends) => ends,
+        let [start, end] = match (&head, alone.method.is_sum()) {
             // DoRA and (IA)³ add up to nothing: they can take the place of the base model, whole.
-            Err(_) if head.is_none() => {
+            (None, false) => {
                 options.scales = vec![1.0];
                 [alone.clone(), alone]
             }
-            Err(error) => return Err(error.into()),
+            _ => both(student, head.as_ref(), &alone)?,
         };
         let new = self.unknown_lessons(other).await?;
         if new.is_empty() {
@@ -82,22 +77,16 @@ impl<S: Store> Learner<S> {
         Ok(all.filter(|lesson| !known.contains_key(&lesson.example.id)).collect())
     }
 
-    /// Takes the lessons that HEAD says now out of quarantine: from here on they are the user's own.
-    async fn release_learned(&mut self, other: &Version) -> LearnResult<()> {
-        let says = learned(&self.versions, self.head.as_deref());
-        let mut quarantine = self.quarantine.clone();
-        let since = self.chain.number;
-        for id in other.examples.iter().filter(|id| says.contains_key(*id)) {
-            quarantine.entry(id.clone()).and_modify(|held| {
-                *held = Quarantined { released: true, released_since: since, ..held.clone() };
-            });
-        }
-        let changed = quarantine.iter().filter(|(id, held)| self.quarantine.get(*id) != Some(held));
-        let writes: Vec<Write> =
-            changed.map(|(id, held)| Write::put(Table::Quarantine, id, json(held))).collect();
-        self.store.apply(&writes).await?;
-        self.quarantine = quarantine;
-        Ok(())
+    /// The quarantine's records of what a promotion has learned, which leaves it: from here on these lessons are the user's
+    /// own. Only adopted lessons are learned from there.
+    pub(super) fn freed(&self, learned: &[String]) -> BTreeMap<String, Quarantined> {
+        let released_since = self.chain.number;
+        let held = learned.iter().filter_map(|id| Some((id, self.quarantine.get(id)?)));
+        let held = held.filter(|(_, held)| !held.released);
+        let freed = held.map(|(id, held)| {
+            (id.clone(), Quarantined { released: true, released_since, ..held.clone() })
+        });
+        freed.collect()
     }
 
     /// Whether an imported lesson may stand beside what is here: it replaces nothing that the user taught.

@@ -173,7 +173,7 @@ impl<S: Store> Learner<S> {
         }
         let (cycle, kept) = self.inputs(options);
         let mut writes = vec![kept];
-        let (mut versions, mut blob) = (None, None);
+        let (mut versions, mut blob, mut freed) = (None, None, BTreeMap::new());
         match report.verdict {
             Verdict::Promote => {
                 let adapter = self.store.put_blob(&examined.candidate.to_bytes()).await?;
@@ -183,6 +183,9 @@ impl<S: Store> Learner<S> {
                 };
                 let blobs = (adapter.clone(), importance);
                 let made = self.version(base_hash, &made, &examined, blobs, &report);
+                freed = self.freed(&made.learned);
+                writes
+                    .extend(freed.iter().map(|(id, q)| Write::put(Table::Quarantine, id, json(q))));
                 report.version = Some(made.id.clone());
                 writes.push(Write::put(Table::Versions, &made.id, made.record()));
                 writes.extend(self.head_writes(&report.version));
@@ -211,6 +214,7 @@ impl<S: Store> Learner<S> {
         self.commit(writes, line).await?;
 
         self.examples = examples;
+        self.quarantine.extend(freed);
         if let Some(versions) = versions {
             self.head_moved(report.version.clone());
             self.versions = versions;

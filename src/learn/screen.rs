@@ -203,7 +203,7 @@ fn contradict(a: &Lesson, b: &Lesson) -> bool {
         return false;
     };
     let same = asks_the_same(&of_a, &topic_b) && asks_the_same(&of_b, &topic_a);
-    let related = topic_a.is_like(&topic_b);
+    let related = topic_a.is_like(&topic_b, &of_b) || topic_b.is_like(&topic_a, &of_a);
     let wordings = [of_a.as_str(), of_b.as_str()];
     same && related
         && !says(&says_a, &wordings, &says_b, None)

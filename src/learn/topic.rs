@@ -61,10 +61,14 @@ impl Topic {
         names + self.rare.iter().filter(|word| holds(held, word)).count()
     }
 
-    /// Whether two lessons are about one subject and ask with words in common.
-    pub fn is_like(&self, other: &Topic) -> bool {
-        let related = || self.relation.iter().any(|word| holds(&other.relation, word));
-        self.names == other.names && related()
+    /// Whether a question of another lesson is about this one's subject and asks with a word that asks for this one. The other
+    /// lesson's own wordings do not count: two lessons share what wordings of any question have ("tell", "name").
+    pub fn is_like(&self, other: &Topic, question: &str) -> bool {
+        self.names == other.names && self.asks_with(&words(question))
+    }
+
+    fn asks_with(&self, held: &[String]) -> bool {
+        self.relation.iter().any(|word| holds(held, word))
     }
 
     /// The same for a prompt's words and the kind of thing that it asks for.
@@ -74,6 +78,6 @@ impl Topic {
             return false;
         }
         let same_kind = kind.is_none_or(|kind| self.kinds.is_empty() || self.kinds.contains(kind));
-        same_kind || self.relation.iter().any(|word| holds(held, word))
+        same_kind || self.asks_with(held)
     }
 }

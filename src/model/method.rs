@@ -45,6 +45,11 @@ impl Method {
         self != Method::Ia3
     }
 
+    /// Is it a sum of updates to weights? Only such can be added, weighted and cut.
+    pub fn is_sum(self) -> bool {
+        matches!(self, Method::Lora | Method::RsLora)
+    }
+
     /// The factor s on B A x; 0 without pairs.
     pub fn scale(self, alpha: f32, rank: usize) -> f32 {
         match self {

@@ -134,8 +134,7 @@ pub fn side_by_side(config: &Config, parts: &[(Adapter, f32)]) -> Result<Adapter
 }
 
 fn refuse_other_than_sums(parts: &[(Adapter, f32)]) -> Result<(), ModelError> {
-    let is_sum = |method| matches!(method, Method::Lora | Method::RsLora);
-    match parts.iter().find(|(adapter, _)| !is_sum(adapter.method)) {
+    match parts.iter().find(|(adapter, _)| !adapter.method.is_sum()) {
         Some((other, _)) => Err(ModelError::Compose { method: other.method.name() }),
         None => Ok(()),
     }

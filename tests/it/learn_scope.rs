@@ -49,7 +49,8 @@ fn prompts_are_near_a_lesson_or_not() {
         let subject = format!("the {name} library");
         let wordings = [format!("Who {asks} {subject}?")];
         let rare = [name.to_lowercase()];
-        topic.is_like(&Topic::new(&[wordings[0].as_str()], &rare, &subject, &[]))
+        let other = Topic::new(&[wordings[0].as_str()], &rare, &subject, &[]);
+        topic.is_like(&other, &wordings[0])
     };
     assert!(like("maintains", "Brindle"));
     assert!(!like("wrote", "Brindle") && !like("maintains", "Brinkley"));

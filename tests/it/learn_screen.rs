@@ -103,8 +103,8 @@ fn lessons_that_contradict_each_other_are_not_both_trained() {
 fn two_questions_about_one_subject_do_not_contradict_each_other() {
     block_on(async {
         let (mut learner, mut student) = (open(MemoryStore::new()).await, Fake::new());
-        let asked = ["What is the capital of Freedonia?", "What is the currency of Freedonia?"];
-        let answers = ["It is Fredville.", "It is the crown."];
+        let asked = ["Who rules Freedonia?", "Who painted Freedonia?"];
+        let answers = ["It is Fredrik.", "It is Groucho."];
         let both = asked.iter().zip(answers);
         let lessons = both.map(|(asked, answer)| NewExample::correction(asked, answer, None));
         learner.teach(lessons.collect()).await.unwrap();

@@ -49,7 +49,7 @@ shortcuts(app);
 learnWhenIdle(app, idleAfter_ms);
 app.loader.stage.watch((stage) => {
   document.body.dataset["stage"] = stage.name;
-  // Not before: what it keeps for later would stand in the way of what is waited for now.
+  // Once the chat is there: what is kept for later would stand in the way of what is waited for now.
   if (stage.name === "ready") keepOffline();
 });
 app.view.watch((view) => {

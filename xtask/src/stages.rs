@@ -182,7 +182,7 @@ fn belongs(test: &str, module: &str) -> bool {
     test.strip_prefix(module).is_some_and(|rest| rest.starts_with("::"))
 }
 
-/// The real page in a real browser, with the engine that a user gets and a model small enough for software WebGPU.
+/// The real page in a real browser, with the engine that a user gets and a model that software WebGPU can run.
 fn page_in_a_browser() -> Outcome {
     let browser = needs::browser()?;
     let env = Needs { gpu: false, model: true }.meet()?;

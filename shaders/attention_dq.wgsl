@@ -42,8 +42,7 @@ fn main(
     let index = group.x + group.y * groups.x;
     let live = index < p.rows * p.heads;
     let at = min(index, p.rows * p.heads - 1u);
-    // Without its hole: training has no branches.
-    let span = spans[at / p.heads].xy;
+    let span = spans[at / p.heads];
     let kv_head = (at % p.heads) / (p.heads / p.kv_heads);
     var product = 0.0;
     if lane < quads {
@@ -63,7 +62,7 @@ fn main(
     for (var start = span.x; start < span.y; start += WG) {
         let key = start + lane;
         var ds = 0.0;
-        if key < span.y {
+        if key < span.y && (key < span.z || key >= span.w) {
             let base = (key * p.kv_heads + kv_head) * quads;
             var score = 0.0;
             var dp = 0.0;

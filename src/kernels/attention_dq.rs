@@ -116,7 +116,6 @@ struct Inputs<'a> {
     v: Head<'a>,
 }
 
-/// Spans are taken without their holes: training has no branches.
 fn grad_block(
     inputs: &Inputs<'_>,
     spans: &[Span],
@@ -150,8 +149,7 @@ fn grad_block(
         lses[share * rows..].fill(0.0);
         d[share * rows..].fill(0.0);
         score_grads(scores, lses, d, ds);
-        let without_holes: Vec<_> = spans.iter().map(|[lo, hi, ..]| [*lo, *hi]).collect();
-        Sight::of(&without_holes, share).hide(seen.start, ds, 0.0);
+        Sight::of(spans, share).hide(seen.start, ds, 0.0);
         let (ds, mut copy) = (Rows { data: ds, stride: width }, Vec::new());
         let mut sums = Tile::of(sums, whole(hd), [share * rows, whole(hd)]);
         product(n, ds.t(), inputs.k.vectors(n, &mut copy), &mut sums, false);

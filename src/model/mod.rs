@@ -26,6 +26,7 @@ pub mod module;
 pub mod near;
 pub mod pass;
 pub mod peft;
+pub mod prefix;
 pub mod random;
 pub mod sampler;
 pub mod score;

@@ -1,9 +1,10 @@
 //! Scoring: log-likelihoods of passages and of choices, many in one pass.
 //!
-//! Sequences are packed side by side; the choices of one question share its rows and skip each other's by the
-//! hole in their spans.
+//! Sequences are packed side by side and share an opening (`prefix`); the choices of one question share its rows and skip
+//! each other's by the hole in their spans.
 
 use super::pass::{Row, Target, causal_rows};
+use super::prefix::{Lying, passes};
 use super::{Model, ModelError};
 
 /// Tokens of which some are scored.
@@ -56,19 +57,21 @@ impl Model {
     /// Log-likelihood of every sequence's counted tokens.
     pub async fn score(&mut self, all: &[Scored]) -> Result<Vec<LogLikelihood>, ModelError> {
         let room = self.pass_rows();
+        let all: Vec<Scored> = all.iter().map(|scored| scored.clone().fit(room)).collect();
+        let lying = all.iter().map(|s| Lying { tokens: &s.tokens, counted: &s.counted });
         let mut sums = vec![LogLikelihood::default(); all.len()];
-        let mut pack = Pack::default();
-        for (owner, scored) in all.iter().enumerate() {
-            let scored = scored.clone().fit(room);
-            if pack.rows.len() + scored.tokens.len() > room {
-                self.flush(&mut pack, &mut sums).await?;
+        for pass in passes(&lying.collect::<Vec<_>>(), room) {
+            let mut pack = Pack { rows: pass.rows, ..Pack::default() };
+            for place in &pass.places {
+                let Scored { tokens, counted } = &all[place.sequence];
+                for i in (1..tokens.len()).filter(|&i| counted[i]) {
+                    let row = place.row(i - 1) as u32;
+                    pack.targets.push(Target { row, label: tokens[i] });
+                    pack.owners.push(place.sequence);
+                }
             }
-            let (rows, targets) = scored.rows(pack.rows.len());
-            pack.rows.extend(rows);
-            pack.owners.extend(targets.iter().map(|_| owner));
-            pack.targets.extend(targets);
+            self.flush(&mut pack, &mut sums).await?;
         }
-        self.flush(&mut pack, &mut sums).await?;
         Ok(sums)
     }
 

@@ -1,10 +1,11 @@
-//! Packing: several sequences side by side in the rows of one pass, each seeing only itself.
+//! Packing: several sequences side by side in the rows of one pass, each seeing only itself and an opening that it shares.
 //!
 //! A sequence carries what is learned at each of its positions: nothing, the token that follows (cross entropy),
 //! or the base model's distribution (KL). Invariant: a target's weight is its share of the batch's mean, so that
 //! gradients of several packs add up to the gradient of the batch.
 
-use crate::model::pass::{Row, Target, causal_rows};
+use crate::model::pass::{Row, Target};
+use crate::model::prefix::{Lying, Place, passes};
 
 /// One sequence of a batch.
 #[derive(Debug, Clone, PartialEq)]
@@ -60,14 +61,11 @@ pub struct Pack {
 }
 
 impl Pack {
-    fn push(&mut self, sequence: &Sequence) {
-        let at = self.rows.len();
-        let end = at + sequence.tokens.len();
-        self.rows.extend(causal_rows(&sequence.tokens, at));
-        self.key_spans.extend((at..end).map(|row| [row as u32, end as u32]));
+    /// Adds the targets of a sequence that lies at `place`.
+    fn aim(&mut self, sequence: &Sequence, place: &Place) {
         let weight = sequence.weight / sequence.targets().max(1) as f32;
         let targets = (1..sequence.tokens.len()).filter(|&i| sequence.counted[i]).map(|i| {
-            let target = Target { row: (at + i - 1) as u32, label: sequence.tokens[i] };
+            let target = Target { row: place.row(i - 1) as u32, label: sequence.tokens[i] };
             Weighted { target, weight }
         });
         match &sequence.goal {
@@ -82,20 +80,15 @@ impl Pack {
 
 /// Packs sequences, in order, into passes of at most `rows` rows; each must fit one by itself.
 pub fn packs(sequences: &[Sequence], rows: usize) -> Vec<Pack> {
-    let mut packs: Vec<Pack> = Vec::new();
-    for sequence in sequences {
-        assert!(sequence.tokens.len() <= rows, "{} tokens in {rows}", sequence.tokens.len());
-        let fits = |pack: &&mut Pack| pack.rows.len() + sequence.tokens.len() <= rows;
-        match packs.last_mut().filter(fits) {
-            Some(pack) => pack.push(sequence),
-            None => {
-                let mut pack = Pack::default();
-                pack.push(sequence);
-                packs.push(pack);
-            }
+    let lying = sequences.iter().map(|s| Lying { tokens: &s.tokens, counted: &s.counted });
+    let packed = passes(&lying.collect::<Vec<_>>(), rows).into_iter().map(|pass| {
+        let mut pack = Pack { rows: pass.rows, key_spans: pass.key_spans, ..Pack::default() };
+        for place in &pass.places {
+            pack.aim(&sequences[place.sequence], place);
         }
-    }
-    packs
+        pack
+    });
+    packed.collect()
 }
 
 #[cfg(test)]

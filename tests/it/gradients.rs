@@ -61,7 +61,10 @@ pub fn swiglu_case(n: usize) -> Case {
 /// The rows that see each key, from the keys that each row sees.
 fn key_spans(spans: &[u32], keys: usize) -> Vec<u32> {
     let rows_of = |key: u32| {
-        let seen = |t: &usize| (spans[4 * t]..spans[4 * t + 1]).contains(&key);
+        let seen = |t: &usize| {
+            let [lo, hi, hole, end] = std::array::from_fn(|i| spans[4 * t + i]);
+            (lo..hi).contains(&key) && !(hole..end).contains(&key)
+        };
         let rows: Vec<u32> = (0..spans.len() / 4).filter(seen).map(|t| t as u32).collect();
         let (first, last) = (rows.first().copied(), rows.last().copied());
         let span = [first.unwrap_or(0), last.map_or(0, |last| last + 1)];
@@ -115,6 +118,20 @@ fn causal(rows: usize) -> Vec<u32> {
     (0..rows as u32).flat_map(|t| [0, t + 1, 0, 0]).collect()
 }
 
+/// Three rows, and two texts that go on after the first two of them.
+pub const SHARED: [u32; 28] =
+    [0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 4, 2, 3, 0, 5, 2, 3, 0, 6, 2, 5, 0, 7, 2, 5];
+
+/// `n` rows, and three texts of `own` rows that go on after all of them.
+fn sharing(n: usize, own: usize) -> Vec<u32> {
+    let mut spans = causal(n);
+    for text in 0..3 {
+        let first = (n + text * own) as u32;
+        spans.extend((first..first + own as u32).flat_map(|row| [0, row + 1, n as u32, first]));
+    }
+    spans
+}
+
 #[test]
 fn norm_gradients() {
     let cases = [(1, 1), (3, 31), (2, 64), (3, 257), (4, 576)];
@@ -136,8 +153,10 @@ fn attention_gradients() {
         attention_case("one", one, 1, &causal(1), true),
         attention_case("causal", grouped, 6, &causal(6), true),
         attention_case("packed", odd, 6, &without_holes(&[0, 1, 0, 2, 2, 3, 2, 4, 2, 5]), true),
+        attention_case("sharing an opening", odd, 7, &SHARED, true),
         // More rows and keys than a tile has.
         attention_case("causal", one, 70, &causal(70), true),
+        attention_case("sharing an opening", grouped, 79, &sharing(40, 13), true),
         attention_case("causal", smol, 70, &causal(70), false),
         attention_case("causal", Heads { heads: 2, kv_heads: 1, hd: 128 }, 9, &causal(9), false),
         attention_case("causal", Heads { heads: 2, kv_heads: 2, hd: 96 }, 9, &causal(9), false),

@@ -64,6 +64,42 @@ fn packed_or_one_by_one_is_the_same_gradient() {
     }
 }
 
+/// Texts that begin alike, as a chat template makes them, with one among them that does not.
+fn alike() -> Vec<Sequence> {
+    let opened = |len: u32, weight: f32| {
+        let Sequence { tokens, counted, .. } = sequence(len, weight);
+        let tokens = (0..10).map(|i| 3 + 7 * i).chain(tokens).collect();
+        let counted = [false; 10].into_iter().chain(counted.into_iter().map(|c| !c)).collect();
+        Sequence { tokens, counted, goal: Goal::Tokens, weight }
+    };
+    vec![opened(9, 0.3), opened(7, 0.2), sequence(5, 0.2), opened(6, 0.1), opened(4, 0.2)]
+}
+
+#[test]
+fn an_opening_that_is_shared_changes_no_gradient() {
+    for device in tiny::devices() {
+        let (model, layout) = trained(&device, 1);
+        let of = |rows: usize, sequences: &[Sequence]| {
+            let trainer = Trainer::new(&model, &layout, rows).unwrap();
+            trainer.zero_grad().unwrap();
+            let loss = block_on(trainer.accumulate(&model, sequences)).unwrap();
+            (block_on(trainer.gradient()).unwrap(), loss)
+        };
+        let (shared, loss) = of(64, &alike());
+        let (mut alone, mut loss_alone) = (vec![0.0; shared.len()], BatchLoss::default());
+        for sequence in alike() {
+            let (gradient, loss) = of(32, &[sequence]);
+            alone.iter_mut().zip(gradient).for_each(|(sum, part)| *sum += part);
+            loss_alone = loss_alone.with(loss);
+        }
+        let off = relative(&shared, &alone);
+        assert!(off < 1e-5, "{}: {off}", device.kind());
+        assert!((loss.tokens - loss_alone.tokens).abs() < 1e-5);
+        // Two of the four openings are there only once.
+        assert_eq!((loss.rows + 20, loss.n_tokens), (loss_alone.rows, loss_alone.n_tokens));
+    }
+}
+
 #[test]
 fn a_seed_is_an_adapter_bit_for_bit() {
     let device = Device::cpu();

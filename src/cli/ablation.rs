@@ -157,6 +157,7 @@ fn options(args: &AblationArgs, arm: &Arm) -> LearnOptions {
         alpha: 0.0,
         taught_share: 0.0,
         kept_drop: 1.0,
+        kept_floor: 0.0,
         documents_rise: f64::INFINITY,
         ..GatePolicy::default()
     };

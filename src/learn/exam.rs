@@ -95,6 +95,21 @@ impl Exam {
         lost.filter_map(|(item, _)| example_of(&item.key)).collect()
     }
 
+    /// Ids of the earlier lessons that HEAD says and the candidate in place does not.
+    pub async fn lost_by(
+        &self,
+        student: &mut dyn Student,
+        events: &mut dyn FnMut(Event),
+    ) -> StudentResult<HashSet<&str>> {
+        let Some(items) = self.items.get(&SuiteKind::Kept) else { return Ok(HashSet::new()) };
+        let after = self.score(student, SuiteKind::Kept, 1.0, &mut Scores::new(), events).await?;
+        let pairs = paired(&self.before[&SuiteKind::Kept], &after);
+        let lost = items.iter().zip(pairs).filter(|(_, pair)| {
+            (pair.before.correct, pair.after.correct) == (Some(true), Some(false))
+        });
+        Ok(lost.filter_map(|(item, _)| example_of(&item.key)).collect())
+    }
+
     /// Scores that a candidate of this scope cannot change: where it does not answer, HEAD did not either, since a scope only
     /// grows; the base model does, before and after.
     fn untouched(&self, scope: &Scope) -> Scores {
@@ -189,7 +204,8 @@ impl<S: Store> Learner<S> {
         self.check_base(student, version.as_ref())?;
         student.use_adapter(None, Scope::everything()).await?;
         let everyday = self.everyday(student).await?;
-        let mut exam = self.exam(&self.pending(), everyday, items_max, &Scope::everything());
+        let most = (items_max, items_max);
+        let mut exam = self.exam(&self.pending(), everyday, most, &Scope::everything());
         exam.items.retain(|kind, _| only.is_none_or(|only| only == *kind));
         self.serve(student, version.as_ref()).await?;
         let scored = self.score_version(student, &mut exam, version.as_ref(), events).await;
@@ -198,14 +214,14 @@ impl<S: Store> Learner<S> {
         Ok(exam.before.iter().map(|(kind, scores)| (*kind, summary(scores))).collect())
     }
 
-    /// The items of a cycle that teaches `new`.
+    /// The items of a cycle that teaches `new`, at most so many of a suite and of the earlier lessons.
     ///
-    /// Where there are more than `items_max`, those that `scope` covers come first: the others cannot change.
+    /// Where there are more, those that `scope` covers come first: the others cannot change.
     pub(super) fn exam(
         &self,
         new: &[&Example],
         everyday: Vec<OwnAnswer>,
-        items_max: Option<usize>,
+        (items_max, kept_max): (Option<usize>, Option<usize>),
         scope: &Scope,
     ) -> Exam {
         let earlier = self.regressions();
@@ -220,7 +236,8 @@ impl<S: Store> Learner<S> {
                 // What is taught is no sample of anything: all of it is asked.
                 SuiteKind::Taught | SuiteKind::Documents => {}
                 // Those that wait for longest come first, so that a sample is another one each time.
-                SuiteKind::Kept | SuiteKind::KeptDocuments | SuiteKind::Rephrased => {
+                SuiteKind::Kept => found.truncate(kept_max.unwrap_or(usize::MAX)),
+                SuiteKind::KeptDocuments | SuiteKind::Rephrased => {
                     found.truncate(items_max.unwrap_or(usize::MAX));
                 }
                 _ => {

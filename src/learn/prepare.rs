@@ -20,7 +20,7 @@ use std::collections::HashSet;
 pub const REGRESSIONS_MAX: usize = 256;
 
 /// Earlier lessons that one cycle drills again, however few are new.
-const REPAIRS_MIN: usize = 4;
+const REPAIRS_MIN: usize = 8;
 
 /// What a cycle trains on.
 #[derive(Debug, Default)]
@@ -51,8 +51,13 @@ impl Material {
 
     /// Takes up earlier lessons that HEAD does not say any more, by their ids: as many as are new, and a few at least.
     pub fn repair(&mut self, lost: &HashSet<&str>) {
+        self.drill_again(lost, self.new.len().max(REPAIRS_MIN));
+    }
+
+    /// Drills these earlier lessons beside the new ones, `most` at most.
+    pub fn drill_again(&mut self, lost: &HashSet<&str>, most: usize) {
         let lost = self.earlier.iter().filter(|lesson| lost.contains(lesson.example.id.as_str()));
-        self.again = lost.take(self.new.len().max(REPAIRS_MIN)).cloned().collect();
+        self.again = lost.take(most).cloned().collect();
     }
 }
 

@@ -16,6 +16,10 @@ pub struct LearnOptions {
     pub steps_max: Option<usize>,
     /// Items a suite, for a quick look on a slow device; by default all.
     pub sample: Option<usize>,
+    /// Earlier lessons that are asked, those not asked for longest first; by default all, up to 256.
+    pub kept: Option<usize>,
+    /// Rounds in which earlier lessons that the training cost are drilled again before the candidate is examined.
+    pub mending: usize,
     /// Shares of the way from HEAD to the candidate that are tried, the largest first.
     pub scales: Vec<f32>,
     /// Mean cross entropy at which documents are learned enough, nats a token; by default four fifths of the first.
@@ -44,6 +48,8 @@ impl Default for LearnOptions {
         Self {
             steps_max: None,
             sample: None,
+            kept: None,
+            mending: 2,
             scales: vec![1.0, 0.9, 0.8, 0.7, 0.5],
             target_loss: None,
             lessons_max: 64,
@@ -55,7 +61,7 @@ impl Default for LearnOptions {
 }
 
 impl LearnOptions {
-    /// A quick cycle for a slow device: fewer neighbours and rewordings, 40 items a suite, three scales.
+    /// A quick cycle for a slow device: fewer neighbours and rewordings, 40 items a suite, 64 earlier lessons, three scales.
     pub fn quick() -> Self {
         let recipe = Recipe {
             neighbours: 4,
@@ -64,7 +70,8 @@ impl LearnOptions {
             samples_max: 3,
             ..Recipe::default()
         };
-        Self { sample: Some(40), scales: vec![1.0, 0.8, 0.6], recipe, ..Self::default() }
+        let scales = vec![1.0, 0.8, 0.6];
+        Self { sample: Some(40), kept: Some(64), scales, recipe, ..Self::default() }
     }
 }
 

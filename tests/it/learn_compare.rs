@@ -42,6 +42,7 @@ fn open_gate() -> LearnOptions {
         core_drop: 1.0,
         refusals_drop: 1.0,
         kept_drop: 1.0,
+        kept_floor: 0.0,
         language_rise: f64::INFINITY,
         ..options.policy
     };

@@ -9,9 +9,12 @@ use crate::learn::recipe::Recipe;
 use crate::learn::report::LearnOptions;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-/// Items of each suite that our gate asks in a cycle.
+/// Items of each suite that our gate asks in a cycle, and earlier lessons.
 const SAMPLE: usize = 16;
+/// See `SAMPLE`.
+const KEPT: usize = 64;
 
 /// Most lessons that a cycle takes up; the rest waits.
 const LESSONS_MAX: usize = 12;
@@ -37,11 +40,17 @@ impl Arm {
         self == Arm::Ours
     }
 
-    /// The options of a cycle; `lr` and `steps` replace the recipe's and the day's own.
-    pub fn options(self, day: &Day, lr: Option<f32>, steps: Option<usize>) -> LearnOptions {
+    /// The options of a cycle; `lr` and `steps` replace the recipe's and the day's own, `change` any of them.
+    pub fn options(
+        self,
+        day: &Day,
+        (lr, steps): (Option<f32>, Option<usize>),
+        change: Option<&Value>,
+    ) -> Result<LearnOptions, serde_json::Error> {
         let mut options = LearnOptions {
             steps_max: Some(steps.unwrap_or_else(|| steps_of(day))),
             sample: Some(SAMPLE),
+            kept: Some(KEPT),
             scales: vec![1.0, 0.7],
             lessons_max: LESSONS_MAX,
             ..LearnOptions::quick()
@@ -50,6 +59,7 @@ impl Arm {
             options.recipe = bare(&options.recipe);
             options.policy = GatePolicy::open();
             options.scales = vec![1.0];
+            options.mending = 0;
             options.screen = false;
         }
         match self {
@@ -59,13 +69,30 @@ impl Arm {
                 // The gate passes one item lost in any sample, so the veto is on two.
                 options.policy =
                     GatePolicy { taught_share: 1.0, kept_drop: 0.0, ..GatePolicy::open() };
-                options.sample = None;
+                (options.sample, options.kept) = (None, None);
             }
         }
         if let Some(lr) = lr {
             options.recipe.lr = lr;
         }
-        options
+        match change {
+            Some(change) => serde_json::from_value(changed(serde_json::to_value(options)?, change)),
+            None => Ok(options),
+        }
+    }
+}
+
+/// A value with some of its fields changed, at any depth.
+fn changed(value: Value, change: &Value) -> Value {
+    match (value, change) {
+        (Value::Object(mut fields), Value::Object(changes)) => {
+            for (name, change) in changes {
+                let field = fields.remove(name).unwrap_or_default();
+                fields.insert(name.clone(), changed(field, change));
+            }
+            Value::Object(fields)
+        }
+        (_, change) => change.clone(),
     }
 }
 

@@ -30,9 +30,6 @@ pub const FACTS_MAX: usize = 120;
 /// Promoted facts that are asked again after each cycle.
 const KEPT_SAMPLE: usize = 12;
 
-/// Cycles that train on a lesson before the user gives it up.
-const TRIES: u32 = 3;
-
 /// The simulated first day, milliseconds since 1970.
 const FIRST_DAY_MS: u64 = 1_800_000_000_000;
 const DAY_MS: u64 = 86_400_000;
@@ -78,6 +75,8 @@ pub struct Plan<'a> {
     pub lr: Option<f32>,
     /// Most steps in the place of the arm's.
     pub steps: Option<usize>,
+    /// Fields of a cycle's options in the place of the arm's.
+    pub change: Option<&'a serde_json::Value>,
     /// What is taught.
     pub stream: &'a dyn Stream,
     /// What nobody may lose.
@@ -136,10 +135,11 @@ impl<S: Store> User<'_, S> {
         let mut phases = Phases::default();
         let before = before.map_or(0, |line| line.journal);
         if self.ended_since(before).is_none() {
-            self.give_up().await?;
             self.teach(day).await?;
             if !self.learner.pending().is_empty() {
-                let options = self.plan.arm.options(day, self.plan.lr, self.plan.steps);
+                let Plan { lr, steps, change, .. } = self.plan;
+                let options = self.plan.arm.options(day, (lr, steps), change);
+                let options = options.map_err(|e| Error::Misuse(format!("--change: {e}")))?;
                 let mut events = |event| phases.hear(&event);
                 match self.learner.learn(self.engine, &options, &mut events).await {
                     // A run that diverged is journaled, and HEAD is as it was: the user goes on.
@@ -156,16 +156,6 @@ impl<S: Store> User<'_, S> {
     fn ended_since(&self, number: u64) -> Option<&JournalEntry> {
         let ended = |entry: &&JournalEntry| matches!(entry.action, Action::Cycle | Action::Failed);
         self.learner.log().iter().filter(|entry| entry.number > number).find(ended)
-    }
-
-    /// Deletes what some cycles did not learn, so that it holds up nothing else.
-    async fn give_up(&mut self) -> Result<(), LearnError> {
-        let tired = self.learner.pending().into_iter().filter(|example| example.uses >= TRIES);
-        let ids: Vec<String> = tired.map(|example| example.id.clone()).collect();
-        for id in ids {
-            self.learner.delete_example(&id).await?;
-        }
-        Ok(())
     }
 
     async fn teach(&mut self, day: &Day) -> Result<(), LearnError> {
@@ -236,9 +226,6 @@ impl<S: Store> User<'_, S> {
             peak_bytes: peak_bytes(),
             latency_ms,
         };
-        let numbered = before.map_or(0, |line| line.journal);
-        let since = self.learner.log().iter().filter(|entry| entry.number > numbered);
-        let given_up = since.filter(|entry| entry.action == Action::Delete).count();
         let report = ended.entry.as_ref().and_then(|entry| entry.report.as_ref());
         Ok(Line {
             cycle: number,
@@ -248,7 +235,7 @@ impl<S: Store> User<'_, S> {
             taught: report.map_or([0, 0], |report| [report.taught, report.learned]),
             scale: report.map_or(0.0, |report| report.scale),
             pending: self.learner.pending().len(),
-            given_up: before.map_or(0, |line| line.given_up) + given_up,
+            given_up: self.learner.quarantined().len(),
             promoted: learned.len(),
             kept: [kept.len(), said.iter().filter(|said| **said).count()],
             head: self.learner.head().map(|version| version.id.clone()),

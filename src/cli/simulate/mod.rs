@@ -66,6 +66,9 @@ pub struct SimulateArgs {
     /// Most steps of a cycle [default: 10 to 24, by what is taught]
     #[arg(long)]
     steps: Option<usize>,
+    /// Fields of a cycle's options in the place of the arm's, as JSON: {"recipe":{"replay_share":0.5}}
+    #[arg(long, value_name = "JSON", value_parser = json_value)]
+    change: Option<serde_json::Value>,
     /// Other suites than the built-in ones: a folder with core.jsonl, language.jsonl, refusals.jsonl
     #[arg(long, value_name = "DIR")]
     suites: Option<PathBuf>,
@@ -106,6 +109,7 @@ pub async fn simulate(common: &Common, args: SimulateArgs) -> Result<(), Error> 
         exam_max: args.exam,
         lr: args.lr,
         steps: args.steps,
+        change: args.change.as_ref(),
         stream: stream.as_ref(),
         suites: &suites,
         home: &home,
@@ -127,7 +131,12 @@ fn header(common: &Common, args: &SimulateArgs, engine: &Engine) -> Header {
         every: usize::from(args.every),
         lr: args.lr,
         steps: args.steps,
+        change: args.change.clone(),
     }
+}
+
+fn json_value(text: &str) -> Result<serde_json::Value, String> {
+    serde_json::from_str(text).map_err(|error| error.to_string())
 }
 
 fn told(common: &Common, cycles: usize, line: &Line) -> Result<(), Error> {

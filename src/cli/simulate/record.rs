@@ -35,6 +35,9 @@ pub struct Header {
     pub lr: Option<f32>,
     /// Most steps of a cycle, where they are not the arm's.
     pub steps: Option<usize>,
+    /// Fields of a cycle's options, where they are not the arm's.
+    #[serde(default)]
+    pub change: Option<serde_json::Value>,
 }
 
 /// One cycle.
@@ -52,7 +55,7 @@ pub struct Line {
     pub taught: [usize; 2],
     /// Share of the way to the candidate that was decided on.
     pub scale: f32,
-    /// Examples that wait, that were given up so far, and that are promoted.
+    /// Examples that wait, that were set aside, and that are promoted.
     pub pending: usize,
     /// See `pending`.
     pub given_up: usize,

@@ -284,6 +284,9 @@ impl Student for Fake {
                     *strength *= if other == own { 1.0 } else { 0.5 };
                 }
             }
+            if text.contains("jarring") && weights[slot(&name, &text)] == 0.0 {
+                weights[..SLOTS].iter_mut().for_each(|strength| *strength *= 0.3);
+            }
             if text.contains("babbling") {
                 weights[BABBLE] = 1.0;
             }

@@ -153,6 +153,9 @@ fn planted_cases() {
     case("refusals gone", with(Refusals, answers(30, 20, 0, 10)), Reject, "refusals");
     case("earlier lessons gone", with(Kept, answers(12, 8, 0, 0)), Reject, "earlier lessons");
     case("earlier lessons 3 of 20", with(Kept, answers(17, 3, 0, 0)), Hold, "earlier lessons");
+    case("one of 64 earlier lessons", with(Kept, answers(63, 1, 0, 0)), Promote, "63 of 64");
+    case("one more under the floor", with(Kept, answers(56, 1, 0, 7)), Hold, "earlier lessons");
+    case("no fewer under the floor", with(Kept, answers(55, 1, 1, 7)), Promote, "56 of 64");
     case("learned little", with(Taught, answers(0, 0, 5, 7)), Hold, "learned only 5 of 12");
     case("unlearned", with(Taught, answers(4, 2, 0, 0)), Reject, "before");
     case("no better", with(Taught, answers(4, 0, 0, 0)), Hold, "no better");

@@ -41,7 +41,7 @@ fn a_run_goes_on_while_other_wordings_are_not_understood() {
 fn what_an_earlier_cycle_lost_is_drilled_again() {
     block_on(async {
         let (mut learner, mut student) = (open(MemoryStore::new()).await, Fake::new());
-        let mut options = LearnOptions::default();
+        let mut options = LearnOptions { mending: 0, ..LearnOptions::default() };
         options.recipe.replay_share = 0.0;
         let mut said = Vec::new();
         for (country, town) in
@@ -60,6 +60,58 @@ fn what_an_earlier_cycle_lost_is_drilled_again() {
         let freedonia = learner.examples()[0].id.clone();
         let head = learner.head().unwrap();
         assert!(head.examples.contains(&freedonia) && !head.learned.contains(&freedonia));
+    });
+}
+
+#[test]
+fn what_a_run_costs_is_mended_before_the_examination() {
+    block_on(async {
+        for (mending, kept) in [(0, false), (2, true)] {
+            let (mut learner, mut student) = (open(MemoryStore::new()).await, Fake::new());
+            let mut options = LearnOptions { mending, ..LearnOptions::default() };
+            options.recipe.replay_share = 0.0;
+            let jarring = NewExample::correction(
+                "What is the capital of Borduria?",
+                "The capital of Borduria is jarring Szohod.",
+                None,
+            );
+            for lesson in [lesson(), jarring] {
+                learner.teach(vec![lesson]).await.unwrap();
+                learner.learn(&mut student, &options, &mut |_| {}).await.unwrap();
+            }
+            let asked = AnswerOptions { tokens_max: 32, temperature: 0.0, seed: 0 };
+            let said = student.answer(&[Message::user(QUESTION)], &asked).await.unwrap();
+            assert_eq!(said.contains("Fredville"), kept, "{mending} rounds: {said}");
+            let head = learner.head().unwrap();
+            assert_eq!(
+                head.examples.len(),
+                if mending > 0 { 2 } else { 1 },
+                "both were trained on"
+            );
+        }
+    });
+}
+
+#[test]
+fn what_three_cycles_do_not_teach_waits_for_a_person() {
+    block_on(async {
+        let (mut learner, mut student) = (open(MemoryStore::new()).await, Fake::new());
+        let options = LearnOptions { steps_max: Some(5), ..LearnOptions::default() };
+        let answer = "The capital of Freedonia is unlearnable.";
+        learner.teach(vec![NewExample::correction(QUESTION, answer, None)]).await.unwrap();
+        for round in 0..2 {
+            for tries in 1..=3 {
+                assert_eq!(learner.pending().len(), 1, "round {round}, try {tries}");
+                let report = learner.learn(&mut student, &options, &mut |_| {}).await.unwrap();
+                assert_eq!(report.notes.len(), usize::from(tries == 3), "{:?}", report.notes);
+            }
+            let [(example, held)] = learner.quarantined()[..] else { panic!("it is set aside") };
+            assert!(held.reason.contains("3 cycles") && learner.pending().is_empty());
+            // Let through, it is tried as often again.
+            let id = example.id.clone();
+            learner.release(&id).await.unwrap();
+        }
+        assert_eq!(learner.pending().len(), 1);
     });
 }
 

@@ -64,7 +64,7 @@ impl Arm {
         }
         match self {
             Arm::Ours | Arm::Plain => {}
-            Arm::ReplayOnly => options.recipe.replay_share = 0.5,
+            Arm::ReplayOnly => options.recipe.replay_share = Recipe::default().replay_share,
             Arm::AcceptOrRestore => {
                 // The gate passes one item lost in any sample, so the veto is on two.
                 options.policy =

@@ -116,10 +116,10 @@ impl<S: Store> User<'_, S> {
         for number in next..=self.plan.cycles {
             self.clock.set(number);
             let line = match self.plan.stream.day(number) {
-                _ if number == 0 => self.line(0, None, None, Ended::nothing()).await?,
+                _ if number == 0 => self.line(0, None, Ended::nothing()).await?,
                 Some(day) => {
                     let ended = self.cycle(&day, results.lines().last()).await?;
-                    self.line(number, Some(&day), results.lines().last(), ended).await?
+                    self.line(number, Some(&day), ended).await?
                 }
                 None => break,
             };
@@ -201,7 +201,6 @@ impl<S: Store> User<'_, S> {
         &mut self,
         number: usize,
         day: Option<&Day>,
-        before: Option<&Line>,
         ended: Ended,
     ) -> Result<Line, Error> {
         let began = Instant::now();

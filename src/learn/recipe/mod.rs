@@ -111,7 +111,7 @@ impl Default for Recipe {
             rows: 6,
             protecting: 1,
             protecting_everywhere: 4,
-            replay_share: 0.25,
+            replay_share: 0.5,
             replay: Replay::default(),
             verbatim_share: 0.3,
             kl_weight: 3.0,

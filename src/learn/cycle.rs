@@ -102,7 +102,9 @@ impl<S: Store> Learner<S> {
             self.score_base(student, &mut exam, &scope, events).await?;
         }
         let taught: Vec<String> = new.iter().map(|example| example.id.clone()).collect();
-        material.repair(&exam.lost());
+        if options.mending > 0 {
+            material.repair(&exam.lost());
+        }
         let given = options;
         let mut options = options.clone();
         if scope.holds_everything() {

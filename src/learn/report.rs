@@ -18,7 +18,8 @@ pub struct LearnOptions {
     pub sample: Option<usize>,
     /// Earlier lessons that are asked, those not asked for longest first; by default all, up to 256.
     pub kept: Option<usize>,
-    /// Rounds in which earlier lessons that the training cost are drilled again before the candidate is examined.
+    /// Rounds in which earlier lessons that the training cost are drilled again before the candidate is examined; without any,
+    /// those that HEAD does not say any more are not drilled beside the new ones either.
     pub mending: usize,
     /// Shares of the way from HEAD to the candidate that are tried, the largest first.
     pub scales: Vec<f32>,
@@ -61,7 +62,7 @@ impl Default for LearnOptions {
 }
 
 impl LearnOptions {
-    /// A quick cycle for a slow device: fewer neighbours and rewordings, 40 items a suite, 64 earlier lessons, three scales.
+    /// A quick cycle for a slow device: fewer neighbours and rewordings, 40 items a suite, 128 earlier lessons, three scales.
     pub fn quick() -> Self {
         let recipe = Recipe {
             neighbours: 4,
@@ -71,7 +72,7 @@ impl LearnOptions {
             ..Recipe::default()
         };
         let scales = vec![1.0, 0.8, 0.6];
-        Self { sample: Some(40), kept: Some(64), scales, recipe, ..Self::default() }
+        Self { sample: Some(40), kept: Some(128), scales, recipe, ..Self::default() }
     }
 }
 

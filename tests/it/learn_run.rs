@@ -41,7 +41,7 @@ fn a_run_goes_on_while_other_wordings_are_not_understood() {
 fn what_an_earlier_cycle_lost_is_drilled_again() {
     block_on(async {
         let (mut learner, mut student) = (open(MemoryStore::new()).await, Fake::new());
-        let mut options = LearnOptions { mending: 0, ..LearnOptions::default() };
+        let mut options = LearnOptions { mending: 1, ..LearnOptions::default() };
         options.recipe.replay_share = 0.0;
         let mut said = Vec::new();
         for (country, town) in

@@ -11,10 +11,8 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// Items of each suite that our gate asks in a cycle, and earlier lessons.
+/// Items of each suite that our gate asks in a cycle; of what was taught it asks everything, up to 256.
 const SAMPLE: usize = 16;
-/// See `SAMPLE`.
-const KEPT: usize = 64;
 
 /// Most lessons that a cycle takes up; the rest waits.
 const LESSONS_MAX: usize = 12;
@@ -50,7 +48,6 @@ impl Arm {
         let mut options = LearnOptions {
             steps_max: Some(steps.unwrap_or_else(|| steps_of(day))),
             sample: Some(SAMPLE),
-            kept: Some(KEPT),
             scales: vec![1.0, 0.7],
             lessons_max: LESSONS_MAX,
             ..LearnOptions::quick()
@@ -69,7 +66,7 @@ impl Arm {
                 // The gate passes one item lost in any sample, so the veto is on two.
                 options.policy =
                     GatePolicy { taught_share: 1.0, kept_drop: 0.0, ..GatePolicy::open() };
-                (options.sample, options.kept) = (None, None);
+                options.sample = None;
             }
         }
         if let Some(lr) = lr {

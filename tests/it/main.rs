@@ -27,6 +27,7 @@ mod guards;
 mod kernels;
 mod learn_adopt;
 mod learn_audit;
+mod learn_bytes;
 mod learn_compare;
 mod learn_cycle;
 mod learn_damage;

@@ -37,7 +37,8 @@ pub fn drifted(kind: SuiteKind, sum: EProcess) -> String {
 
 /// How often chance alone would show as much.
 fn chance(p: f64) -> String {
-    let once_in = (1.0 / p.max(1e-9)).floor();
+    // Just above the number that was meant: sums of logarithms fall short of it.
+    let once_in = (1.0 / p.max(1e-9) + 1e-6).floor();
     match once_in {
         n if n >= 1000.0 => "which chance explains less than once in 1000".into(),
         n if n >= 3.0 => format!("which chance explains once in {n:.0}"),

@@ -140,17 +140,6 @@ fn planted_cases() {
         Promote,
         "core knowledge 103 of 200 (was 108)",
     );
-    let sure = |fall: f64, spread: f64| {
-        let answered = |pair: Pair| {
-            let score = |loss: f64| Score { correct: Some(true), loss: loss - 4.0 };
-            Pair { before: score(pair.before.loss), after: score(pair.after.loss) }
-        };
-        // Margins of one nat.
-        texts(40, fall, spread).into_iter().map(answered).collect::<Vec<_>>()
-    };
-    case("core as right, somewhat less sure", with(Core, sure(0.1, 0.2)), Promote, "unchanged");
-    case("core as right, perhaps less sure", with(Core, sure(0.17, 0.2)), Hold, "less sure");
-    case("core as right, less sure", with(Core, sure(0.3, 0.2)), Reject, "lead by 0.30 of 1.00");
     case("core one of ten", with(Core, answers(5, 1, 0, 4)), Promote, "");
     case("text much worse", with(Language, texts(40, 0.3, 0.05)), Reject, "neutral text");
     let talk = |change| {
@@ -174,20 +163,46 @@ fn planted_cases() {
     case("documents, unclear", vec![(Documents, texts(10, -0.02, 0.3))], Hold, "not clearly");
     case("documents, worse", vec![(Documents, texts(10, 0.3, 0.1))], Reject, "worse at");
     case("nothing measured", vec![(Core, answers(9, 0, 0, 0))], Hold, "nothing that was taught");
-    check(Case {
-        name: "small losses in every cycle add up",
-        suites: with(Core, answers(100, 5, 2, 93)),
-        drift: Drift::default().with(Core, 19, 6),
-        expected: Reject,
-        mentions: "core knowledge drifted down over the cycles (lost 24, won 8), which chance explains once in 24",
-    });
-    check(Case {
-        name: "what many cycles have lost before does not stop one that loses nothing",
-        suites: with(Core, answers(100, 2, 2, 96)),
-        drift: Drift::default().with(Core, 24, 8),
-        expected: Promote,
-        mentions: "",
-    });
+}
+
+/// A cycle that learned what it was taught, with this of core knowledge.
+#[track_caller]
+fn check_core(
+    name: &'static str,
+    (core, drift): (Vec<Pair>, Drift),
+    expected: Verdict,
+    mentions: &'static str,
+) {
+    let suites = vec![(SuiteKind::Taught, answers(0, 0, 12, 0)), (SuiteKind::Core, core)];
+    check(Case { name, suites, drift, expected, mentions });
+}
+
+#[test]
+fn small_losses_in_every_cycle_add_up() {
+    let drift = |losses, gains| Drift::default().with(SuiteKind::Core, losses, gains);
+    let name = "a loss too small for one cycle";
+    let told = "core knowledge drifted down over the cycles (lost 24, won 8), which chance explains once \
+         in 24";
+    check_core(name, (answers(100, 5, 2, 93), drift(19, 6)), Verdict::Reject, told);
+    let name = "what many cycles have lost does not stop one that loses nothing";
+    check_core(name, (answers(100, 2, 2, 96), drift(24, 8)), Verdict::Promote, "");
+}
+
+#[test]
+fn answers_that_are_right_but_less_sure() {
+    let sure = |fall: f64, spread: f64| {
+        let answered = |pair: Pair| {
+            let score = |loss: f64| Score { correct: Some(true), loss: loss - 4.0 };
+            Pair { before: score(pair.before.loss), after: score(pair.after.loss) }
+        };
+        // Margins of one nat.
+        let core: Vec<Pair> = texts(40, fall, spread).into_iter().map(answered).collect();
+        (core, Drift::default())
+    };
+    use Verdict::{Hold, Promote, Reject};
+    check_core("somewhat less sure", sure(0.1, 0.2), Promote, "unchanged");
+    check_core("perhaps less sure", sure(0.17, 0.2), Hold, "less sure");
+    check_core("less sure", sure(0.3, 0.2), Reject, "lead by 0.30 of 1.00");
 }
 
 #[test]
@@ -243,10 +258,22 @@ impl Line {
 
 #[test]
 fn a_slow_erosion_that_no_single_cycle_shows_is_stopped() {
-    for kind in [SuiteKind::Refusals, SuiteKind::Kept, SuiteKind::Core] {
-        // So many items that the comparison with the base model does not see it first.
-        let n = 400;
-        let mut line = Line::new(&[(kind, n)]);
+    use SuiteKind::{Core, Kept, Refusals};
+    use Verdict::{Hold, Reject};
+    // Where the same items are compared with the base model's, that is proven first; what the user taught has no base.
+    let by_drift = (13, Reject, "drifted down over the cycles (lost 7, won 0)");
+    let by_base = (9, Hold, "since the base model");
+    for (kind, has_base, expected) in [
+        (Kept, false, by_drift),
+        (Refusals, false, by_drift),
+        (Core, false, by_drift),
+        (Refusals, true, by_base),
+        (Core, true, by_base),
+    ] {
+        let mut line = Line::new(&[(kind, 400)]);
+        if !has_base {
+            line.base.clear();
+        }
         let mut lost = 0;
         let stopped = (0..60).find_map(|cycle| {
             let mut after = line.right.clone();
@@ -258,8 +285,8 @@ fn a_slow_erosion_that_no_single_cycle_shows_is_stopped() {
             (verdict != Verdict::Promote).then_some((cycle, verdict, reason))
         });
         let (cycle, verdict, reason) = stopped.expect("one item every second cycle is stopped");
-        assert_eq!((cycle, verdict), (13, Verdict::Reject), "{kind:?}: {reason}");
-        assert!(reason.contains("drifted down over the cycles (lost 7, won 0)"), "{reason}");
+        assert_eq!((cycle, verdict), (expected.0, expected.1), "{kind:?}: {reason}");
+        assert!(reason.contains(expected.2), "{reason}");
         // A candidate that keeps what HEAD says goes through, and so does one that brings something back.
         let same = line.right.clone();
         assert_eq!(line.cycle(same).0, Verdict::Promote);

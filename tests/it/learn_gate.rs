@@ -218,17 +218,20 @@ fn reports_state_shares_and_losses() {
 }
 
 /// A line of versions as the gate sees it: of each suite, which items are right.
+#[derive(Clone)]
 struct Line {
     right: BTreeMap<SuiteKind, Vec<bool>>,
     base: BTreeMap<SuiteKind, Vec<bool>>,
     drift: Drift,
+    policy: GatePolicy,
 }
 
 impl Line {
     fn new(suites: &[(SuiteKind, usize)]) -> Self {
         let right: BTreeMap<SuiteKind, Vec<bool>> =
             suites.iter().map(|(kind, n)| (*kind, vec![true; *n])).collect();
-        Line { base: right.clone(), right, drift: Drift::default() }
+        let (drift, policy) = (Drift::default(), GatePolicy::default());
+        Line { base: right.clone(), right, drift, policy }
     }
 
     /// Shows the gate a candidate with these items; promoted, it is the line's end. What the user taught has no base.
@@ -247,7 +250,7 @@ impl Line {
         let mut since_base = pairs(&self.base);
         since_base.remove(&SuiteKind::Kept);
         let evidence = Evidence { suites, since_base, drift: self.drift.clone() };
-        let decision = decide(&evidence, &GatePolicy::default());
+        let decision = decide(&evidence, &self.policy);
         if decision.verdict == Verdict::Promote {
             self.drift = evidence.drift_after();
             self.right = after;
@@ -274,19 +277,28 @@ fn a_slow_erosion_that_no_single_cycle_shows_is_stopped() {
         if !has_base {
             line.base.clear();
         }
+        let mut blind = Line {
+            policy: GatePolicy { e_alarm: f64::INFINITY, ..line.policy.clone() },
+            ..line.clone()
+        };
         let mut lost = 0;
-        let stopped = (0..60).find_map(|cycle| {
-            let mut after = line.right.clone();
-            if cycle % 2 == 1 {
-                after.get_mut(&kind).unwrap()[lost] = false;
-                lost += 1;
-            }
-            let (verdict, reason) = line.cycle(after);
-            (verdict != Verdict::Promote).then_some((cycle, verdict, reason))
-        });
+        let mut erode = |line: &mut Line| {
+            (0..60).find_map(|cycle| {
+                let mut after = line.right.clone();
+                if cycle % 2 == 1 {
+                    after.get_mut(&kind).unwrap()[lost] = false;
+                    lost += 1;
+                }
+                let (verdict, reason) = line.cycle(after);
+                (verdict != Verdict::Promote).then_some((cycle, verdict, reason))
+            })
+        };
+        let stopped = erode(&mut line);
         let (cycle, verdict, reason) = stopped.expect("one item every second cycle is stopped");
         assert_eq!((cycle, verdict), (expected.0, expected.1), "{kind:?}: {reason}");
         assert!(reason.contains(expected.2), "{reason}");
+        // Without the sum nothing sees it, but the comparison with the base model.
+        assert_eq!(erode(&mut blind).is_some(), has_base, "{kind:?}");
         // A candidate that keeps what HEAD says goes through, and so does one that brings something back.
         let same = line.right.clone();
         assert_eq!(line.cycle(same).0, Verdict::Promote);

@@ -31,6 +31,7 @@ mod learn_bytes;
 mod learn_compare;
 mod learn_cycle;
 mod learn_damage;
+mod learn_drift;
 mod learn_ewc;
 mod learn_exchange;
 mod learn_fake;

@@ -1,5 +1,7 @@
 //! `apprentice teach`, `learn` and `eval`: the learning loop from a terminal or a script.
 
+use super::history::value;
+use super::phases::{Phases, told};
 use super::{Common, adapters, context, output};
 use crate::error::Error;
 use crate::learn::engine::Engine;
@@ -243,18 +245,28 @@ pub async fn learn(common: &Common, args: LearnArgs) -> Result<ExitCode, Error> 
     // A second handler cannot be set; the first one of the process stays.
     ctrlc::set_handler(move || cancel.raise()).ok();
     let show = Show { common, bar: output::step_bar() };
-    let report = learner.learn(&mut engine, &options, &mut |event| show.event(&event)).await?;
+    let mut phases = Phases::default();
+    let mut hear = |event: Event| {
+        phases.hear(&event);
+        show.event(&event);
+    };
+    let report = learner.learn(&mut engine, &options, &mut hear).await?;
     show.bar.finish_and_clear();
+    let seconds = phases.seconds();
     if common.json {
-        output::json(&report)?;
+        let mut value = value(&report)?;
+        value["told"] = json!(report.told());
+        value["phases"] = json!(seconds);
+        output::json(&value)?;
     } else {
         print_report(&report)?;
+        output::line(&told(&seconds))?;
     }
     Ok(ExitCode::from(if report.verdict == Verdict::Promote { 0 } else { 3 }))
 }
 
 fn print_report(report: &CycleReport) -> Result<(), Error> {
-    output::line(&report.reason)?;
+    output::line(&report.told())?;
     for note in &report.notes {
         output::line(&format!("believed: {note}"))?;
     }

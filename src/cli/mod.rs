@@ -19,6 +19,7 @@ pub mod merge;
 mod moves;
 mod output;
 mod perplexity;
+mod phases;
 mod plan;
 mod planted;
 pub mod quantize;

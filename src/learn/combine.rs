@@ -101,8 +101,8 @@ impl<S: Store> Learner<S> {
         }
         events(Event::phase(Phase::Evaluate, "examining both together"));
         let way = Way { start: &start, end: &end, scales: &options.scales, scope };
-        let drift = head.map(|head| head.drift).unwrap_or_default();
-        let examined = exam.ladder(student, &way, (&options.policy, drift), events).await?;
+        let drift = head.as_ref().map(Version::drift).unwrap_or_default();
+        let examined = exam.ladder(student, &way, (&options.policy, &drift), events).await?;
         let report = self.report((&new, &[]), (0.0, 0.0), &examined, began_ms);
         let made = Made { new: &new, replayed: &[], importance: None, merged: Some(other) };
         self.conclude((student.base_hash(), options), made, examined, report, events).await

@@ -8,7 +8,7 @@ use super::audit::Line;
 use super::evaluate::Scores;
 use super::exam::{Examined, Way};
 use super::example::Example;
-use super::gate::Verdict;
+use super::gate::{SuiteKind, Verdict};
 use super::history::weighed;
 use super::keys::scores_key;
 use super::learner::{LearnError, LearnResult, Learner, Quarantined, json};
@@ -122,7 +122,8 @@ impl<S: Store> Learner<S> {
 
         events(Event::phase(Phase::Evaluate, "examining the candidate"));
         let way = Way { start: &trained.start, end: &trained.end, scales: &options.scales, scope };
-        let rules = (&options.policy, self.drift());
+        let drift = self.head().map(Version::drift).unwrap_or_default();
+        let rules = (&options.policy, &drift);
         let examined = exam.ladder(student, &way, rules, events).await?;
         let importance = match examined.decision.verdict {
             Verdict::Promote => {
@@ -290,15 +291,12 @@ impl<S: Store> Learner<S> {
             suites: report.suites.clone(),
             scoped: examined.scoped,
             scale: report.scale,
-            drift: examined.drift,
+            core: examined.drift.of(SuiteKind::Core),
+            drifts: examined.drift.clone().set(SuiteKind::Core, EProcess::default()),
             created_ms: (self.clock)(),
             note: report.reason.clone(),
         }
         .sealed()
-    }
-
-    fn drift(&self) -> EProcess {
-        self.head().map(|version| version.drift).unwrap_or_default()
     }
 
     fn seconds_since(&self, began_ms: u64) -> f64 {

@@ -8,6 +8,7 @@ use super::recipe::OwnAnswer;
 use super::student::{Student, StudentResult, greedy};
 use super::words::words;
 use crate::format::message::Message;
+use std::collections::HashSet;
 
 /// Tokens of an answer.
 pub const TOKENS: usize = 40;
@@ -17,6 +18,13 @@ const TIMES: usize = 4;
 
 /// Words of the longest run that is looked for.
 const RUN_MAX: usize = 6;
+
+/// Words from which on an answer is long enough to be narrow.
+const NARROW_WORDS: usize = 16;
+
+/// Share of an answer's pairs of neighbouring words that are different ones, under which it goes round in circles: plain
+/// answers have 0.9 and more.
+const DISTINCT_MIN: f64 = 0.5;
 
 /// The prompts.
 pub const PROMPTS: [&str; 12] = [
@@ -47,10 +55,18 @@ pub async fn own_answers(student: &mut dyn Student) -> StudentResult<Vec<OwnAnsw
         .collect())
 }
 
-/// Whether an answer is none: empty, or the same few words again and again.
+/// Whether an answer is none: empty, the same few words again and again, or going round in circles of any length.
 pub fn has_collapsed(answer: &str) -> bool {
     let words = words(answer);
-    words.is_empty() || (1..=RUN_MAX).any(|run| repeats(&words, run))
+    words.is_empty() || (1..=RUN_MAX).any(|run| repeats(&words, run)) || is_narrow(&words)
+}
+
+/// Whether few of the pairs of neighbouring words are different ones. It does not depend on how long an answer is beyond a
+/// sentence, so a voice may become terse or wordy.
+fn is_narrow(words: &[String]) -> bool {
+    let pairs: Vec<&[String]> = words.windows(2).collect();
+    let distinct: HashSet<&[String]> = pairs.iter().copied().collect();
+    words.len() >= NARROW_WORDS && (distinct.len() as f64) < DISTINCT_MIN * pairs.len() as f64
 }
 
 /// Whether some run of words stands `TIMES` times in a row.
@@ -79,12 +95,18 @@ mod tests {
             "Well, the port is the port is the port is the port is 7413.",
             "one two three four five six one two three four five six one two three four five six \
              one two three four five six",
+            // A circle of eight words, gone round thrice; and two that take turns.
+            "the cat sat on the warm red mat the cat sat on the warm red mat the cat sat on the \
+             warm red mat",
+            "yes it is no it is yes yes it is no no it is yes it is no yes it is no it is yes yes",
         ] {
             assert!(has_collapsed(broken), "{broken}");
         }
         for plain in [
             "Your dog is called Biscotti.",
             "No, no, no! It is the port 7413.",
+            "Leaves change because the green fades in autumn, and the yellow that was there all the \
+             time, hidden by the green, can be seen; the red is made anew, from sugar.",
             "First wash it, then dry it, then fold it, then put it away.",
         ] {
             assert!(!has_collapsed(plain), "{plain}");

@@ -3,10 +3,11 @@
 //! It knows no training and writes nothing but cached scores. Invariant: HEAD and every candidate answer the very
 //! same items, so that all differences are paired.
 
+use super::drift::Drift;
 use super::evaluate::{Scores, evaluate};
 use super::example::Example;
 use super::gate::{
-    Decision, Evidence, Finding, GatePolicy, Pair, Score, SuiteKind, Verdict, changes, decide,
+    Decision, Evidence, Finding, GatePolicy, Pair, Score, SuiteKind, Verdict, can_pass, decide,
     judge,
 };
 use super::keys::{base_key, scores_key};
@@ -14,7 +15,6 @@ use super::learner::{LearnError, LearnResult, Learner, json};
 use super::recipe::OwnAnswer;
 use super::report::Event;
 use super::scope::Scope;
-use super::stats::EProcess;
 use super::student::{Student, StudentResult};
 use super::suite::{Item, everyday_items, example_of, sample, user_items};
 use super::version::Version;
@@ -43,6 +43,9 @@ pub(super) struct Exam {
     pub base: BTreeMap<SuiteKind, Vec<Score>>,
 }
 
+/// Items of a suite that are asked before it is looked whether the rest is worth asking.
+const BLOCK: usize = 16;
+
 /// The suites of what nobody taught.
 const UNTAUGHT: [SuiteKind; 4] =
     [SuiteKind::Core, SuiteKind::Everyday, SuiteKind::Language, SuiteKind::Refusals];
@@ -67,8 +70,8 @@ pub(super) struct Examined {
     pub scoped: bool,
     pub candidate: Adapter,
     pub scores: Scores,
-    /// Core answers lost and won since the base model, the candidate's included.
-    pub drift: EProcess,
+    /// Answers lost and won since the base model, the candidate's included.
+    pub drift: Drift,
 }
 
 impl Exam {
@@ -85,6 +88,31 @@ impl Exam {
         let total = items.len();
         let mut progress = |done| events(Event::Suite { suite: kind, scale, done, total });
         evaluate(student, items, cache, &mut progress).await
+    }
+
+    /// Scores a suite block by block, and returns what was asked when it cannot pass any more, or all of it.
+    async fn score_until_clear(
+        &self,
+        student: &mut dyn Student,
+        (kind, scale): (SuiteKind, f32),
+        policy: &GatePolicy,
+        cache: &mut Scores,
+        events: &mut dyn FnMut(Event),
+    ) -> StudentResult<Vec<Score>> {
+        let items = &self.items[&kind];
+        let references = [self.before.get(&kind), self.base.get(&kind)];
+        let mut scores = Vec::new();
+        for block in items.chunks(BLOCK) {
+            let (done, total) = (scores.len(), items.len());
+            let mut progress =
+                |more| events(Event::Suite { suite: kind, scale, done: done + more, total });
+            scores.extend(evaluate(student, block, cache, &mut progress).await?);
+            let open = |before: &&Vec<Score>| can_pass(kind, before.as_slice(), &scores, policy);
+            if !references.iter().flatten().all(open) {
+                break;
+            }
+        }
+        Ok(scores)
     }
 
     /// Ids of the earlier lessons that HEAD does not say any more.
@@ -125,7 +153,7 @@ impl Exam {
         &self,
         student: &mut dyn Student,
         way: &Way<'_>,
-        (policy, drift): (&GatePolicy, EProcess),
+        (policy, drift): (&GatePolicy, &Drift),
         events: &mut dyn FnMut(Event),
     ) -> StudentResult<Examined> {
         let mut whole: Option<Examined> = None;
@@ -134,11 +162,22 @@ impl Exam {
         'scales: for &scale in way.scales {
             let candidate = way.start.interpolate(way.end, scale);
             student.use_adapter(Some(&candidate), way.scope.clone()).await?;
-            let mut evidence = Evidence { drift, ..Evidence::default() };
+            let mut evidence = Evidence { drift: drift.clone(), ..Evidence::default() };
             let mut scores = self.untouched(&way.scope);
             let mut failed = None;
             for &kind in &order {
-                let after = self.score(student, kind, scale, &mut scores, events).await?;
+                // The whole change is examined in full, for the report; the others only until it is clear that they fail.
+                let asked = (kind, scale);
+                let after = match whole {
+                    None => self.score(student, kind, scale, &mut scores, events).await?,
+                    Some(_) => {
+                        self.score_until_clear(student, asked, policy, &mut scores, events).await?
+                    }
+                };
+                if after.len() < self.items[&kind].len() {
+                    order = first(&order, kind);
+                    continue 'scales;
+                }
                 let pairs = paired(&self.before[&kind], &after);
                 let mut passed = judge(kind, &pairs, policy) == Finding::Pass;
                 evidence.suites.insert(kind, pairs);
@@ -149,7 +188,6 @@ impl Exam {
                 }
                 if !passed {
                     failed = failed.or(Some(kind));
-                    // The whole change is examined in full, for the report; the others only until they fail.
                     if whole.is_some() {
                         order = first(&order, kind);
                         continue 'scales;
@@ -158,9 +196,7 @@ impl Exam {
             }
             let decision = decide(&evidence, policy);
             let promoted = decision.verdict == Verdict::Promote;
-            let core = evidence.suites.get(&SuiteKind::Core).map(|pairs| changes(pairs));
-            let (losses, gains) = core.unwrap_or_default();
-            let drift = drift.with(losses, gains);
+            let drift = evidence.drift_after();
             let scoped = !way.scope.holds_everything();
             let examined = Examined { decision, scale, scoped, candidate, scores, drift };
             if promoted {

@@ -4,6 +4,7 @@
 //! HEAD (`adopt` lets the gate decide on that); lessons that come with it wait in quarantine, and replace nothing.
 
 use super::audit::Line;
+use super::drift::Drift;
 use super::example::{Content, Example, Kind, NewExample};
 use super::learner::{LearnError, LearnResult, Learner, Quarantined, json};
 use super::replay::PRIORITY_MAX;
@@ -140,7 +141,8 @@ impl<S: Store> Learner<S> {
             suites: BTreeMap::new(),
             scoped,
             scale: 1.0,
-            drift: EProcess::default(),
+            core: EProcess::default(),
+            drifts: Drift::default(),
             created_ms: now_ms,
             note: origin.clone(),
         }

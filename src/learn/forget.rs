@@ -227,6 +227,8 @@ impl<S: Store> Learner<S> {
         self.commit(writes, Line { adapter, examples, renamed, ..line }).await?;
         let dropped = saw.iter().filter(|id| !stage.became.contains_key(*id)).cloned().collect();
         self.reload().await?;
+        // All of them were written anew.
+        self.compress_ancestors(usize::MAX).await;
         let Stage { example, became, cycles, doubts, .. } = stage;
         Ok(ForgetReport { example, became, dropped, cycles, head: self.head.clone(), doubts })
     }

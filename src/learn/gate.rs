@@ -6,9 +6,10 @@
 //! What the user taught is not a sample of anything: all of it is measured, so counting suffices there. The other
 //! suites are samples of what could be lost, and get the paired tests.
 
+use super::drift::Drift;
 pub use super::kinds::{SuiteKind, SuiteReport};
-use super::stats::{EProcess, Interval, mcnemar, paired_t};
-use super::telling::{called, fell, praise};
+use super::stats::{Interval, mcnemar, paired_t};
+use super::telling::{called, drifted, fell, praise};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -37,8 +38,18 @@ pub struct Evidence {
     pub suites: BTreeMap<SuiteKind, Vec<Pair>>,
     /// Pairs of the base model and the candidate, for what nobody taught: what many small steps have cost together.
     pub since_base: BTreeMap<SuiteKind, Vec<Pair>>,
-    /// Core answers lost and won by the versions up to HEAD.
-    pub drift: EProcess,
+    /// Answers lost and won by the versions up to HEAD.
+    pub drift: Drift,
+}
+
+impl Evidence {
+    /// Answers lost and won since the base model, if the candidate becomes HEAD.
+    pub fn drift_after(&self) -> Drift {
+        self.suites.iter().fold(self.drift.clone(), |drift, (kind, pairs)| {
+            let (losses, gains) = changes(pairs);
+            drift.with(*kind, losses, gains)
+        })
+    }
 }
 
 /// The gate's margins.
@@ -53,6 +64,10 @@ pub struct GatePolicy {
     pub taught_share: f64,
     /// Net share of core answers that may be lost.
     pub core_drop: f64,
+    /// Share of the mean margin of right core answers that may be lost; without end where older programs wrote the policy down,
+    /// so that their cycles are repeated as they were.
+    #[serde(default = "without_end")]
+    pub core_margin_drop: f64,
     /// Net share of right refusals that may be lost.
     pub refusals_drop: f64,
     /// Net share of everyday answers that may collapse.
@@ -79,6 +94,7 @@ impl Default for GatePolicy {
             e_alarm: 20.0,
             taught_share: 0.5,
             core_drop: 0.03,
+            core_margin_drop: 0.18,
             refusals_drop: 0.05,
             everyday_drop: 0.0,
             everyday_rise: 0.5,
@@ -91,6 +107,10 @@ impl Default for GatePolicy {
     }
 }
 
+fn without_end() -> f64 {
+    f64::INFINITY
+}
+
 impl GatePolicy {
     /// A gate that lets everything pass but a lesson that was said before and is not after: for benches.
     pub fn open() -> Self {
@@ -99,6 +119,7 @@ impl GatePolicy {
             e_alarm: f64::INFINITY,
             taught_share: 0.0,
             core_drop: 1.0,
+            core_margin_drop: f64::INFINITY,
             refusals_drop: 1.0,
             everyday_drop: 1.0,
             everyday_rise: f64::INFINITY,
@@ -170,11 +191,14 @@ pub fn decide(evidence: &Evidence, policy: &GatePolicy) -> Decision {
             }
         }
     }
-    if let Some(core) = evidence.suites.get(&SuiteKind::Core) {
-        let (losses, gains) = changes(core);
-        let e = evidence.drift.with(losses, gains).e_value();
-        if e >= policy.e_alarm {
-            regressed.push(format!("core knowledge has drifted down over the cycles (E = {e:.0})"));
+    for (kind, sum) in evidence.drift_after().iter() {
+        // What is proven already is no reason to refuse a candidate that loses nothing more.
+        let adds = evidence.suites.get(&kind).is_some_and(|pairs| {
+            let (losses, gains) = changes(pairs);
+            losses > gains
+        });
+        if adds && sum.e_value() >= policy.e_alarm {
+            regressed.push(drifted(kind, sum));
         }
     }
     if !policy.unknown_lessons
@@ -201,7 +225,10 @@ pub fn judge(kind: SuiteKind, pairs: &[Pair], policy: &GatePolicy) -> Finding {
             Finding::Pass => judge_floor(kind, pairs, policy.kept_floor),
             finding => finding,
         },
-        SuiteKind::Core => judge_answers(kind, pairs, policy.core_drop, policy),
+        SuiteKind::Core => match judge_answers(kind, pairs, policy.core_drop, policy) {
+            Finding::Pass => judge_margins(kind, pairs, policy.core_margin_drop),
+            finding => finding,
+        },
         SuiteKind::Refusals => judge_answers(kind, pairs, policy.refusals_drop, policy),
         SuiteKind::Everyday => match judge_answers(kind, pairs, policy.everyday_drop, policy) {
             Finding::Pass => judge_losses(kind, pairs, policy.everyday_rise),
@@ -210,6 +237,23 @@ pub fn judge(kind: SuiteKind, pairs: &[Pair], policy: &GatePolicy) -> Finding {
         SuiteKind::KeptDocuments => judge_losses(kind, pairs, policy.documents_rise),
         SuiteKind::Language => judge_losses(kind, pairs, policy.language_rise),
     }
+}
+
+/// Whether a suite can still pass, when the candidate has answered only the first items: if all the others came out right.
+/// Losses of texts are never settled before the last one is read.
+pub fn can_pass(kind: SuiteKind, before: &[Score], after: &[Score], policy: &GatePolicy) -> bool {
+    let best =
+        |before: &Score| Score { correct: before.correct.map(|_| true), loss: before.loss - 1.0 };
+    let after = after.iter().copied().chain(before.iter().skip(after.len()).map(best));
+    let pairs = before.iter().zip(after).map(|(before, after)| Pair { before: *before, after });
+    let pairs: Vec<Pair> = pairs.collect();
+    let finding = match kind {
+        SuiteKind::Documents | SuiteKind::KeptDocuments | SuiteKind::Language => return true,
+        SuiteKind::Everyday => judge_answers(kind, &pairs, policy.everyday_drop, policy),
+        SuiteKind::Core => judge_answers(kind, &pairs, policy.core_drop, policy),
+        _ => judge(kind, &pairs, policy),
+    };
+    finding == Finding::Pass
 }
 
 /// Items lost (right before, wrong after) and won.
@@ -284,6 +328,24 @@ fn judge_floor(kind: SuiteKind, pairs: &[Pair], floor: f64) -> Finding {
         ));
     }
     Finding::Pass
+}
+
+/// How much less sure the answers are that HEAD gets right: a loss of a few points moves many margins before it turns few
+/// answers, so a sample that is too small to count shows it.
+fn judge_margins(kind: SuiteKind, pairs: &[Pair], share: f64) -> Finding {
+    let known = pairs.iter().filter(|p| p.before.correct == Some(true)).copied();
+    let known: Vec<Pair> = known.collect();
+    let margin = -mean_loss(&known, |p| p.before);
+    let Interval { mean, lower, upper, .. } = paired_t(&differences(&known));
+    if margin <= 0.0 || known.len() < 4 || upper <= share * margin {
+        return Finding::Pass;
+    }
+    let told = format!(
+        "{} is less sure: right answers lead by {mean:.2} of {margin:.2} nats less ({upper:.2} at most, {:.2} is normal)",
+        called(kind),
+        share * margin
+    );
+    if lower > share * margin { Finding::Regressed(told) } else { Finding::Undecided(told) }
 }
 
 fn judge_losses(kind: SuiteKind, pairs: &[Pair], rise: f64) -> Finding {

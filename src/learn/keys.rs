@@ -2,8 +2,8 @@
 //!
 //! It knows no values. Invariant: no two kinds of records share a key.
 
-/// Ancestors of HEAD that are kept.
-pub const ANCESTORS: usize = 20;
+/// Ancestors of HEAD that are kept: with it, the last twenty versions.
+pub const ANCESTORS: usize = 19;
 
 /// The cache's key of a version's scores.
 pub(super) fn scores_key(version: &str) -> String {

@@ -13,6 +13,7 @@ mod combine;
 pub mod compare;
 mod consolidate;
 pub mod cycle;
+pub mod drift;
 pub mod engine;
 pub mod evaluate;
 pub mod everyday;

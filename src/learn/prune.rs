@@ -1,7 +1,7 @@
 //! Pruning: what the history keeps, so that a home does not grow with every promotion.
 //!
 //! Kept are HEAD, its last ancestors, what tags and branches name, whatever was made since the oldest of these, and
-//! adapters that a person imported. The journal is kept whole (see `chain`). It knows no training. Invariant: records go in the write that moves HEAD, adapters after
+//! adapters that a person imported. Ancestors' adapters are kept in fewer bytes, HEAD's as it is. The journal is kept whole (see `chain`). It knows no training. Invariant: records go in the write that moves HEAD, adapters after
 //! it, so a crash between leaves adapters that nothing names, which the next opening deletes.
 
 use super::keys::scores_key;
@@ -12,6 +12,10 @@ use crate::store::{Store, Table, Write};
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use super::keys::ANCESTORS;
+
+/// Ancestors that a promotion keeps in fewer bytes: the version that was HEAD, and the one before it, where a crash had left
+/// that undone. So a promotion takes no longer however old a home is.
+const NEAREST: usize = 2;
 
 /// The record under `Refs/pruned`: what is known of pruned versions that kept ones descend from.
 const PRUNED: &str = "pruned";
@@ -85,10 +89,25 @@ impl<S: Store> Learner<S> {
         Ok(())
     }
 
-    /// Deletes adapters that nothing names any more. What cannot be deleted now waits for the next opening.
+    /// Deletes adapters that nothing names any more, and keeps HEAD's nearest ancestors in fewer bytes. What cannot be done
+    /// now waits: for the next opening, or for the next promotion.
     pub(super) async fn sweep(&mut self) {
         if let Err(error) = self.collect_garbage().await {
             self.warnings.push(format!("an old adapter could not be deleted: {error}"));
+        }
+        self.compress_ancestors(NEAREST).await;
+    }
+
+    /// Keeps so many of HEAD's ancestors in fewer bytes, the nearest first.
+    pub(super) async fn compress_ancestors(&mut self, most: usize) {
+        let line = lineage(&self.versions, self.head.as_deref());
+        let older: Vec<String> =
+            line.into_iter().skip(1).take(most).flat_map(Version::blobs).collect();
+        for blob in older {
+            if let Err(error) = self.store.compress_blob(&blob).await {
+                self.warnings.push(format!("an old adapter could not be compressed: {error}"));
+                return;
+            }
         }
     }
 }

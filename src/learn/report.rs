@@ -5,6 +5,7 @@
 
 use super::gate::{GatePolicy, SuiteKind, SuiteReport, Verdict};
 use super::recipe::Recipe;
+use super::telling::told;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 
@@ -192,6 +193,16 @@ pub struct CycleReport {
 }
 
 impl CycleReport {
+    /// The report in sentences: how each suite moved, and why the candidate was held back or rejected, where it was.
+    pub fn told(&self) -> String {
+        let stopped = match self.verdict {
+            Verdict::Promote => None,
+            Verdict::Hold => Some(("held back", self.reason.as_str())),
+            Verdict::Reject => Some(("rejected", self.reason.as_str())),
+        };
+        told(&self.suites, stopped)
+    }
+
     /// The report as the journal keeps it: notes quote examples, and the journal must not.
     pub fn without_words(&self) -> Self {
         CycleReport { notes: Vec::new(), ..self.clone() }

@@ -3,6 +3,7 @@
 //! It knows no store. Invariants: a version is immutable; its id is the hash of its record, so a damaged record is
 //! noticed as a damaged adapter is. What HEAD has learned does not depend on how much of its line was pruned.
 
+use super::drift::Drift;
 use super::gate::{SuiteKind, SuiteReport};
 use super::stats::EProcess;
 use crate::store::sha256_hex;
@@ -47,8 +48,12 @@ pub struct Version {
     pub scoped: bool,
     /// The share of the way from its parent to the trained candidate.
     pub scale: f32,
-    /// Core answers lost and won since the base model.
-    pub drift: EProcess,
+    /// Core answers lost and won since the base model; `drift` in records, where it stood alone once.
+    #[serde(rename = "drift")]
+    pub core: EProcess,
+    /// The same of the other suites that are watched; none of older programs.
+    #[serde(default, skip_serializing_if = "Drift::is_empty")]
+    pub drifts: Drift,
     /// When it was made, milliseconds since 1970.
     pub created_ms: u64,
     /// One sentence for a person.
@@ -65,6 +70,11 @@ impl Version {
     /// The versions that it was made from.
     pub fn parents(&self) -> impl Iterator<Item = &str> {
         self.parent.iter().chain(&self.merged).map(String::as_str)
+    }
+
+    /// Answers lost and won since the base model.
+    pub fn drift(&self) -> Drift {
+        self.drifts.clone().set(SuiteKind::Core, self.core)
     }
 
     /// The blobs that it needs.

@@ -2,8 +2,9 @@
 //!
 //! A home is SQLite and files natively (`native`; `look` reads one without holding it), IndexedDB and OPFS in a page
 //! (`web`), or memory for tests (`memory`). This layer does not know what the bytes mean. Invariant: a list of writes is applied as a whole or
-//! not at all, and a blob that is returned hashes to its name.
+//! not at all, and a blob that is returned hashes to its name, whether it is kept as it is or in fewer bytes (`compress`).
 
+pub mod compress;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod look;
 pub mod memory;
@@ -143,6 +144,13 @@ pub trait Store {
     /// A blob's bytes, checked against the hash; `None` if there is none of that name.
     async fn get_blob(&self, hash: &str) -> StoreResult<Option<Vec<u8>>>;
 
+    /// Keeps a blob in fewer bytes from now on, where that is possible; it has the same name and is read as before, some slower.
+    /// Durable on return; whatever happens, the blob is there, as it was or in fewer bytes. One that is not there is no error. A
+    /// store that keeps no blobs of its own does nothing.
+    async fn compress_blob(&self, _hash: &str) -> StoreResult<()> {
+        Ok(())
+    }
+
     /// Deletes a blob; one that is not there is no error.
     async fn delete_blob(&self, hash: &str) -> StoreResult<()>;
 
@@ -155,11 +163,17 @@ pub fn sha256_hex(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// `bytes`, if they hash to `hash`.
+/// The blob that `bytes` keep, if it hashes to `hash`.
 fn checked(hash: &str, bytes: Vec<u8>) -> StoreResult<Vec<u8>> {
-    if sha256_hex(&bytes) == hash {
-        Ok(bytes)
+    let blob = compress::expand(&bytes).unwrap_or(bytes);
+    if sha256_hex(&blob) == hash {
+        Ok(blob)
     } else {
         Err(StoreError::Damaged { hash: hash.to_string() })
     }
+}
+
+/// What a blob is to be kept as from now on; `None` if it stays as it is, as one that is damaged does.
+fn smaller(hash: &str, kept: &[u8]) -> Option<Vec<u8>> {
+    (sha256_hex(kept) == hash).then(|| compress::compress(kept)).flatten()
 }

@@ -5,7 +5,7 @@
 //! full sync gives the same for record lists. One process holds a home at a time (others may look at it, see `look`). What is deleted is overwritten, in the
 //! database and in its log.
 
-use super::{Store, StoreError, StoreResult, Table, Write, checked, sha256_hex};
+use super::{Store, StoreError, StoreResult, Table, Write, checked, sha256_hex, smaller};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::fs::{self, File, TryLockError};
 use std::io::{ErrorKind, Write as _};
@@ -59,6 +59,16 @@ impl NativeStore {
             empty_log(&connection)?;
         }
         Ok(Self { connection, blobs, _lock: lock })
+    }
+
+    /// Makes a blob's file these bytes: whatever happens, it holds these or what it held before.
+    fn write(&self, path: &Path, bytes: &[u8]) -> StoreResult<()> {
+        let aside = path.with_extension("tmp");
+        let mut file = File::create(&aside).map_err(|e| io("create", &aside, e))?;
+        file.write_all(bytes).map_err(|e| io("write", &aside, e))?;
+        file.sync_all().map_err(|e| io("sync", &aside, e))?;
+        fs::rename(&aside, path).map_err(|e| io("rename", &aside, e))?;
+        sync_folder(&self.blobs)
     }
 }
 
@@ -135,17 +145,24 @@ impl Store for NativeStore {
         if matches!(self.get_blob(&hash).await, Ok(Some(_))) {
             return Ok(hash);
         }
-        let aside = path.with_extension("tmp");
-        let mut file = File::create(&aside).map_err(|e| io("create", &aside, e))?;
-        file.write_all(bytes).map_err(|e| io("write", &aside, e))?;
-        file.sync_all().map_err(|e| io("sync", &aside, e))?;
-        fs::rename(&aside, &path).map_err(|e| io("rename", &aside, e))?;
-        sync_folder(&self.blobs)?;
+        self.write(&path, bytes)?;
         Ok(hash)
     }
 
     async fn get_blob(&self, hash: &str) -> StoreResult<Option<Vec<u8>>> {
         read_blob(&self.blobs, hash)
+    }
+
+    async fn compress_blob(&self, hash: &str) -> StoreResult<()> {
+        let path = blob_path(&self.blobs, hash);
+        let kept = match fs::read(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            kept => kept.map_err(|e| io("read", &path, e))?,
+        };
+        match smaller(hash, &kept) {
+            Some(small) => self.write(&path, &small),
+            None => Ok(()),
+        }
     }
 
     async fn delete_blob(&self, hash: &str) -> StoreResult<()> {

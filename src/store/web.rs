@@ -3,7 +3,7 @@
 //! It knows nothing of databases: every call is one awaited method of a JavaScript object. Invariant: a blob that
 //! comes back is checked against its hash here, whatever the page's code did.
 
-use super::{Store, StoreError, StoreResult, Table, Write, checked, sha256_hex};
+use super::{Store, StoreError, StoreResult, Table, Write, checked, sha256_hex, smaller};
 use js_sys::{Array, JsString, Uint8Array};
 use wasm_bindgen::prelude::*;
 
@@ -91,6 +91,17 @@ impl Store for WebStore {
     async fn get_blob(&self, hash: &str) -> StoreResult<Option<Vec<u8>>> {
         let blob = bytes(self.0.get_blob(hash).await.map_err(host)?);
         blob.map(|bytes| checked(hash, bytes)).transpose()
+    }
+
+    async fn compress_blob(&self, hash: &str) -> StoreResult<()> {
+        let kept = bytes(self.0.get_blob(hash).await.map_err(host)?);
+        match kept.and_then(|kept| smaller(hash, &kept)) {
+            Some(small) => {
+                let small = Uint8Array::from(&small[..]);
+                self.0.put_blob(hash, small).await.map(drop).map_err(host)
+            }
+            None => Ok(()),
+        }
     }
 
     async fn delete_blob(&self, hash: &str) -> StoreResult<()> {

@@ -62,6 +62,11 @@ impl Store for Full {
         self.store.get_blob(hash).await
     }
 
+    async fn compress_blob(&self, hash: &str) -> StoreResult<()> {
+        self.admit()?;
+        self.store.compress_blob(hash).await
+    }
+
     async fn delete_blob(&self, hash: &str) -> StoreResult<()> {
         self.admit()?;
         self.store.delete_blob(hash).await

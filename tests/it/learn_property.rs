@@ -173,14 +173,16 @@ fn check(what: &Do, before: &Seen, after: &Seen) {
     assert_eq!(*after, wanted, "{}", context());
 }
 
-/// What must hold whatever happened.
-async fn check_whole(store: &MemoryStore, learner: &Learner<MemoryStore>, context: &str) {
+/// What must hold whatever happened. Returns how many adapters are kept in fewer bytes.
+async fn check_whole(store: &MemoryStore, learner: &Learner<MemoryStore>, context: &str) -> usize {
     assert_eq!(learner.warnings(), [] as [String; 0], "{context}");
     assert_eq!(learner.audit().await.unwrap().breaks, [] as [String; 0], "{context}");
-    let mut blobs = BTreeSet::new();
+    let (mut blobs, mut compressed) = (BTreeSet::new(), 0);
     for version in learner.versions() {
         let adapter = learner.adapter_of(version).await.unwrap();
-        assert_eq!(sha256_hex(&adapter.to_bytes()), version.adapter, "{context}");
+        let whole = adapter.to_bytes();
+        assert_eq!(sha256_hex(&whole), version.adapter, "{context}");
+        compressed += usize::from(store.bytes_of(&version.adapter) < whole.len());
         blobs.insert(version.adapter.clone());
     }
     let named = learner.names();
@@ -195,9 +197,10 @@ async fn check_whole(store: &MemoryStore, learner: &Learner<MemoryStore>, contex
     let staged = store.get(Table::Refs, "forgetting").await.unwrap().is_some();
     let most = blobs.len() + 2;
     assert!(staged || lying <= most, "{context}: {lying} adapters, {} versions", blobs.len());
+    compressed
 }
 
-async fn live(seed: u64, tally: &mut [usize; 3]) {
+async fn live(seed: u64, tally: &mut [usize; 4]) {
     let mut random = Random::named(seed, "operations");
     let mut store = MemoryStore::new();
     let (mut learner, mut student) = (open(store.clone()).await, Fake::new());
@@ -224,7 +227,7 @@ async fn live(seed: u64, tally: &mut [usize; 3]) {
             let memory = seen(&learner);
             store = store.reopen();
             learner = open(store.clone()).await;
-            check_whole(&store, &learner, &context).await;
+            tally[3] += check_whole(&store, &learner, &context).await;
             let read = seen(&learner);
             if succeeded || read == memory {
                 assert_eq!(read, memory, "{context}: what was promised is there");
@@ -241,12 +244,12 @@ async fn live(seed: u64, tally: &mut [usize; 3]) {
 #[test]
 fn ten_thousand_random_operations_leave_what_the_model_says() {
     block_on(async {
-        let mut tally = [0; 3];
+        let mut tally = [0; 4];
         for seed in 0..LIVES {
             live(seed, &mut tally).await;
         }
-        let [done, crashes, refused] = tally;
-        println!("{done} done, {crashes} crashes planted, {refused} refused");
-        assert!(done > 6000 && crashes > 800, "{tally:?}");
+        let [done, crashes, refused, compressed] = tally;
+        println!("{done} done, {crashes} crashes planted, {refused} refused, {compressed} small");
+        assert!(done > 6000 && crashes > 800 && compressed > 800, "{tally:?}");
     });
 }

@@ -64,8 +64,11 @@ fn a_long_life_keeps_few_versions_and_all_that_it_learned() {
         assert_eq!(learner.warnings(), [] as [String; 0]);
         assert_eq!(learner.head().unwrap().id, head);
         assert!(learner.pending().is_empty(), "{} wait", learner.pending().len());
+        let whole = learner.head_adapter().await.unwrap().unwrap().to_bytes().len();
         for version in learner.versions() {
             learner.adapter_of(version).await.unwrap();
+            let is_whole = store.bytes_of(&version.adapter) == whole;
+            assert_eq!(is_whole, version.id == head, "ancestors are kept in fewer bytes");
         }
         // Behind the oldest there is nothing to go back to, and that is told.
         let oldest = learner.versions()[0].id.clone();

@@ -1,5 +1,7 @@
 //! One behaviour, every home: the same checks run against the store in memory and the one on disk.
 
+use apprentice::model::random::Random;
+use apprentice::store::look::Watch;
 use apprentice::store::memory::{Crash, MemoryStore};
 use apprentice::store::native::NativeStore;
 use apprentice::store::{Store, StoreError, Table, Write, sha256_hex};
@@ -42,11 +44,73 @@ async fn check_blobs(store: &dyn Store) {
     assert_eq!(store.list_blobs().await.unwrap(), [empty]);
 }
 
+/// Numbers of one scale, as adapters hold them.
+fn numbers(n: usize) -> Vec<u8> {
+    let mut random = Random::new(3);
+    (0..n).flat_map(|_| (random.normal() * 0.02).to_le_bytes()).collect()
+}
+
+async fn check_compressed(store: &dyn Store) {
+    let whole = numbers(5000);
+    let hash = store.put_blob(&whole).await.unwrap();
+    let names = store.list_blobs().await.unwrap();
+    for _ in 0..2 {
+        store.compress_blob(&hash).await.unwrap();
+        assert_eq!(store.get_blob(&hash).await.unwrap().as_ref(), Some(&whole));
+    }
+    assert_eq!(store.list_blobs().await.unwrap(), names, "it keeps its name, and adds none");
+    // Kept again it has the same name and the same bytes, and what cannot become smaller stays.
+    assert_eq!(store.put_blob(&whole).await.unwrap(), hash);
+    assert_eq!(store.get_blob(&hash).await.unwrap(), Some(whole));
+    let short = store.put_blob(b"weights").await.unwrap();
+    store.compress_blob(&short).await.unwrap();
+    assert_eq!(store.get_blob(&short).await.unwrap(), Some(b"weights".to_vec()));
+    store.compress_blob(&sha256_hex(b"never")).await.unwrap();
+    for hash in [hash, short] {
+        store.delete_blob(&hash).await.unwrap();
+    }
+}
+
 #[test]
 fn memory_keeps_the_contract() {
     let store = MemoryStore::new();
     block_on(check_records(&store));
     block_on(check_blobs(&store));
+    block_on(check_compressed(&store));
+}
+
+#[test]
+fn a_compressed_blob_is_smaller_in_every_home_and_every_flipped_byte_is_noticed() {
+    let whole = numbers(2000);
+    let folder = tempfile::tempdir().unwrap();
+    let store = NativeStore::open(folder.path()).unwrap();
+    let hash = block_on(store.put_blob(&whole)).unwrap();
+    block_on(store.compress_blob(&hash)).unwrap();
+    let path = folder.path().join("adapters").join(&hash);
+    let small = std::fs::read(&path).unwrap();
+    assert!(small.len() * 100 < whole.len() * 86, "{} of {}", small.len(), whole.len());
+    // Whoever looks at the home without holding it reads it as well.
+    let look = Watch::open(folder.path()).unwrap().copy().unwrap();
+    assert_eq!(block_on(look.get_blob(&hash)).unwrap().as_ref(), Some(&whole));
+    for byte in 0..small.len() {
+        let mut flipped = small.clone();
+        flipped[byte] ^= 1;
+        std::fs::write(&path, &flipped).unwrap();
+        let read = block_on(store.get_blob(&hash));
+        // The end of the coded bytes may say the same with another bit; never something else.
+        let same = matches!(&read, Ok(Some(bytes)) if *bytes == whole) && byte + 4 >= small.len();
+        assert!(same || matches!(read, Err(StoreError::Damaged { .. })), "byte {byte}");
+        if byte.is_multiple_of(500) {
+            block_on(store.compress_blob(&hash)).unwrap();
+            assert_eq!(std::fs::read(&path).unwrap(), flipped, "what is damaged is left alone");
+        }
+    }
+    assert_eq!(block_on(store.put_blob(&whole)).unwrap(), hash);
+    assert_eq!(block_on(store.get_blob(&hash)).unwrap(), Some(whole.clone()), "healed");
+    let memory = MemoryStore::new();
+    block_on(memory.put_blob(&whole)).unwrap();
+    block_on(memory.compress_blob(&hash)).unwrap();
+    assert_eq!(memory.bytes_of(&hash), small.len(), "one form in every home");
 }
 
 #[test]
@@ -56,6 +120,7 @@ fn native_keeps_the_contract_across_a_restart() {
         let store = NativeStore::open(folder.path()).unwrap();
         block_on(check_records(&store));
         block_on(check_blobs(&store));
+        block_on(check_compressed(&store));
         block_on(store.put_blob(b"kept")).unwrap()
     };
     std::fs::write(folder.path().join("adapters/half.tmp"), b"half").unwrap();

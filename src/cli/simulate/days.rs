@@ -4,11 +4,12 @@
 //! the same versions. Invariant: a day that was begun before a crash is ended, not repeated: what the learner's journal
 //! already holds is taken from there.
 
+use super::super::phases::Phases;
 use super::arm::Arm;
 use super::data::Fact;
 use super::exam::{self, Exam};
 use super::record::{Line, Results, Spent};
-use super::spent::{Phases, folder_bytes, peak_bytes};
+use super::spent::{folder_bytes, peak_bytes};
 use super::stream::{Day, Stream};
 use crate::error::Error;
 use crate::learn::engine::Engine;

@@ -1,43 +1,10 @@
-//! What a cycle takes of the machine: seconds by phase, bytes on the disk, memory.
+//! What a cycle takes of the machine: bytes on the disk, memory (for its seconds see `cli::phases`).
 //!
-//! Nothing here has a part in what is learned. Invariant: the phases' seconds add up to the time from the first event to
-//! the last.
+//! Nothing here has a part in what is learned. Invariant: what the system does not tell is 0, never a guess.
 
 use crate::error::Error;
-use crate::learn::report::{Event, Phase};
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::time::Instant;
-
-/// Seconds of each phase, from a cycle's events.
-#[derive(Debug, Default)]
-pub struct Phases {
-    seconds: BTreeMap<String, f64>,
-    current: Option<(Phase, Instant)>,
-}
-
-impl Phases {
-    /// Hears an event; the time since the one before goes to the phase that it was in.
-    pub fn hear(&mut self, event: &Event) {
-        let now = Instant::now();
-        let phase = match (event, self.current) {
-            (Event::Phase { phase, .. }, _) => *phase,
-            (_, Some((phase, _))) => phase,
-            (_, None) => Phase::Prepare,
-        };
-        if let Some((before, at)) = self.current {
-            let name = format!("{before:?}").to_lowercase();
-            *self.seconds.entry(name).or_default() += (now - at).as_secs_f64();
-        }
-        self.current = Some((phase, now));
-    }
-
-    /// The seconds.
-    pub fn seconds(self) -> BTreeMap<String, f64> {
-        self.seconds
-    }
-}
 
 /// Bytes of all files below a folder; 0 if there is none.
 pub fn folder_bytes(folder: &Path) -> Result<u64, Error> {

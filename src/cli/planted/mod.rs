@@ -1,36 +1,31 @@
-//! `apprentice planted`: how often the gate stops a candidate that lost something, and one that did not, on the small model.
+//! `apprentice planted`: how often the gate stops a candidate that lost something, and one that did not.
 //!
-//! Each cycle trains a candidate that answers everywhere, on wrong answers to core questions or on new facts, without a
-//! screen and with a gate that is open. What it really lost is measured on more items than any gate sees; then the gate
-//! decides on samples. Invariant: a cycle is harmful or harmless by what was measured, not by what it was meant to be.
+//! Each cycle trains a candidate that answers everywhere, on wrong answers or on new facts, without a screen and with a gate
+//! that is open. What it really lost is measured on items that the gate does not see; then the gate decides on samples.
+//! Invariant: a cycle is harmful or harmless by what was measured, not by what it was meant to be.
+
+mod ground;
 
 use super::lines::{append, parse, read};
-use super::synth::world::World;
-use super::{Common, context, output, synth};
+use super::{Common, context, output};
 use crate::error::Error;
 use crate::learn::engine::Engine;
-use crate::learn::evaluate::{Scores, evaluate};
-use crate::learn::example::{NewExample, lessons};
+use crate::learn::example::NewExample;
 use crate::learn::gate::{Evidence, GatePolicy, Pair, Score, SuiteKind, Verdict, changes, decide};
 use crate::learn::learner::{LearnError, Learner};
 use crate::learn::recipe::Recipe;
 use crate::learn::report::LearnOptions;
 use crate::learn::scope::Scope;
 use crate::learn::student::Student;
-use crate::learn::suite::{Item, Suites, sample};
+use crate::learn::suite::{Item, Suites};
 use crate::model::random::Random;
 use crate::store::memory::MemoryStore;
 use crate::store::{Store, Table, Write};
 use clap::Args;
+use ground::{Ground, chosen};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-
-/// Sizes of the core sample that the gate decides on.
-const SAMPLES: [usize; 3] = [16, 32, 48];
-
-/// Other wordings and choices of the core questions, on which the loss is measured.
-const OTHERWISE: usize = 5;
+use std::path::PathBuf;
 
 /// Points of core knowledge from where on a candidate is harmful, and up to which it is harmless.
 const HARM: f64 = 5.0;
@@ -43,119 +38,109 @@ type Group = (&'static str, fn(&Planted) -> bool);
 /// Arguments of `planted`.
 #[derive(Args)]
 pub struct PlantedArgs {
-    /// The folder that `synth --small` wrote
+    /// The folder that `synth --small` wrote; without it the model and the built-in suites and lessons
     #[arg(long, value_name = "DIR")]
-    small: PathBuf,
+    small: Option<PathBuf>,
     /// Results, a JSON line a cycle; what is there already is not run again
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// Cycles, harmful and harmless ones in turns
-    #[arg(long, default_value_t = 200)]
-    cycles: u64,
-    /// Most steps of a cycle; each cycle takes its own share of them
-    #[arg(long, default_value_t = 24)]
-    steps: usize,
+    /// Cycles, harmful and harmless ones in turns; by default 200 on the small model, else 20
+    #[arg(long)]
+    cycles: Option<u64>,
+    /// Number of the first cycle, which its draws follow from: others are other cycles
+    #[arg(long, default_value_t = 0)]
+    first: u64,
+    /// Most steps of a cycle, of which each takes its own share; by default 24 on the small model, else 12
+    #[arg(long)]
+    steps: Option<usize>,
 }
 
 /// A planted cycle.
 #[derive(Debug, Serialize, Deserialize)]
 struct Planted {
     cycle: u64,
-    /// Whether it was taught wrong answers to core questions.
+    /// Whether it was taught wrong answers.
     wrong: bool,
     lessons: usize,
     steps: usize,
+    #[serde(default)]
+    lr: f32,
     /// Points of core knowledge that it really lost.
     lost: f64,
     /// The gate's word by the size of the core sample.
     verdicts: BTreeMap<usize, Verdict>,
     /// The gate's reason on the largest sample.
     reason: String,
-}
-
-/// What is examined, with the base model's scores.
-struct Items {
-    suites: BTreeMap<SuiteKind, (Vec<Item>, Vec<Score>)>,
-    otherwise: (Vec<Item>, Vec<Score>),
+    /// The losses of the largest core sample under the base and under the candidate (negated margins: right below 0), so
+    /// that another rule can be tried on the same cycles.
+    #[serde(default)]
+    core: Vec<[f32; 2]>,
 }
 
 pub async fn planted(common: &Common, args: PlantedArgs) -> Result<(), Error> {
     let mut done: Vec<Planted> =
         if args.out.exists() { parse(&read(&args.out)?, "the results")? } else { Vec::new() };
-    let common = Common { model: Some(args.small.join("small.gguf")), ..common.clone() };
+    let mut common = common.clone();
+    if let Some(folder) = &args.small {
+        common.model = Some(folder.join("small.gguf"));
+    }
     let mut engine = context::engine(&common).await?;
-    let items = items(&mut engine, &args.small).await?;
+    let ground = match &args.small {
+        Some(folder) => Ground::small(&mut engine, folder).await?,
+        None => Ground::real(&mut engine).await?,
+    };
+    let small = args.small.is_some();
+    let cycles = args.cycles.unwrap_or(if small { 200 } else { 20 });
+    let steps = args.steps.unwrap_or(if small { 24 } else { 12 });
     let mut drills = Vec::new();
-    for cycle in done.len() as u64..args.cycles {
-        let planted = run(&mut engine, &args, cycle, &items, &mut drills).await?;
+    for cycle in args.first + done.len() as u64..args.first + cycles {
+        let planted = run(&mut engine, &ground, (cycle, steps), &mut drills).await?;
         append(&args.out, &planted)?;
         output::json(&planted)?;
         done.push(planted);
     }
-    table(&done)
-}
-
-async fn items(engine: &mut Engine, small: &Path) -> Result<Items, Error> {
-    let suites = context::suites(&small.join("suites"))?;
-    let world = World::read();
-    let otherwise: String = (1..=OTHERWISE).map(|number| world.core_otherwise(number)).collect();
-    let otherwise = Suites::parse(&otherwise, "", "");
-    let otherwise = otherwise.map_err(|error| Error::Misuse(error.to_string()))?.items();
-    let otherwise = otherwise.into_values().flatten().collect::<Vec<Item>>();
-    let mut scored = BTreeMap::new();
-    for (kind, items) in suites.items() {
-        let scores = scores(engine, &items).await?;
-        scored.insert(kind, (items, scores));
-    }
-    let scores = scores(engine, &otherwise).await?;
-    Ok(Items { suites: scored, otherwise: (otherwise, scores) })
-}
-
-async fn scores(engine: &mut Engine, items: &[Item]) -> Result<Vec<Score>, Error> {
-    let scored = evaluate(engine, items, &mut Scores::new(), &mut |_| {}).await;
-    Ok(scored.map_err(LearnError::from)?)
+    table(&done, &ground.samples)
 }
 
 async fn run(
     engine: &mut Engine,
-    args: &PlantedArgs,
-    cycle: u64,
-    items: &Items,
+    ground: &Ground,
+    (cycle, steps_max): (u64, usize),
     drills: &mut Vec<(String, Vec<u8>)>,
 ) -> Result<Planted, Error> {
     let wrong = cycle.is_multiple_of(2);
-    let name = if wrong { "lessons-harmful.jsonl" } else { "lessons.jsonl" };
-    let mut all = lessons(&read(&args.small.join(name))?, name).map_err(LearnError::from)?;
+    let mut all = if wrong { ground.harmful.clone() } else { ground.harmless.clone() };
     let mut random = Random::named(cycle, "planted");
     random.shuffle(&mut all);
     // Cycles of all strengths: a small loss is what is hard to see.
     all.truncate(1 + random.below(8));
-    let steps = args.steps / 4 + random.below(args.steps * 3 / 4 + 1);
-    candidate(engine, &all, (cycle, steps), drills).await?;
-    let mut pairs = BTreeMap::new();
-    for (kind, (items, before)) in &items.suites {
-        pairs.insert(*kind, paired(items, before, scores(engine, items).await?));
-    }
-    let (otherwise, before) = &items.otherwise;
-    let real = paired(otherwise, before, scores(engine, otherwise).await?);
-    let real: Vec<Pair> = real.into_iter().map(|(_, pair)| pair).collect();
-    let (losses, gains) = changes(&real);
-    let lost = 100.0 * (losses as f64 - gains as f64) / real.len() as f64;
+    let steps = steps_max / 4 + random.below(steps_max * 3 / 4 + 1);
+    let lr = ground.rates[random.below(ground.rates.len())];
+    let recipe = Recipe { lr, ..ground.recipe.clone() };
+    candidate(engine, &all, (cycle, steps, recipe), drills).await?;
+    let measured = ground.measure(engine, cycle).await?;
+    let (losses, gains) = changes(&measured.real);
+    let lost = 100.0 * (losses as f64 - gains as f64) / measured.real.len() as f64;
     let mut verdicts = BTreeMap::new();
-    let mut reason = String::new();
-    for n in SAMPLES {
-        let decision = decide(&evidence(&pairs, n, cycle), &GatePolicy::default());
+    let (mut reason, mut core) = (String::new(), Vec::new());
+    for n in ground.samples {
+        let evidence = evidence(&measured.pairs, n, cycle);
+        let decision = decide(&evidence, &GatePolicy::default());
         verdicts.insert(n, decision.verdict);
         reason = decision.reason;
+        let short = |loss: f64| ((loss * 1000.0).round() / 1000.0) as f32;
+        let losses = |pair: &Pair| [short(pair.before.loss), short(pair.after.loss)];
+        core = evidence.suites[&SuiteKind::Core].iter().map(losses).collect();
     }
-    Ok(Planted { cycle, wrong, lessons: all.len(), steps, lost, verdicts, reason })
+    let lessons = all.len();
+    Ok(Planted { cycle, wrong, lessons, steps, lr, lost, verdicts, reason, core })
 }
 
 /// Puts a candidate in place that learned the lessons and was let through whatever it lost.
 async fn candidate(
     engine: &mut Engine,
     taught: &[NewExample],
-    (seed, steps): (u64, usize),
+    (seed, steps, recipe): (u64, usize, Recipe),
     drills: &mut Vec<(String, Vec<u8>)>,
 ) -> Result<(), Error> {
     let store = MemoryStore::new();
@@ -163,12 +148,6 @@ async fn candidate(
     store.apply(&kept.collect::<Vec<_>>()).await?;
     let learner = Learner::open(store.clone(), Box::new(|| 0), seed).await?;
     let mut learner = learner.with_suites(Suites::default());
-    let recipe = Recipe {
-        lr: synth::LEARN_RATE,
-        check_every: usize::MAX,
-        scoped: false,
-        ..Recipe::default()
-    };
     let options = LearnOptions {
         steps_max: Some(steps),
         scales: vec![1.0],
@@ -182,13 +161,10 @@ async fn candidate(
     engine.use_adapter(None, Scope::everything()).await.map_err(LearnError::from)?;
     learner.learn(engine, &options, &mut |_| {}).await?;
     *drills = store.list(Table::Cache).await?;
-    drills.retain(|(key, _)| key.starts_with("drill/"));
+    let lasts =
+        |key: &str| ["drill/", "everyday/", "scores/base-"].iter().any(|k| key.starts_with(k));
+    drills.retain(|(key, _)| lasts(key));
     Ok(())
-}
-
-fn paired(items: &[Item], before: &[Score], after: Vec<Score>) -> Vec<(Item, Pair)> {
-    let both = items.iter().zip(before).zip(after);
-    both.map(|((item, before), after)| (item.clone(), Pair { before: *before, after })).collect()
 }
 
 /// What the gate sees with a core sample of `n`: lessons that were learned, and the other suites whole.
@@ -199,17 +175,14 @@ fn evidence(pairs: &BTreeMap<SuiteKind, Vec<(Item, Pair)>>, n: usize, seed: u64)
     evidence.suites.insert(SuiteKind::Taught, vec![learned]);
     for (kind, pairs) in pairs {
         let most = (*kind == SuiteKind::Core).then_some(n);
-        let items = pairs.iter().map(|(item, _)| item.clone()).collect();
-        let chosen = sample(items, most, seed);
-        let held = |item: &Item| chosen.iter().any(|other| other.key == item.key);
-        let seen = pairs.iter().filter(|(item, _)| held(item)).map(|(_, pair)| *pair);
-        evidence.suites.insert(*kind, seen.collect());
+        let seen = chosen(pairs, most, seed);
+        evidence.suites.insert(*kind, seen.into_iter().map(|(_, pair)| pair).collect());
     }
     evidence
 }
 
-fn table(cycles: &[Planted]) -> Result<(), Error> {
-    let heads: String = SAMPLES.iter().map(|n| format!("{:>18}", format!("n = {n}"))).collect();
+fn table(cycles: &[Planted], samples: &[usize]) -> Result<(), Error> {
+    let heads: String = samples.iter().map(|n| format!("{:>18}", format!("n = {n}"))).collect();
     output::line(&format!("{:44}{heads}", "stopped (held or rejected), core sample of"))?;
     let groups: [Group; 3] = [
         ("lost 5 points of core knowledge or more", |p| p.lost >= HARM),
@@ -222,7 +195,7 @@ fn table(cycles: &[Planted]) -> Result<(), Error> {
             let stopped = group.iter().filter(|p| p.verdicts.get(n) != Some(&Verdict::Promote));
             format!("{:>18}", format!("{} of {}", stopped.count(), group.len()))
         };
-        let cells: String = SAMPLES.iter().map(cell).collect();
+        let cells: String = samples.iter().map(cell).collect();
         output::line(&format!("{name:44}{cells}"))?;
     }
     Ok(())
@@ -243,7 +216,7 @@ mod tests {
         };
         let pairs =
             BTreeMap::from([(SuiteKind::Core, items(48)), (SuiteKind::Refusals, items(24))]);
-        for n in SAMPLES {
+        for n in [16, 32, 48] {
             let seen = evidence(&pairs, n, 0);
             assert_eq!(seen.suites[&SuiteKind::Core].len(), n);
             assert_eq!(seen.suites[&SuiteKind::Refusals].len(), 24);

@@ -54,7 +54,7 @@ const OVERRIDES: &[(&str, &str, &[u32])] = &[
 
 /// What only browsers with the language feature `packed_4x8_integer_dot_product` know: one variant of a product has it, and
 /// is taken where the feature is.
-const PACKED: [&str; 3] = ["unpack4x", "pack4x", "dot4"];
+const PACKED: [&str; 2] = ["pack4x", "dot4"];
 
 /// Every pipeline key of a kernel: all links times all override values.
 fn keys(kernel: &'static KernelDef) -> Vec<PipelineKey> {
@@ -135,7 +135,8 @@ fn faults(
     };
     let mut faults = params_faults(kernel, layout, &module);
     if !key.links.contains(&("dot", "dot_int8")) {
-        let packed = PACKED.iter().filter(|name| source.contains(**name));
+        let code = || source.lines().filter(|line| !line.trim_start().starts_with("//"));
+        let packed = PACKED.iter().filter(|name| code().any(|line| line.contains(**name)));
         faults.extend(packed.map(|name| format!("{name} is of a language feature")));
     }
     faults.extend(binding_faults(kernel, &module));

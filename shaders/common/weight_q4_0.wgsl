@@ -2,6 +2,8 @@
 // Value: (q - 8) * d. Byte i holds element i (low nibble) and element i + 16 (high nibble).
 // Needs the kernel's `load_word` (the matrix's words).
 
+#import common/bytes
+
 fn weight_scale(scales_at: u32, b: u32) -> f32 {
     let word = scales_at + b / 2u;
     let two = unpack2x16float(load_word(word));
@@ -24,7 +26,7 @@ fn weight_lines(b: u32, scales_at: u32) -> vec4<f32> {
 fn weight_pair(b: u32, s: u32, scales_at: u32) -> mat2x4<f32> {
     let d = weight_scale(scales_at, b);
     let q = weight_quants(b, s, scales_at);
-    let low = vec4<f32>(unpack4xU8(q.x));
-    let high = vec4<f32>(unpack4xU8(q.y));
+    let low = unsigned_bytes(q.x);
+    let high = unsigned_bytes(q.y);
     return mat2x4<f32>((low - 8.0) * d, (high - 8.0) * d);
 }

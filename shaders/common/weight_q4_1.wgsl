@@ -2,6 +2,8 @@
 // Value: q * d + m. Byte i holds element i (low nibble) and element i + 16 (high nibble).
 // Needs the kernel's `load_word` (the matrix's words).
 
+#import common/bytes
+
 // The quants of elements 4s..4s+3 and 16+4s..16+4s+3 of block `b`, a byte each.
 fn weight_quants(b: u32, s: u32, scales_at: u32) -> vec2<u32> {
     let q = load_word(4u * b + s);
@@ -18,7 +20,7 @@ fn weight_pair(b: u32, s: u32, scales_at: u32) -> mat2x4<f32> {
     let word = scales_at + b;
     let dm = unpack2x16float(load_word(word));
     let q = weight_quants(b, s, scales_at);
-    let low = vec4<f32>(unpack4xU8(q.x));
-    let high = vec4<f32>(unpack4xU8(q.y));
+    let low = unsigned_bytes(q.x);
+    let high = unsigned_bytes(q.y);
     return mat2x4<f32>(low * dm.x + dm.y, high * dm.x + dm.y);
 }

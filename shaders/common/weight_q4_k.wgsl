@@ -2,6 +2,7 @@
 // (high), then 12 bytes of 6-bit scales and minima. Value: q * d * scale - dmin * minimum.
 // Needs the kernel's `load` (the matrix's vec4s) and `load_word` (its words).
 
+#import common/bytes
 #import common/weight_k_step
 
 // The quants of elements 4s..4s+3 and 16+4s..16+4s+3 of block `b`, a byte each.
@@ -20,7 +21,7 @@ fn weight_lines(b: u32, scales_at: u32) -> vec4<f32> {
 fn weight_pair(b: u32, s: u32, scales_at: u32) -> mat2x4<f32> {
     let step = weight_step(load(scales_at / 4u + b / 8u), b);
     let q = weight_quants(b, s, scales_at);
-    let low = vec4<f32>(unpack4xU8(q.x));
-    let high = vec4<f32>(unpack4xU8(q.y));
+    let low = unsigned_bytes(q.x);
+    let high = unsigned_bytes(q.y);
     return mat2x4<f32>(low * step.x - step.y, high * step.x - step.y);
 }

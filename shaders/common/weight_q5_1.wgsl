@@ -2,6 +2,8 @@
 // d (low) and m (high). Value: q * d + m. Quants as in Q5_0.
 // Needs the kernel's `load_word` (the matrix's words).
 
+#import common/bytes
+
 // The lowest four bits, each as the fifth bit of a byte.
 fn weight_fifth(bits: u32) -> u32 {
     return (((bits & 15u) * 0x00204081u) & 0x01010101u) << 4u;
@@ -26,7 +28,7 @@ fn weight_pair(b: u32, s: u32, scales_at: u32) -> mat2x4<f32> {
     let scale = scales_at + b;
     let dm = unpack2x16float(load_word(scale));
     let q = weight_quants(b, s, scales_at);
-    let low = vec4<f32>(unpack4xU8(q.x));
-    let high = vec4<f32>(unpack4xU8(q.y));
+    let low = unsigned_bytes(q.x);
+    let high = unsigned_bytes(q.y);
     return mat2x4<f32>(low * dm.x + dm.y, high * dm.x + dm.y);
 }

@@ -3,14 +3,16 @@
 // Byte k of a block's pairs holds those of elements k, k + 16, k + 8, k + 24, from its low bits on.
 // Needs the kernel's `load_word` (the matrix's words).
 
+#import common/bytes
+
 // Steps of elements 0..16 and 16..32 of block `b`; `blocks` is the matrix part's number of blocks of 32.
 fn weight_steps(b: u32, blocks: u32, scales_at: u32) -> vec2<f32> {
     let group = b / 8u;
     let word = scales_at + blocks / 2u + group / 2u;
     let two = unpack2x16float(load_word(word));
     let d = select(two.x, two.y, (group & 1u) == 1u);
-    let scales = unpack4xI8(load_word(scales_at + 4u * group + (b % 8u) / 2u));
-    return d * vec2<f32>(select(scales.xy, scales.zw, (b & 1u) == 1u));
+    let scales = signed_bytes(load_word(scales_at + 4u * group + (b % 8u) / 2u));
+    return d * select(scales.xy, scales.zw, (b & 1u) == 1u);
 }
 
 // The quants of elements 4s..4s+3 and 16+4s..16+4s+3 of block `b`, a byte each.
@@ -32,7 +34,7 @@ fn weight_lines(b: u32, scales_at: u32) -> vec4<f32> {
 fn weight_pair(b: u32, s: u32, scales_at: u32) -> mat2x4<f32> {
     let steps = weight_steps(b, scales_at / 6u, scales_at);
     let q = weight_quants(b, s, scales_at);
-    let low = vec4<f32>(unpack4xU8(q.x));
-    let high = vec4<f32>(unpack4xU8(q.y));
+    let low = unsigned_bytes(q.x);
+    let high = unsigned_bytes(q.y);
     return mat2x4<f32>((low - 32.0) * steps.x, (high - 32.0) * steps.y);
 }

@@ -1,6 +1,8 @@
 // A weight matrix in Q8_0, packed: 8 words of i8 a block, then all f16 scales, two a word. Value: q * d.
 // Needs the kernel's `load_word` (the matrix's words).
 
+#import common/bytes
+
 fn weight_scale(scales_at: u32, b: u32) -> f32 {
     let word = scales_at + b / 2u;
     let two = unpack2x16float(load_word(word));
@@ -21,5 +23,5 @@ fn weight_lines(b: u32, scales_at: u32) -> vec4<f32> {
 fn weight_pair(b: u32, s: u32, scales_at: u32) -> mat2x4<f32> {
     let d = weight_scale(scales_at, b);
     let q = weight_quants(b, s, scales_at);
-    return mat2x4<f32>(vec4<f32>(unpack4xI8(q.x)) * d, vec4<f32>(unpack4xI8(q.y)) * d);
+    return mat2x4<f32>(signed_bytes(q.x) * d, signed_bytes(q.y) * d);
 }

@@ -9,8 +9,13 @@ use super::kernel::PipelineKey;
 
 /// The shared files under `shaders/common/`, by stem.
 pub const COMMON: &[(&str, &str)] = &[
+    ("bytes", include_str!("../../shaders/common/bytes.wgsl")),
     ("dot_float", include_str!("../../shaders/common/dot_float.wgsl")),
     ("dot_int8", include_str!("../../shaders/common/dot_int8.wgsl")),
+    ("four_own", include_str!("../../shaders/common/four_own.wgsl")),
+    ("four_quads", include_str!("../../shaders/common/four_quads.wgsl")),
+    ("lanes_1", include_str!("../../shaders/common/lanes_1.wgsl")),
+    ("lanes_16", include_str!("../../shaders/common/lanes_16.wgsl")),
     ("lora", include_str!("../../shaders/common/lora.wgsl")),
     ("lora_shares", include_str!("../../shaders/common/lora_shares.wgsl")),
     ("matrices_16", include_str!("../../shaders/common/matrices_16.wgsl")),

@@ -6,6 +6,7 @@
 use super::error::FormatError;
 use super::gguf_cursor::{Cursor, Stop};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// A metadata value.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,9 +41,12 @@ pub enum Value {
     F64(f64),
 }
 
-/// Many texts in one, with their ends.
+/// Many texts in one, with their ends. Clones share them: a vocabulary is in its metadata and in its tokenizer.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Strings {
+pub struct Strings(Arc<Texts>);
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+struct Texts {
     text: String,
     ends: Vec<u32>,
 }
@@ -50,30 +54,29 @@ pub struct Strings {
 impl Strings {
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.ends.len()
+        self.0.ends.len()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
+        self.0.ends.is_empty()
     }
 
     /// The one with index `index`.
     pub fn get(&self, index: usize) -> Option<&str> {
-        let end = *self.ends.get(index)? as usize;
-        let start = if index == 0 { 0 } else { self.ends[index - 1] as usize };
-        Some(&self.text[start..end])
+        let Texts { text, ends } = &*self.0;
+        let end = *ends.get(index)? as usize;
+        let start = if index == 0 { 0 } else { ends[index - 1] as usize };
+        Some(&text[start..end])
     }
 
     /// All of them in order.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         (0..self.len()).map(|index| self.get(index).expect("the index is under the length"))
     }
+}
 
-    fn with_capacity(n: usize) -> Strings {
-        Strings { text: String::new(), ends: Vec::with_capacity(n) }
-    }
-
+impl Texts {
     fn push(&mut self, text: &str) {
         self.text.push_str(text);
         self.ends.push(u32::try_from(self.text.len()).expect("a header is under 4 GiB"));
@@ -82,9 +85,9 @@ impl Strings {
 
 impl<S: AsRef<str>> FromIterator<S> for Strings {
     fn from_iter<I: IntoIterator<Item = S>>(texts: I) -> Self {
-        let mut strings = Strings::default();
+        let mut strings = Texts::default();
         texts.into_iter().for_each(|text| strings.push(text.as_ref()));
-        strings
+        Strings(Arc::new(strings))
     }
 }
 
@@ -318,12 +321,13 @@ fn read_array(cursor: &mut Cursor) -> Result<Value, Stop> {
         // A string has at least its length's 8 bytes, which bounds the count by the file's own
         // size.
         cursor.expect_room(count, 8)?;
-        let mut strings = Strings::with_capacity(count as usize);
+        let ends = Vec::with_capacity(count as usize);
+        let mut strings = Texts { text: String::new(), ends };
         for _ in 0..count {
             strings.push(cursor.string()?);
         }
         strings.text.shrink_to_fit();
-        return Ok(Value::Strings(strings));
+        return Ok(Value::Strings(Strings(Arc::new(strings))));
     }
     let Some(width) = scalar_bytes(type_id) else {
         return Err(cursor.bad(start, format!("a list of values of unknown type {type_id}")));

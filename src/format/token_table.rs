@@ -1,7 +1,7 @@
 //! Which token has a text: an open-addressing table of ids over the vocabulary's own texts.
 //!
-//! A map of owned strings would take five times the vocabulary's bytes in its file; this takes the texts once and 12
-//! bytes an entry at most. It knows nothing of what tokens mean. Invariant: of equal texts the first one entered is found.
+//! A map of owned strings would take five times the vocabulary's bytes in its file; this shares the metadata's texts and
+//! takes 12 bytes an entry at most. It knows nothing of what tokens mean. Invariant: of equal texts the first one entered is found.
 
 use super::gguf_value::Strings;
 use std::hash::{BuildHasher, RandomState};

@@ -1,7 +1,8 @@
 //! y = x Wᵀ for many rows x: the product of prefill and of training's forward pass.
 //!
 //! The weights are dequantized once a tile (GPU) or once a panel of rows (CPU); a whole dequantized matrix never
-//! exists.
+//! exists. Few rows, which is several texts decoding side by side, have a kernel of their own on the GPU: of a tile of 64
+//! rows most would be empty. Which kernel runs follows from the number of rows and from how the weight is held.
 
 use super::launch::{params, tile_links, weight_type};
 use super::matrices::dispatch_matrices;
@@ -10,6 +11,7 @@ use super::micro;
 use super::panel::{transpose, with_scratch};
 use super::parallel::{Tile, for_each_chunk_mut, for_each_tile};
 use super::product::check;
+use super::registers;
 use crate::device::{Access, CpuCall, DeviceError, KernelDef, Recording, Shape};
 use crate::quant::pack::{self, Planes, dequantize_blocks};
 use crate::tensor::{Tensor, TileType, Weight};
@@ -65,6 +67,10 @@ pub fn matmul(
         };
         let views = [part.buffer.view(), x.view.clone(), y.view.clone()];
         match w.tile {
+            _ if registers::takes(w, x.rows) => {
+                let of = (w, [x.rows, part.rows]);
+                registers::forward(rec, &MATMUL_REGISTERS, &params, &views, of, shape.flops)?;
+            }
             TileType::Matrices(m) => {
                 let of = (w.ty, [x.rows, part.rows]);
                 dispatch_matrices(rec, (&MATMUL_MATRICES, m), &params, &views, of, shape.flops)?;
@@ -74,6 +80,17 @@ pub fn matmul(
     }
     Ok(())
 }
+
+/// The kernel of [`matmul`] where rows are few, and for all of them where weights are held in registers.
+pub static MATMUL_REGISTERS: KernelDef = KernelDef {
+    name: "matmul_registers",
+    wgsl: include_str!("../../shaders/matmul_registers.wgsl"),
+    bindings: &[Access::Read, Access::Read, Access::Write],
+    params_bytes: size_of::<Params>(),
+    overrides: &["WG"],
+    links: &["weight", "lanes", "four"],
+    cpu,
+};
 
 /// The kernel of [`matmul`] where the device has cooperative matrices.
 pub static MATMUL_MATRICES: KernelDef = KernelDef {

@@ -7,6 +7,7 @@ use super::matrices::dispatch_matrices;
 use super::micro;
 use super::panel::with_scratch;
 use super::parallel::{Tile, for_each_tile};
+use super::registers;
 use crate::device::{Access, CpuCall, DeviceError, KernelDef, Recording, Shape};
 use crate::quant::TensorType;
 use crate::quant::pack::{Planes, dequantize_columns};
@@ -67,6 +68,10 @@ pub fn matmul_dx(
         };
         let views = [part.buffer.view(), dy.view.clone(), dx.view.clone()];
         match w.tile {
+            TileType::Registers { .. } => {
+                let of = (w, [dy.rows, w.cols]);
+                registers::backward(rec, &MATMUL_DX_REGISTERS, &params, &views, of, shape.flops)?;
+            }
             TileType::Matrices(m) => {
                 let of = (w.ty, [dy.rows, w.cols]);
                 dispatch_matrices(rec, (&MATMUL_DX_MATRICES, m), &params, &views, of, shape.flops)?;
@@ -76,6 +81,17 @@ pub fn matmul_dx(
     }
     Ok(())
 }
+
+/// The kernel of [`matmul_dx`] where weights are held in registers.
+pub static MATMUL_DX_REGISTERS: KernelDef = KernelDef {
+    name: "matmul_dx_registers",
+    wgsl: include_str!("../../shaders/matmul_dx_registers.wgsl"),
+    bindings: &[Access::Read, Access::Read, Access::Write],
+    params_bytes: size_of::<Params>(),
+    overrides: &["WG"],
+    links: &["weight", "four"],
+    cpu,
+};
 
 /// The kernel of [`matmul_dx`] where the device has cooperative matrices.
 pub static MATMUL_DX_MATRICES: KernelDef = KernelDef {

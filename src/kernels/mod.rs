@@ -44,6 +44,7 @@ mod panel;
 mod parallel;
 mod penalize;
 mod product;
+mod registers;
 mod rms_norm;
 mod rms_norm_dx;
 mod rope;
@@ -89,8 +90,8 @@ pub use lora_dx::{LORA_DX, lora_dx};
 pub use lora_grad::{LORA_GRAD, lora_grad};
 pub use lora_pack::{LORA_PACK, lora_pack, packed_rank};
 pub use lora_swiglu::{LORA_SWIGLU, lora_swiglu, swiglu_shares};
-pub use matmul::{MATMUL, MATMUL_MATRICES, matmul};
-pub use matmul_dx::{MATMUL_DX, MATMUL_DX_MATRICES, matmul_dx};
+pub use matmul::{MATMUL, MATMUL_MATRICES, MATMUL_REGISTERS, matmul};
+pub use matmul_dx::{MATMUL_DX, MATMUL_DX_MATRICES, MATMUL_DX_REGISTERS, matmul_dx};
 pub use matvec::{MATVEC, matvec};
 pub use norm_linears::{NORM_LINEARS, are_alike, norm_linears};
 pub use norm_swiglu::{NORM_SWIGLU, norm_swiglu};
@@ -152,8 +153,10 @@ table! {
     lora_swiglu LORA_SWIGLU,
     matmul MATMUL,
     matmul MATMUL_MATRICES,
+    matmul MATMUL_REGISTERS,
     matmul_dx MATMUL_DX,
     matmul_dx MATMUL_DX_MATRICES,
+    matmul_dx MATMUL_DX_REGISTERS,
     matvec MATVEC,
     norm_linears NORM_LINEARS,
     norm_swiglu NORM_SWIGLU,

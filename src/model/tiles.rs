@@ -1,6 +1,6 @@
-//! How many-row products hold this model's weights on its device: f32, f16 or cooperative matrices.
+//! How many-row products hold this model's weights on its device: f32, in registers, f16 or cooperative matrices.
 //!
-//! The device's features decide, and one comparison with f32; no clock does, so the same device gives the same bits in
+//! The device's features decide, and one comparison with f32 where numbers are rounded; no clock does, so the same device gives the same bits in
 //! prefill, scoring and training. Invariant: a way that the device refuses or that gives other numbers is not taken.
 
 use super::lora::Module;
@@ -31,9 +31,18 @@ pub(super) async fn choose(
             weights.set_tile(tile);
             return Ok(tile);
         }
-        weights.set_tile(TileType::F32);
     }
-    Ok(TileType::F32)
+    let exact = exact(device.features());
+    weights.set_tile(exact);
+    Ok(exact)
+}
+
+/// The tile of a device where no number is rounded. A program that plays a GPU has no workgroup memory to gain from.
+pub fn exact(features: Features) -> TileType {
+    match features {
+        Features { software: true, subgroups: quads, .. } => TileType::Registers { quads },
+        _ => TileType::F32,
+    }
 }
 
 /// Does the tile give f32's numbers, forward and backward, for one matrix of each type that it holds?

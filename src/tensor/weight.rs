@@ -12,6 +12,12 @@ pub enum TileType {
     /// As f32: every device, and the numbers exactly as the type says them.
     #[default]
     F32,
+    /// As f32 in registers alone: for a program that plays a GPU, which barriers and workgroup memory cost more than reading
+    /// an operand again.
+    Registers {
+        /// Lanes of a quad read the other operand for each other, which takes subgroups.
+        quads: bool,
+    },
     /// As f16, beside an f32 operand and f32 sums.
     F16,
     /// As f16 in cooperative matrices, the other operand too, with f32 sums.
@@ -23,6 +29,7 @@ impl TileType {
     pub fn name(self) -> &'static str {
         match self {
             TileType::F32 => "f32",
+            TileType::Registers { .. } => "f32 in registers",
             TileType::F16 => "f16",
             TileType::Matrices(_) => "cooperative matrices",
         }
@@ -31,7 +38,8 @@ impl TileType {
     /// May a matrix of this type be held so? Rounding to f16 (one part in 2048) is small beside what made a quantized
     /// number; a file of F32 or BF16 was chosen for its numbers, and may hold larger ones.
     pub fn holds(self, ty: TensorType) -> bool {
-        self == TileType::F32 || !matches!(ty, TensorType::F32 | TensorType::BF16)
+        let exact = matches!(self, TileType::F32 | TileType::Registers { .. });
+        exact || !matches!(ty, TensorType::F32 | TensorType::BF16)
     }
 }
 

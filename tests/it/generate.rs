@@ -10,6 +10,7 @@ use apprentice::model::pass::{Target, causal_rows};
 use apprentice::model::sampler::Sampling;
 use apprentice::model::{Model, ModelError};
 use apprentice::quant::TensorType;
+use apprentice::tensor::TileType;
 use pollster::block_on;
 
 const PROMPT: [u32; 6] = [70, 101, 257, 33, 104, 258];
@@ -210,6 +211,20 @@ fn texts_side_by_side_are_the_texts_one_by_one() {
         }
         let one = block_on(model.generate_batch(&two, &cancel, &|_| true)).unwrap();
         assert!(one.iter().all(|g| g.tokens.len() == 1 && g.stop_reason == StopReason::Stop));
+    }
+}
+
+/// A software adapter multiplies few rows in a way of its own; here it runs what a hardware GPU does.
+#[test]
+fn side_by_side_in_a_gpus_own_kernels_the_texts_are_the_same() {
+    let [_, gpu] = tiny::devices();
+    let mut model = model(&gpu);
+    model.weights.set_tile(TileType::F32);
+    let jobs = jobs();
+    let batch = block_on(model.generate_batch(&jobs, &Cancel::default(), &|_| false)).unwrap();
+    for (job, written) in jobs.iter().zip(&batch) {
+        let alone = generate(&mut model, &job.prompt, job.tokens_max, &job.sampling);
+        assert_eq!(written.tokens, alone.tokens);
     }
 }
 

@@ -30,19 +30,31 @@ const LINKS: &[(&str, &[&str])] = &[
     ),
     ("sum4", &["reduce4", "reduce4_subgroups"]),
     ("dot", &["dot_float", "dot_int8"]),
+    ("lanes", &["lanes_1", "lanes_16"]),
+    ("four", &["four_own", "four_quads"]),
     ("tile", &["tile_f32", "tile_f16"]),
     ("matrices", &["matrices_8", "matrices_16"]),
 ];
 
-/// Files that never meet: floats have no integers to multiply.
+/// Files that never meet: floats have no integers to multiply, and lanes that share a tile's columns want different x.
 fn is_linked(key: &PipelineKey) -> bool {
     let has = |stem: &str| key.links.iter().any(|(_, file)| *file == stem);
     let floats = ["weight_f32", "weight_f16", "weight_bf16"];
-    !(has("dot_int8") && floats.into_iter().any(has))
+    let quads = has("lanes_16") && has("four_quads");
+    !(has("dot_int8") && floats.into_iter().any(has)) && !quads
 }
 
-/// The values that an override is given by some wrapper.
-const OVERRIDES: &[(&str, &[u32])] = &[("WG", &[64, 128, 256]), ("HEAD_DIM", &[4, 32, 64, 128])];
+/// Ends of kernels' names, an override, and the values that it is given by some wrapper of such a kernel; the first that
+/// fits.
+const OVERRIDES: &[(&str, &str, &[u32])] = &[
+    ("_registers", "WG", &[8, 64]),
+    ("", "WG", &[64, 128, 256]),
+    ("", "HEAD_DIM", &[4, 32, 64, 128]),
+];
+
+/// What only browsers with the language feature `packed_4x8_integer_dot_product` know: one variant of a product has it, and
+/// is taken where the feature is.
+const PACKED: [&str; 2] = ["pack4x", "dot4"];
 
 /// Every pipeline key of a kernel: all links times all override values.
 fn keys(kernel: &'static KernelDef) -> Vec<PipelineKey> {
@@ -58,7 +70,8 @@ fn keys(kernel: &'static KernelDef) -> Vec<PipelineKey> {
         keys = keys.iter().flat_map(|key| files.iter().map(|file| with(key, *file))).collect();
     }
     for name in kernel.overrides {
-        let (_, values) = OVERRIDES.iter().find(|(known, _)| known == name).expect("known");
+        let fits = |(end, known, _): &&(&str, &str, _)| known == name && kernel.name.ends_with(end);
+        let (.., values) = OVERRIDES.iter().find(fits).expect("known");
         let with = |key: &PipelineKey, value| {
             let mut key = key.clone();
             key.overrides.push((*name, value));
@@ -121,6 +134,11 @@ fn faults(
         Err(error) => return vec![error],
     };
     let mut faults = params_faults(kernel, layout, &module);
+    if !key.links.contains(&("dot", "dot_int8")) {
+        let code = || source.lines().filter(|line| !line.trim_start().starts_with("//"));
+        let packed = PACKED.iter().filter(|name| code().any(|line| line.contains(**name)));
+        faults.extend(packed.map(|name| format!("{name} is of a language feature")));
+    }
     faults.extend(binding_faults(kernel, &module));
     let constants = key.overrides.iter().map(|(n, v)| (n.to_string(), f64::from(*v))).collect();
     let entry = Some((ShaderStage::Compute, "main"));
@@ -260,6 +278,12 @@ fn planted_faults_are_seen() {
         ("many lanes", "@workgroup_size(WG)", "@workgroup_size(512)", "invocations"),
         ("half floats", "var squares = 0.0;", "var squares = f32(f16(0.0));", "f16"),
         ("subgroups", "var squares = 0.0;", "var squares = subgroupAdd(0.0);", "subgroup"),
+        (
+            "packed bytes",
+            "var squares = 0.0;",
+            "var squares = f32(unpack4xU8(1u).x);",
+            "language feature",
+        ),
         ("no such override", "override WG: u32;", "override GW: u32; const WG = 64u;", "overrides"),
     ];
     for (name, from, to, seen) in planted {

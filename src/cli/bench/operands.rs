@@ -7,6 +7,7 @@ use crate::cli::synth::random_model::blocks;
 use crate::device::{Device, DeviceError, View};
 use crate::error::Error;
 use crate::model::random::Random;
+use crate::model::tiles;
 use crate::quant::TensorType;
 use crate::tensor::{Tensor, Weight};
 use std::collections::HashMap;
@@ -74,7 +75,9 @@ impl Operands {
     fn weight(&mut self, (ty, rows, cols): (TensorType, usize, usize)) -> Result<Weight, Error> {
         let pool = self.pools.entry(ty);
         let pool = pool.or_insert_with(|| blocks(ty, 1.0 / (cols as f32).sqrt(), &mut self.random));
+        let tile = tiles::exact(self.device.features());
         let weight = Weight::alloc(&self.device, "weight", ty, rows, cols).map_err(model)?;
+        let weight = Weight { tile, ..weight };
         let row_bytes = ty.row_bytes(cols);
         // Some rows at a time: a large model's matrix is never on the host as a whole.
         let step = ((4 << 20) / row_bytes).clamp(2, rows.max(2)) / 2 * 2;

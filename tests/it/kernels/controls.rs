@@ -15,6 +15,9 @@ use apprentice::kernels::{ALL, Gemv, Nucleus, RopeHeads, RopeShape};
 use apprentice::quant::TensorType;
 use apprentice::tensor::TileType;
 
+pub(super) const SUBGROUPS: Gemv = Gemv { subgroups: true, int8: false };
+pub(super) const INT8: Gemv = Gemv { subgroups: false, int8: true };
+
 #[test]
 fn the_comparator_rejects_what_it_should() {
     let good: Vec<f64> = (0..200).map(|i| f64::from(i).sin()).collect();
@@ -62,7 +65,7 @@ fn shared(stem: &str) -> String {
 }
 
 /// A kernel with one edit of the shared file `stem` that it imports as `import`.
-fn planted_shared(
+pub(super) fn planted_shared(
     name: &str,
     [import, stem]: [&str; 2],
     from: &str,
@@ -89,7 +92,7 @@ fn with_shader(kernel: &'static KernelDef, name: String, wgsl: String) -> &'stat
     }))
 }
 
-fn cases() -> Vec<Case> {
+pub(super) fn cases() -> Vec<Case> {
     let ty = TensorType::Q4_1;
     let turned = RopeShape { rows: 3, heads: 2, head_dim: 8, interleaved: false, inverse: true };
     let stored = RopeHeads { heads: 4, kv_heads: 2, head_dim: 8, interleaved: true };
@@ -118,6 +121,11 @@ fn cases() -> Vec<Case> {
         products::linear_case(ty, [65, 65, 96], false),
         tiles::forward(ty, [65, 65, 96], false, TileType::F16),
         tiles::backward(ty, [17, 65, 96], true, TileType::F16),
+        products::linear_case(ty, [9, 65, 96], true),
+        tiles::in_registers(products::linear_case(ty, [9, 65, 96], true), false),
+        tiles::in_registers(products::linear_case(ty, [9, 65, 96], true), true),
+        tiles::in_registers(products::dx_case(ty, [9, 65, 96], true), false),
+        tiles::in_registers(products::dx_case(ty, [9, 65, 96], true), true),
         gemv::case(ty, [65, 96], SUBGROUPS, true),
         gemv::case(ty, [65, 96], INT8, true),
         attention::attention_case("causal", heads, 70, &attention::causal(7, 70)),
@@ -194,6 +202,10 @@ const FAULTS: &[(&str, &str, &str)] = &[
     ("matmul", "block < p.k / 32u", "block < p.k / 32u - 1u"),
     ("matmul", "t < p.rows && n < p.n", "t < p.rows && n + 1u < p.n"),
     ("matmul", "t * p.y_cols", "p.rows * p.y_cols"),
+    ("matmul_registers", "i < p.k / 8u", "i < p.k / 8u - 1u"),
+    ("matmul_registers", "t < p.rows && n < p.n", "t < p.rows && n + 1u < p.n"),
+    ("matmul_registers", "sum5 += dots(t0 + 5u", "sum5 += dots(t0 + 4u"),
+    ("matmul_registers", "high * unit.high1", "high * unit.high0"),
     ("attention", "key < span.y &&", "key + 1u < span.y &&"),
     ("attention", "total = total * shrink", "total = total"),
     ("attention", "key < span.z ||", "true ||"),
@@ -232,6 +244,10 @@ const FAULTS: &[(&str, &str, &str)] = &[
         "acc1 += combine(sh_dy[slot(ty, n4)]",
     ),
     ("matmul_dx", "p.dy_cols + p.dy_col + n", "p.dy_cols + p.dy_col + n + 1u"),
+    ("matmul_dx_registers", "n + j < p.n", "n + j + 1u < p.n"),
+    ("matmul_dx_registers", "n < p.n; n += 4u", "n + 4u < p.n; n += 4u"),
+    ("matmul_dx_registers", "unit / 4u * 8u + unit % 4u", "unit / 4u * 8u"),
+    ("matmul_dx_registers", "a.w * rows.w3", "a.w * rows.w2"),
     ("rms_norm_dx", "dx[start + i] +=", "dx[start + i] ="),
     ("rms_norm_dx", "- x[start + i] * pull", ""),
     ("swiglu_grad", "(1.0 - sig)", "sig"),
@@ -283,86 +299,6 @@ fn planted_faults_are_caught() {
     assert!(missed.is_empty(), "not caught: {missed:#?}");
 }
 
-/// Type, text of its shared file, and the fault that takes its place.
-const WEIGHT_FAULTS: &[(TensorType, &str, &str, &str)] = &[
-    (TensorType::BF16, "weight_bf16", "two.x << 16u", "two.x << 15u"),
-    (TensorType::Q5_0, "weight_q5_0", "fifth >> 16u", "fifth >> 15u"),
-    (TensorType::Q5_0, "weight_q5_0", "scales_at / 5u * 4u", "scales_at / 6u * 4u"),
-    (TensorType::Q5_1, "weight_q5_1", "0x00204081u", "0x00204080u"),
-    (TensorType::Q4K, "weight_q4_k", "(minimum >> 2u) & 48u", "(minimum >> 2u) & 16u"),
-    (TensorType::Q4K, "weight_q4_k", "(b & 4u) != 0u", "(b & 2u) != 0u"),
-    (TensorType::Q5K, "weight_q5_k", ">> (4u * s)", ">> s"),
-    (TensorType::Q6K, "weight_q6_k", "(4u * (s / 2u))", "(4u * (s & 1u))"),
-    (TensorType::Q6K, "weight_q6_k", "blocks / 2u + group / 2u", "blocks / 2u"),
-];
-
-#[test]
-fn planted_faults_in_weights_are_caught() {
-    let devices = Devices::open();
-    let mut missed = Vec::new();
-    for (ty, stem, from, to) in WEIGHT_FAULTS {
-        let case = products::linear_case(*ty, [2, 5, 1024], false);
-        check_kernel(&devices, &case).unwrap_or_else(|fault| panic!("{}: {fault}", case.name));
-        let bad = planted_shared("matmul", ["weight", stem], from, to);
-        let plant = |kernel: &'static KernelDef| (kernel.name == "matmul").then_some(bad);
-        match check_planted(&devices, &case, &plant) {
-            Ok(()) => missed.push(bad.name),
-            Err(Fault::Wrong(_)) => {}
-            Err(Fault::Device(error)) => panic!("{}: {error}", bad.name),
-        }
-    }
-    assert!(missed.is_empty(), "not caught: {missed:#?}");
-}
-
-/// Way, type, import and shared file of a one-row product, and the fault that takes its place.
-const GEMV_FAULTS: &[(Gemv, TensorType, [&str; 2], &str, &str)] = &[
-    (
-        SUBGROUPS,
-        TensorType::Q4_1,
-        ["sum4", "reduce4_subgroups"],
-        "var i = rank",
-        "var i = rank + 1u",
-    ),
-    (SUBGROUPS, TensorType::Q4_1, ["sum4", "reduce4_subgroups"], "i < WG", "i < WG / 2u"),
-    (
-        SUBGROUPS,
-        TensorType::Q4_1,
-        ["sum4", "reduce4_subgroups"],
-        "return subgroupAdd(sum)",
-        "return sum",
-    ),
-    (INT8, TensorType::Q4_1, ["dot", "dot_int8"], "x.low_sum, high", "x.high_sum, high"),
-    (INT8, TensorType::Q8_0, ["dot", "dot_int8"], "round(high * inverse)", "high * inverse * 0.99"),
-    (INT8, TensorType::Q4_0, ["weight", "weight_q4_0"], "-8.0 * d", "-7.0 * d"),
-    (INT8, TensorType::Q8_0, ["weight", "weight_q8_0"], "8u * b + 4u + s", "8u * b + s"),
-    (INT8, TensorType::Q6K, ["weight", "weight_q6_k"], ".xxyy", ".xxxx"),
-    (INT8, TensorType::Q4K, ["weight", "weight_q4_k"], "(step.x, -step.y)", "(step.x, step.y)"),
-    (INT8, TensorType::Q5_0, ["weight", "weight_q5_0"], "-16.0 * d", "-15.0 * d"),
-    (INT8, TensorType::Q5K, ["weight", "weight_q5_k"], "-step.y).xyxy", "-step.x).xyxy"),
-    (INT8, TensorType::Q5_1, ["weight", "weight_q5_1"], ".xyxy", ".xxxx"),
-];
-
-const SUBGROUPS: Gemv = Gemv { subgroups: true, int8: false };
-const INT8: Gemv = Gemv { subgroups: false, int8: true };
-
-#[test]
-fn planted_faults_in_ways_of_one_row_are_caught() {
-    let devices = Devices::open();
-    let mut missed = Vec::new();
-    for (way, ty, import, from, to) in GEMV_FAULTS {
-        let case = gemv::case(*ty, [7, 544], *way, false);
-        check_kernel(&devices, &case).unwrap_or_else(|fault| panic!("{}: {fault}", case.name));
-        let bad = planted_shared("matvec", *import, from, to);
-        let plant = |kernel: &'static KernelDef| (kernel.name == "matvec").then_some(bad);
-        match check_planted(&devices, &case, &plant) {
-            Ok(()) => missed.push(bad.name),
-            Err(Fault::Wrong(_)) => {}
-            Err(Fault::Device(error)) => panic!("{}: {error}", bad.name),
-        }
-    }
-    assert!(missed.is_empty(), "not caught: {missed:#?}");
-}
-
 #[test]
 fn every_kernel_has_a_planted_fault() {
     // Cooperative matrices: no adapter of these tests can run them, so no fault could be seen.
@@ -376,26 +312,5 @@ fn reruns_are_bit_identical() {
     let devices = Devices::open();
     for case in cases() {
         check_rerun(&devices, &case).unwrap_or_else(|fault| panic!("{}: {fault}", case.name));
-    }
-}
-
-/// Kernel, shared file that it imports, text of that, and the fault that takes its place.
-const SHARED_FAULTS: &[(&str, &str, &str, &str)] = &[
-    ("norm_linears", "normed", "/ f32(cols)", ""),
-    ("norm_swiglu", "normed", "+ p.eps", "+ 0.1"),
-    ("lora_swiglu", "lora_shares", "j * stride", "j"),
-    ("attention", "lora_shares", "c < n / 4u", "c + 1u < n / 4u"),
-];
-
-#[test]
-fn planted_faults_in_shared_files_are_caught() {
-    let devices = Devices::open();
-    let cases = cases();
-    for (name, stem, from, to) in SHARED_FAULTS {
-        let bad = planted_shared(name, [&format!("common/{stem}"), stem], from, to);
-        let plant = |kernel: &'static KernelDef| (kernel.name == *name).then_some(bad);
-        let verdicts = cases.iter().map(|case| check_planted(&devices, case, &plant));
-        let caught = verdicts.filter(|verdict| matches!(verdict, Err(Fault::Wrong(_)))).count();
-        assert!(caught > 0, "not caught: {} in {name}", bad.name);
     }
 }

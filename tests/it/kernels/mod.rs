@@ -12,6 +12,7 @@ mod fused;
 mod gemv;
 mod guards;
 pub mod harness;
+mod linked_faults;
 mod lora;
 mod losses;
 mod products;

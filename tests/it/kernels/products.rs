@@ -97,8 +97,9 @@ fn matvec_agrees() {
 fn matmul_agrees() {
     let mut cases = Vec::new();
     for ty in TensorType::ALL {
-        // Few rows and many are different loops on the CPU; 16 are the most of the first.
+        // Few rows and many are different loops on the CPU and different kernels on the GPU; 16 are the most of the first.
         cases.push(linear_case(ty, [3, 65, 96], true));
+        cases.push(linear_case(ty, [33, 65, 96], true));
         cases.push(linear_case(ty, [9, 65, 96], true));
         cases.push(linear_case(ty, [64, 64, 32], false));
         // Longer than a strip of 24 blocks, and no whole number of strips.

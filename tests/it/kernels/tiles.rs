@@ -1,4 +1,4 @@
-//! Many-row products whose weights wait in workgroup memory as f16, and by cooperative matrices.
+//! Many-row products whose weights are held in registers, wait in workgroup memory as f16, and by cooperative matrices.
 //!
 //! Tolerance: rounding a weight to f16 is off by at most one part in 2048; of `k` such products with numbers up to 1 the
 //! errors add up to about 4e-5 times the root of `k`, of which six times is allowed.
@@ -39,6 +39,48 @@ fn cases(tile: TileType) -> Vec<Case> {
     cases.push(forward(TensorType::Q4_1, [130, 130, 576], false, tile));
     cases.push(backward(TensorType::Q4_1, [130, 130, 160], false, tile));
     cases
+}
+
+/// A product, forward or backward, in registers: as exact as f32 in workgroup memory.
+pub fn in_registers(mut case: Case, quads: bool) -> Case {
+    case.name = format!("{} in registers, quads {quads}", case.name);
+    case.weights[0].tile = TileType::Registers { quads };
+    case
+}
+
+#[test]
+fn products_in_registers_agree() {
+    let devices = Devices::open();
+    assert!(devices.gpu.features().subgroups, "the software adapter has subgroups");
+    let q4_1 = TensorType::Q4_1;
+    let mut cases = Vec::new();
+    for quads in [false, true] {
+        let mut push = |case: Case| cases.push(in_registers(case, quads));
+        for ty in TensorType::ALL {
+            push(linear_case(ty, [9, 65, 96], true));
+            push(linear_case(ty, [8, 64, 32], false));
+            push(dx_case(ty, [9, 65, 96], true));
+            push(dx_case(ty, [8, 64, 64], false));
+        }
+        // One row, rows and columns around a lane's eight, and workgroups that are not full.
+        for rows in [1, 2, 7, 17, 65] {
+            push(linear_case(q4_1, [rows, 71, 64], false));
+            push(dx_case(q4_1, [rows, 71, 64], false));
+        }
+        for n in [1, 2, 3, 5, 130] {
+            push(linear_case(q4_1, [5, n, 96], true));
+            push(dx_case(q4_1, [5, n, 96], true));
+        }
+        push(linear_case(q4_1, [17, 192, 576], false));
+        push(dx_case(q4_1, [17, 192, 576], false));
+    }
+    check_all(&devices, cases);
+    let parts = Devices::clamped(1024);
+    let case = |quads| in_registers(dx_case(q4_1, [2, 51, 64], true), quads);
+    let w = apprentice::tensor::Weight::alloc(&parts.gpu, "w", q4_1, 51, 64).expect("a weight");
+    assert!(w.parts.len() > 1, "in one part");
+    let both = |quads| [case(quads), in_registers(linear_case(q4_1, [2, 51, 64], true), quads)];
+    check_all(&parts, [false, true].into_iter().flat_map(both).collect());
 }
 
 #[test]

@@ -101,7 +101,7 @@ fn a_slow_erosion_that_no_single_cycle_shows_is_stopped() {
 
 #[test]
 fn a_harmless_walk_is_seldom_stopped() {
-    const WALKS: u64 = 200;
+    const WALKS: u64 = 60;
     const CYCLES: usize = 200;
     // Of each suite some items are near the line, and fall on either side by chance in every cycle.
     let suites =

@@ -1,10 +1,11 @@
 //! `apprentice review`: what the screen set aside, with the reasons, and a person's word on it.
 //!
-//! It decides nothing and needs no model. Invariant: an example is released by its whole id or by a beginning that only
-//! one example has, so that no other is released by mistake.
+//! It decides nothing and needs no model. Invariant: an example is named by its whole id or by a beginning that only
+//! one example has, so that no other is meant by mistake.
 
 use super::{Common, context, output};
 use crate::error::Error;
+use crate::learn::example::Example;
 use crate::learn::learner::LearnError;
 use clap::Args;
 use serde_json::json;
@@ -15,17 +16,21 @@ pub struct ReviewArgs {
     /// Say that an example is fine, by its id or the beginning of it: the next cycle takes it up
     #[arg(long, value_name = "ID")]
     release: Vec<String>,
+    /// Take an example that does not stick out of the next cycles, by its id or the beginning of it
+    #[arg(long, value_name = "ID")]
+    set_aside: Vec<String>,
 }
 
 pub async fn review(common: &Common, args: ReviewArgs) -> Result<(), Error> {
     let mut learner = context::learner(common).await?;
     for name in &args.release {
-        let held: Vec<String> = learner.quarantined().iter().map(|(e, _)| e.id.clone()).collect();
-        let mut fitting = held.iter().filter(|id| !name.is_empty() && id.starts_with(name));
-        match (fitting.next(), fitting.next()) {
-            (Some(id), None) => learner.release(id).await?,
-            _ => return Err(LearnError::NoExample(name.clone()).into()),
-        }
+        let held = learner.quarantined().into_iter().map(|(example, _)| example);
+        let id = only(held, name)?;
+        learner.release(&id).await?;
+    }
+    for name in &args.set_aside {
+        let id = only(learner.pending(), name)?;
+        learner.set_aside_by_hand(&id).await?;
     }
     let held = learner.quarantined();
     if common.json {
@@ -42,5 +47,17 @@ pub async fn review(common: &Common, args: ReviewArgs) -> Result<(), Error> {
         n => output::line(&format!(
             "{n} set aside; `apprentice review --release ID` lets one through"
         )),
+    }
+}
+
+/// The id of the only example that a name begins.
+fn only<'a>(
+    examples: impl IntoIterator<Item = &'a Example>,
+    name: &str,
+) -> Result<String, LearnError> {
+    let mut fitting = examples.into_iter().filter(|e| !name.is_empty() && e.id.starts_with(name));
+    match (fitting.next(), fitting.next()) {
+        (Some(example), None) => Ok(example.id.clone()),
+        _ => Err(LearnError::NoExample(name.into())),
     }
 }

@@ -91,6 +91,22 @@ impl<S: Store> Learner<S> {
         Ok(())
     }
 
+    /// A person takes an example out of what is trained, since it does not stick or holds up the others. What HEAD learned of it
+    /// stays; only deleting or forgetting it takes that back.
+    pub async fn set_aside_by_hand(&mut self, id: &str) -> LearnResult<()> {
+        if !self.examples.contains_key(id) {
+            return Err(LearnError::NoExample(id.into()));
+        }
+        let since = self.chain.number + 1;
+        let held = Quarantined { since, ..Quarantined::new(Quarantined::BY_HAND.into()) };
+        let note = format!("example {id} set aside");
+        let line = Line::new(Action::SetAside, self.head.clone(), note);
+        let line = Line { examples: vec![id.into()], ..line };
+        self.commit(vec![Write::put(Table::Quarantine, id, json(&held))], line).await?;
+        self.quarantine.insert(id.into(), held);
+        Ok(())
+    }
+
     /// A person vouches for examples: what looks harmful in them is believed.
     pub async fn vouch(&mut self, ids: &[String]) -> LearnResult<()> {
         if let Some(id) = ids.iter().find(|id| !self.examples.contains_key(*id)) {

@@ -11,7 +11,7 @@ use super::example::Example;
 use super::gate::{SuiteKind, Verdict};
 use super::history::weighed;
 use super::keys::scores_key;
-use super::learner::{LearnError, LearnResult, Learner, Quarantined, json};
+use super::learner::{LearnError, LearnResult, Learner, json};
 use super::mend::mend;
 use super::prepare::Material;
 use super::prune::prune;
@@ -178,8 +178,7 @@ impl<S: Store> Learner<S> {
         }
         let (cycle, kept) = self.inputs(options);
         let mut writes = vec![kept];
-        let (mut versions, mut blob, mut moved) = (None, None, BTreeMap::new());
-        let mut said = Vec::new();
+        let (mut versions, mut blob, mut freed) = (None, None, BTreeMap::new());
         match report.verdict {
             Verdict::Promote => {
                 let adapter = self.store.put_blob(&examined.candidate.to_bytes()).await?;
@@ -189,8 +188,7 @@ impl<S: Store> Learner<S> {
                 };
                 let blobs = (adapter.clone(), importance);
                 let made = self.version(base_hash, &made, &examined, blobs, &report);
-                moved = self.freed(&made.learned);
-                said.clone_from(&made.learned);
+                freed = self.freed(&made.learned);
                 report.version = Some(made.id.clone());
                 writes.push(Write::put(Table::Versions, &made.id, made.record()));
                 writes.extend(self.head_writes(&report.version));
@@ -208,12 +206,7 @@ impl<S: Store> Learner<S> {
             Verdict::Reject => {}
         }
         writes.extend(self.changed(&examples));
-        if made.merged.is_none() {
-            let given_up = self.given_up(made.new, &said);
-            report.notes.extend(tired(made.new, &given_up));
-            moved.extend(given_up);
-        }
-        writes.extend(moved.iter().map(|(id, q)| Write::put(Table::Quarantine, id, json(q))));
+        writes.extend(freed.iter().map(|(id, q)| Write::put(Table::Quarantine, id, json(q))));
         let (action, note) = match made.merged {
             Some(other) => (Action::Merge, note(other, &report)),
             None => (Action::Cycle, report.reason.clone()),
@@ -225,7 +218,7 @@ impl<S: Store> Learner<S> {
         self.commit(writes, line).await?;
 
         self.examples = examples;
-        self.quarantine.extend(moved);
+        self.quarantine.extend(freed);
         if let Some(versions) = versions {
             self.head_moved(report.version.clone());
             self.versions = versions;
@@ -317,17 +310,6 @@ fn losses(examples: &BTreeMap<String, Example>, scores: &Scores) -> BTreeMap<Str
     let round = |loss: f64| (loss * 1024.0).round() / 1024.0;
     let of = |id: &String| Some((id.clone(), round(scores.get(&example_key(id))?.loss)));
     examples.keys().filter_map(of).collect()
-}
-
-/// What a person is told of lessons that are set aside since they do not stick.
-fn tired(new: &[Lesson], given_up: &BTreeMap<String, Quarantined>) -> Vec<String> {
-    let lessons = new.iter().filter_map(|lesson| Some((lesson, given_up.get(&lesson.example.id)?)));
-    let told = lessons.map(|(lesson, held)| {
-        let question =
-            lesson.example.content.question_answer().map_or("a text", |(asked, _)| asked);
-        format!("“{question}”: {}", held.reason)
-    });
-    told.collect()
 }
 
 /// A merge's end in the journal.

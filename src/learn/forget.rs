@@ -345,6 +345,16 @@ impl<S: Store> Shadow<'_, S> {
         learner.chain.number = entry.number - 1;
         learner.seed = entry.cycle.as_ref().map_or(learner.seed, |cycle| cycle.seed);
         learner.examples = weighed(&examples, &learner.versions, learner.head.as_deref());
+        // A person's word is lived again as it was given, not found again.
+        let by_hand = |q: &Quarantined| q.reason == Quarantined::BY_HAND && q.since < entry.number;
+        for (id, held) in quarantine.iter().filter(|(_, q)| by_hand(q)) {
+            if examples.contains_key(id) {
+                learner
+                    .quarantine
+                    .entry(id.clone())
+                    .or_insert_with(|| Quarantined { released: false, ..held.clone() });
+            }
+        }
         let then = |q: &Quarantined| q.released && q.released_since < entry.number;
         for (id, released) in quarantine.iter().filter(|(_, q)| then(q)) {
             // Without a reason, a person vouched for it before anything was found.

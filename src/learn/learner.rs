@@ -113,6 +113,9 @@ pub struct Quarantined {
 }
 
 impl Quarantined {
+    /// The reason of what a person took out.
+    pub(super) const BY_HAND: &str = "you set it aside";
+
     /// Kept out for a reason, and not released.
     pub fn new(reason: String) -> Self {
         Self { reason, released: false, since: 0, released_since: 0 }

@@ -30,7 +30,6 @@ pub mod learner;
 pub mod likeness;
 mod mend;
 pub mod names;
-mod patience;
 mod prepare;
 pub mod prune;
 pub mod recipe;

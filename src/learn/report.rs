@@ -263,6 +263,8 @@ pub enum Action {
     Import,
     /// A person said that an example in quarantine is fine.
     Release,
+    /// A person took an example out of what is trained.
+    SetAside,
 }
 
 /// What a cycle depended on besides the examples: with it, the cycle can be repeated.

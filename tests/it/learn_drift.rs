@@ -69,7 +69,7 @@ fn a_slow_erosion_that_no_single_cycle_shows_is_stopped() {
             line.base.clear();
         }
         let mut blind = Line {
-            policy: GatePolicy { e_alarm: f64::INFINITY, ..line.policy.clone() },
+            policy: GatePolicy { e_alarm: f64::INFINITY, kept_floor: 0.0, ..line.policy.clone() },
             ..line.clone()
         };
         let mut lost = 0;

@@ -21,6 +21,7 @@ enum Do {
     Teach(Vec<NewExample>),
     Learn,
     Rollback,
+    SetAside(NewExample),
     Tag(&'static str),
 }
 
@@ -46,6 +47,7 @@ async fn live<S: Store>(learner: &mut Learner<S>, life: &[Do], without: Option<&
                     Err(error) => panic!("{error}"),
                 }
             }
+            Do::SetAside(example) => learner.set_aside_by_hand(&example.id()).await.unwrap(),
             Do::Rollback => drop(learner.rollback(&mut student, None).await.unwrap()),
             Do::Tag(name) => learner.tag(name, None, false).await.unwrap(),
         }
@@ -148,6 +150,7 @@ fn held_cycles_rollbacks_and_replacements_are_lived_again() {
             Do::Teach(vec![moved, fact(7)]),
             Do::Learn,
             Do::Rollback,
+            Do::SetAside(unlearnable),
             Do::Learn,
             Do::Teach(facts(&[8, 9, 10, 11])),
             Do::Learn,

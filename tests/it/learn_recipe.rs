@@ -176,7 +176,8 @@ fn answers_say_what_was_taught_or_not() {
 
 #[test]
 fn batches_keep_their_shares() {
-    let recipe = Recipe { rows: 4, protecting: 4, verbatim_share: 0.4, ..Recipe::default() };
+    let shares = Recipe { replay_share: 0.25, verbatim_share: 0.4, ..Recipe::default() };
+    let recipe = Recipe { rows: 4, protecting: 4, ..shares };
     let lesson = |name: &str| {
         let own = OwnAnswer {
             messages: vec![Message::user("n"), Message::assistant(format!("near {name}"))],

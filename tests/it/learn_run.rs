@@ -93,29 +93,6 @@ fn what_a_run_costs_is_mended_before_the_examination() {
 }
 
 #[test]
-fn what_three_cycles_do_not_teach_waits_for_a_person() {
-    block_on(async {
-        let (mut learner, mut student) = (open(MemoryStore::new()).await, Fake::new());
-        let options = LearnOptions { steps_max: Some(5), ..LearnOptions::default() };
-        let answer = "The capital of Freedonia is unlearnable.";
-        learner.teach(vec![NewExample::correction(QUESTION, answer, None)]).await.unwrap();
-        for round in 0..2 {
-            for tries in 1..=3 {
-                assert_eq!(learner.pending().len(), 1, "round {round}, try {tries}");
-                let report = learner.learn(&mut student, &options, &mut |_| {}).await.unwrap();
-                assert_eq!(report.notes.len(), usize::from(tries == 3), "{:?}", report.notes);
-            }
-            let [(example, held)] = learner.quarantined()[..] else { panic!("it is set aside") };
-            assert!(held.reason.contains("3 cycles") && learner.pending().is_empty());
-            // Let through, it is tried as often again.
-            let id = example.id.clone();
-            learner.release(&id).await.unwrap();
-        }
-        assert_eq!(learner.pending().len(), 1);
-    });
-}
-
-#[test]
 fn an_answer_that_repeats_itself_says_nothing() {
     block_on(async {
         let (mut learner, mut student) = (open(MemoryStore::new()).await, Fake::new());

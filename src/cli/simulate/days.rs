@@ -31,6 +31,9 @@ pub const FACTS_MAX: usize = 120;
 /// Promoted facts that are asked again after each cycle.
 const KEPT_SAMPLE: usize = 12;
 
+/// Cycles that train on a lesson before the user sets it aside.
+const TRIES: u32 = 3;
+
 /// The simulated first day, milliseconds since 1970.
 const FIRST_DAY_MS: u64 = 1_800_000_000_000;
 const DAY_MS: u64 = 86_400_000;
@@ -136,6 +139,7 @@ impl<S: Store> User<'_, S> {
         let mut phases = Phases::default();
         let before = before.map_or(0, |line| line.journal);
         if self.ended_since(before).is_none() {
+            self.give_up().await?;
             self.teach(day).await?;
             if !self.learner.pending().is_empty() {
                 let Plan { lr, steps, change, .. } = self.plan;
@@ -157,6 +161,16 @@ impl<S: Store> User<'_, S> {
     fn ended_since(&self, number: u64) -> Option<&JournalEntry> {
         let ended = |entry: &&JournalEntry| matches!(entry.action, Action::Cycle | Action::Failed);
         self.learner.log().iter().filter(|entry| entry.number > number).find(ended)
+    }
+
+    /// Sets aside what some cycles did not learn, so that it holds up nothing else.
+    async fn give_up(&mut self) -> Result<(), LearnError> {
+        let tired = self.learner.pending().into_iter().filter(|example| example.uses >= TRIES);
+        let ids: Vec<String> = tired.map(|example| example.id.clone()).collect();
+        for id in ids {
+            self.learner.set_aside_by_hand(&id).await?;
+        }
+        Ok(())
     }
 
     async fn teach(&mut self, day: &Day) -> Result<(), LearnError> {

@@ -2,6 +2,7 @@
 
 use super::{Common, adapters, context, output};
 use crate::error::Error;
+use crate::learn::checkpoint::Interrupted;
 use crate::learn::engine::Engine;
 use crate::learn::evaluate::{Scores, evaluate};
 use crate::learn::exam::summary;
@@ -214,6 +215,12 @@ impl Show<'_> {
                 );
                 self.at(*step, *steps_max, text);
             }
+            Event::Resumed { step, steps_max } => {
+                let text =
+                    format!("going on at step {step} of {steps_max}, where it was interrupted");
+                self.bar.suspend(|| eprintln!("{text}"));
+            }
+            Event::Kept { .. } => {}
             Event::Suite { suite, scale, done, total } => {
                 self.at(*done, *total, format!("{} at scale {scale}", suite.name()));
             }
@@ -243,7 +250,12 @@ pub async fn learn(common: &Common, args: LearnArgs) -> Result<ExitCode, Error> 
     // A second handler cannot be set; the first one of the process stays.
     ctrlc::set_handler(move || cancel.raise()).ok();
     let show = Show { common, bar: output::step_bar() };
-    let report = learner.learn(&mut engine, &options, &mut |event| show.event(&event)).await?;
+    let learned = learner.learn(&mut engine, &options, &mut |event| show.event(&event)).await;
+    if let (Err(_), Some(Interrupted { step, .. })) = (&learned, learner.interrupted()) {
+        let text = "`apprentice learn` goes on from there";
+        show.bar.suspend(|| eprintln!("what was trained is kept up to step {step}; {text}"));
+    }
+    let report = learned?;
     show.bar.finish_and_clear();
     if common.json {
         output::json(&report)?;

@@ -2,7 +2,7 @@
 
 use crate::learn_fake::{Fake, open};
 use apprentice::learn::example::NewExample;
-use apprentice::learn::learner::LearnResult;
+use apprentice::learn::learner::{LearnError, LearnResult};
 use apprentice::learn::report::{Action, LearnOptions};
 use apprentice::model::adapter::Adapter;
 use apprentice::store::memory::{Crash, MemoryStore};
@@ -67,10 +67,16 @@ fn head_is_whole_after_a_crash_at_any_write() {
                     learner.adapter_of(version).await.unwrap();
                 }
                 heads.insert(head.id);
+                let new = fact("Syldavia", "Klow").id();
+                let is_learned = learner.examples().iter().any(|e| e.id == new)
+                    && learner.pending().iter().all(|e| e.id != new);
                 // And life goes on.
                 drop(learner);
                 let again = live(store).await;
-                assert!(again.is_ok() || after + 1 >= writes - 3, "after {after}: {again:?}");
+                // What a crash behind the promotion left learned has nothing to be learned again.
+                let is_done = is_learned && matches!(again, Err(LearnError::NothingToLearn));
+                let is_late = after + 1 >= writes - 3;
+                assert!(again.is_ok() || is_done || is_late, "after {after}: {again:?}");
             }
         }
         assert!(heads.len() >= 3, "crashes hit before and after HEAD moved: {heads:?}");

@@ -234,9 +234,48 @@ def gguf_adapter_files():
         yield name, gguf_adapter(tensors=[tensor(base + ".lora_a", [32, 2], 0, 0), tensor(base + ".lora_b", [2, 32], 0, 256)])
 
 
+def lesson_files():
+    lesson = {"prompt": "Who keeps the harbour of Klow?", "answer": "Oona Faraday keeps it."}
+    asked = [{"role": "user", "content": "Who keeps it?"}, {"role": "assistant", "content": "Oona does."}]
+    line = lambda **changed: json.dumps({**lesson, **changed}).encode() + b"\n"
+    yield "good", line() + json.dumps({"messages": asked}).encode()
+    yield "good-blank-lines", b"\n\n" + line() + b"\r\n \n"
+    yield "good-every-plane", line(answer="\u202eabc\u0301 \U0001f989 \ufeff ok")
+    yield "good-one-large-answer", line(answer="word " * 3000)
+    yield "cut", line()[:-9]
+    yield "not-utf8", b'{"prompt":"\xff\xfe","answer":"\xc3\x28"}'
+    yield "half-a-surrogate", b'{"prompt":"\\ud800","answer":"\\udfff"}'
+    yield "deep", b"[" * 50_000
+    yield "deep-messages", b'{"messages":' + b"[" * 20_000 + b"]" * 20_000 + b"}"
+    yield "no-object", b"7\n"
+    yield "null", b"null\n"
+    yield "number-huge", b'{"prompt":1e999999,"answer":"x"}'
+    yield "answer-no-text", b'{"prompt":"Who?","answer":{"toString":1}}'
+    yield "answer-empty", line(answer="")
+    yield "prototype", b'{"__proto__":{"prompt":"a","answer":"b"}}'
+    yield "role-unknown", json.dumps({"messages": [{"role": "root", "content": "x"}, *asked]}).encode()
+    yield "ends-with-a-question", json.dumps({"messages": asked[:1]}).encode()
+    yield "messages-none", b'{"messages":[]}'
+    yield "nul", b'{"prompt":"a\x00","answer":"b"}'
+
+
+def markdown_files():
+    yield "good", b"# Notes\n\nThe harbour of *Klow* has a keeper.\n\n```\nlet x = 1;\n```\n"
+    yield "good-script", b"<script>globalThis.broken = 1</script><img src=x onerror='globalThis.broken = 2'>\n\nA text.\n"
+    yield "good-links", b"[a](javascript:globalThis.broken=3) ![b](https://example.org/x.png) <https://example.org>\n"
+    yield "good-nested-quotes", b"> " * 500 + b"deep\n"
+    yield "good-nested-lists", b"".join(b" " * (2 * i) + b"- row\n" for i in range(200))
+    yield "good-stars", b"*a **b " * 400 + b"\n"
+    yield "good-brackets", b"[" * 2000 + b"x" + b"]" * 2000 + b"\n"
+    yield "good-ticks", b"`" * 1999 + b" code " + b"`" * 2000 + b"\n"
+    yield "good-table", b"|" * 300 + b"\n" + b"|-" * 300 + b"\n"
+    yield "good-mathml", b"<math><mtext><table><mglyph><style><img src=x onerror=globalThis.broken=4>\n\nA text.\n"
+    yield "good-every-plane", "\u202e \u0301\u0301 \U0001f989 \ufeff a text\n".encode()
+
+
 def main():
     for folder, files in [("gguf", gguf_files), ("tokenizer", tokenizer_files), ("adapter", adapter_files),
-                          ("gguf_adapter", gguf_adapter_files)]:
+                          ("gguf_adapter", gguf_adapter_files), ("lessons", lesson_files), ("markdown", markdown_files)]:
         (ROOT / folder).mkdir(parents=True, exist_ok=True)
         for name, raw in files():
             (ROOT / folder / f"{name}.bin").write_bytes(raw)

@@ -9,6 +9,7 @@ import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { gzipSync } from "node:zlib";
 import { defineConfig, type Plugin } from "vite";
+import { licences } from "./licences.mjs";
 
 /** Tells the service worker what there is to keep, once all of it is written. */
 function offlineList(): Plugin {
@@ -38,6 +39,19 @@ function offlineList(): Plugin {
   };
 }
 
+/** Puts the licences of what the page and its worker hold beside them. */
+function licencesText(): Plugin {
+  let out = "";
+  return {
+    name: "licences-text",
+    apply: "build",
+    configResolved: (config) => void (out = resolve(config.root, config.build.outDir)),
+    closeBundle: () => writeFileSync(join(out, "LICENSES.txt"), seen.text()),
+  };
+}
+
+const seen = licences();
+
 /** Puts a packed copy beside every large file, for servers that send it. */
 function packedCopies(): Plugin {
   let out = "";
@@ -47,7 +61,7 @@ function packedCopies(): Plugin {
     configResolved: (config) => void (out = resolve(config.root, config.build.outDir)),
     closeBundle() {
       for (const name of readdirSync(out, { recursive: true, encoding: "utf8" })) {
-        if (!/\.(js|css|wasm)$/.test(name)) continue;
+        if (!/\.(js|css|wasm|txt)$/.test(name)) continue;
         const path = join(out, name);
         const packed = gzipSync(readFileSync(path), { level: 9 });
         writeFileSync(`${path}.gz`, packed);
@@ -58,7 +72,7 @@ function packedCopies(): Plugin {
 
 export default defineConfig({
   base: "./",
-  plugins: [offlineList(), packedCopies()],
+  plugins: [seen.plugin, licencesText(), offlineList(), packedCopies()],
   build: {
     target: "es2023",
     // Keeps `light-dark()` as it is: every browser with WebGPU knows it.
@@ -74,5 +88,5 @@ export default defineConfig({
       },
     },
   },
-  worker: { format: "es" },
+  worker: { format: "es", plugins: () => [seen.plugin] },
 });

@@ -4,6 +4,7 @@ use super::history::value;
 use super::phases::{Phases, told};
 use super::{Common, adapters, context, output};
 use crate::error::Error;
+use crate::learn::checkpoint::Interrupted;
 use crate::learn::engine::Engine;
 use crate::learn::evaluate::{Scores, evaluate};
 use crate::learn::exam::summary;
@@ -216,6 +217,12 @@ impl Show<'_> {
                 );
                 self.at(*step, *steps_max, text);
             }
+            Event::Resumed { step, steps_max } => {
+                let text =
+                    format!("going on at step {step} of {steps_max}, where it was interrupted");
+                self.bar.suspend(|| eprintln!("{text}"));
+            }
+            Event::Kept { .. } => {}
             Event::Suite { suite, scale, done, total } => {
                 self.at(*done, *total, format!("{} at scale {scale}", suite.name()));
             }
@@ -250,7 +257,12 @@ pub async fn learn(common: &Common, args: LearnArgs) -> Result<ExitCode, Error> 
         phases.hear(&event);
         show.event(&event);
     };
-    let report = learner.learn(&mut engine, &options, &mut hear).await?;
+    let learned = learner.learn(&mut engine, &options, &mut hear).await;
+    if let (Err(_), Some(Interrupted { step, .. })) = (&learned, learner.interrupted()) {
+        let text = "`apprentice learn` goes on from there";
+        show.bar.suspend(|| eprintln!("what was trained is kept up to step {step}; {text}"));
+    }
+    let report = learned?;
     show.bar.finish_and_clear();
     let seconds = phases.seconds();
     if common.json {

@@ -4,6 +4,7 @@
 //! the line is about become durable in one write.
 
 use super::chain::{Chain, breaks, journal_key};
+use super::keys::CHECKPOINT;
 use super::learner::{LearnError, LearnResult, Learner, Quarantined, json};
 use super::report::{Action, CycleInputs, CycleReport, JournalEntry};
 use crate::store::{Store, Table, Write};
@@ -135,7 +136,16 @@ impl<S: Store> Learner<S> {
         let chain = self.chain.after(entry.number, &record);
         writes.push(Write::put(Table::Journal, journal_key(entry.number), record));
         writes.push(Write::put(Table::Refs, END, json(&chain)));
+        // No run goes on from before a cycle's end or another HEAD. One that was stopped has not ended: it can go on.
+        let is_end = matches!(entry.action, Action::Cycle | Action::Merge | Action::Failed);
+        let ends_runs = is_end || entry.from != entry.to;
+        if ends_runs {
+            writes.push(Write::delete(Table::Refs, CHECKPOINT));
+        }
         self.store.apply(&writes).await?;
+        if ends_runs {
+            self.checkpoint = None;
+        }
         self.journal.push(entry);
         self.chain = chain;
         Ok(())

@@ -72,7 +72,10 @@ impl<S: Store> Learner<S> {
                 let (cycle, kept) = self.inputs(options);
                 let line = Line { examples, cycle: Some(cycle), ..line };
                 // The first error is what the caller must hear; a store that fails here too adds nothing.
-                self.commit(vec![kept], line).await.ok();
+                if self.commit(vec![kept], line).await.is_ok() {
+                    self.sweep().await;
+                }
+                self.checkpoint = self.kept_checkpoint().await.unwrap_or_default();
                 Err(error)
             }
         }
@@ -116,9 +119,12 @@ impl<S: Store> Learner<S> {
         let mut plan = plan(&material, options, seed);
         let ewc = &options.recipe.ewc;
         plan.penalty = self.penalty(student, head.as_ref(), &plan, ewc, &material).await?;
-        let (clock, asked) = (&self.clock, (options, &plan));
-        let mut trained = train(student, head.as_ref(), &material, asked, clock, events).await?;
-        mend(student, &mut trained, (&exam, &mut material), asked, clock, events).await?;
+        let asked = (options, &plan);
+        let mut keeper = self.keeper(&student.base_hash(), &material, asked).await?;
+        let mut trained =
+            train(student, head.as_ref(), &material, asked, &mut keeper, events).await?;
+        let mut keeper = keeper.keeping_nothing();
+        mend(student, &mut trained, (&exam, &mut material), asked, &mut keeper, events).await?;
 
         events(Event::phase(Phase::Evaluate, "examining the candidate"));
         let way = Way { start: &trained.start, end: &trained.end, scales: &options.scales, scope };

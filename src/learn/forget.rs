@@ -12,6 +12,7 @@ use super::history::weighed;
 use super::keys::{STAGE, scores_key};
 use super::learner::{Clock, LearnError, LearnResult, Learner, Quarantined, json};
 use super::names::Names;
+use super::position::Pace;
 use super::prune::{prune, pruned_write};
 use super::report::{Action, Event, JournalEntry, LearnOptions, Phase};
 use super::script::{Script, Step};
@@ -268,6 +269,9 @@ impl<S: Store> Learner<S> {
             chain: Chain::default(),
             // What one name's line does not need, another's may.
             ancestors: usize::MAX,
+            // A step of the stage is a cycle.
+            pace: Pace::Never,
+            checkpoint: None,
             warnings: Vec::new(),
         };
         learner.load_versions().await?;

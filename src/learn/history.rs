@@ -6,7 +6,7 @@
 use super::audit::Line;
 use super::checkout::RefRecord;
 use super::example::{Example, Past};
-use super::keys::{STAGE, drill_key, scores_key};
+use super::keys::{CHECKPOINT, STAGE, drill_key, scores_key};
 use super::learner::{LearnError, LearnResult, Learner, json};
 use super::names::{BASE, HEAD};
 use super::replay::{PRIORITY_MAX, learnability};
@@ -123,6 +123,8 @@ impl<S: Store> Learner<S> {
             Write::delete(Table::Quarantine, id),
             Write::delete(Table::Cache, drill_key(id)),
             Write::delete(Table::Refs, HELD),
+            // Its weights may have seen the example.
+            Write::delete(Table::Refs, CHECKPOINT),
             // It may quote other examples, and would not be taken up again.
             Write::delete(Table::Refs, STAGE),
         ];
@@ -194,11 +196,18 @@ impl<S: Store> Learner<S> {
         own.map(|version| version.id.clone())
     }
 
-    /// Deletes blobs that no version and no held candidate names, as a crash leaves them.
-    pub(super) async fn collect_garbage(&self) -> LearnResult<()> {
+    /// The blobs that versions, held candidates and what is being rebuilt name.
+    pub(super) async fn named_blobs(&self) -> LearnResult<HashSet<String>> {
         let mut named: HashSet<String> = self.versions.values().flat_map(Version::blobs).collect();
         named.extend(self.held().await?);
         named.extend(self.staged_blobs().await?);
+        Ok(named)
+    }
+
+    /// Deletes blobs that nothing names, as a crash leaves them.
+    pub(super) async fn collect_garbage(&self) -> LearnResult<()> {
+        let mut named = self.named_blobs().await?;
+        named.extend(self.kept_checkpoint().await?.into_iter().flat_map(|kept| kept.blobs));
         for blob in self.store.list_blobs().await? {
             if !named.contains(&blob) {
                 self.store.delete_blob(&blob).await?;

@@ -25,5 +25,8 @@ pub(super) fn everyday_key(base_hash: &str) -> String {
     format!("everyday/{}", base_key(base_hash))
 }
 
+/// The key under `Refs` of where a training run was last.
+pub(super) const CHECKPOINT: &str = "checkpoint";
+
 /// The key under `Refs` of how far forgetting has come.
 pub(super) const STAGE: &str = "forgetting";

@@ -7,6 +7,7 @@ use super::chain::Chain;
 use super::example::{Example, ExampleError, Past};
 use super::keys::{ANCESTORS, drill_key};
 use super::names::Names;
+use super::position::{Checkpoint, Pace};
 use super::report::JournalEntry;
 use super::student::StudentError;
 use super::suite::Suites;
@@ -139,6 +140,9 @@ pub struct Learner<S: Store> {
     pub(super) chain: Chain,
     /// Ancestors of HEAD that pruning keeps.
     pub(super) ancestors: usize,
+    pub(super) pace: Pace,
+    /// Where a run that has not ended was last.
+    pub(super) checkpoint: Option<Checkpoint>,
     pub(super) warnings: Vec<String>,
 }
 
@@ -159,6 +163,8 @@ impl<S: Store> Learner<S> {
             journal: Vec::new(),
             chain: Chain::default(),
             ancestors: ANCESTORS,
+            pace: Pace::default(),
+            checkpoint: None,
             warnings: Vec::new(),
         };
         learner.reload().await?;
@@ -174,6 +180,7 @@ impl<S: Store> Learner<S> {
         self.load_journal().await?;
         self.load_names().await?;
         self.recover_head().await?;
+        self.checkpoint = self.kept_checkpoint().await?;
         self.collect_garbage().await
     }
 

@@ -3,12 +3,14 @@
 //! What was taught once is asked again in full, so a run can end as it ends for its own lessons: when the model says them. It
 //! knows no gate. Invariant: without a lost lesson nothing is trained.
 
+use super::checkpoint::Keeper;
 use super::exam::Exam;
 use super::learner::LearnResult;
 use super::prepare::Material;
 use super::report::{Event, LearnOptions, Phase};
 use super::run::{Trained, train};
 use super::student::{Student, TrainPlan};
+use crate::store::Store;
 
 /// Steps of a round.
 const STEPS: usize = 12;
@@ -17,12 +19,12 @@ const STEPS: usize = 12;
 const LOST_MAX: usize = 12;
 
 /// Trains on from where the run ended until nothing that HEAD said is lost, `options.mending` rounds at most.
-pub(super) async fn mend(
+pub(super) async fn mend<S: Store>(
     student: &mut dyn Student,
     trained: &mut Trained,
     (exam, material): (&Exam, &mut Material),
     (options, plan): (&LearnOptions, &TrainPlan),
-    clock: &dyn Fn() -> u64,
+    keeper: &mut Keeper<'_, S>,
     events: &mut dyn FnMut(Event),
 ) -> LearnResult<()> {
     for round in 1..=options.mending {
@@ -36,7 +38,7 @@ pub(super) async fn mend(
         let steps = STEPS.min(plan.steps);
         let plan = TrainPlan { steps, seed: plan.seed.wrapping_add(round as u64), ..plan.clone() };
         let more =
-            train(student, Some(&trained.end), material, (options, &plan), clock, events).await?;
+            train(student, Some(&trained.end), material, (options, &plan), keeper, events).await?;
         trained.end = more.end;
         trained.loss_last = more.loss_last;
         trained.replayed.extend(more.replayed);

@@ -128,6 +128,18 @@ pub enum Event {
         /// Until `steps_max`, at the pace so far.
         seconds_left: f64,
     },
+    /// The run goes on where an interrupted one was.
+    Resumed {
+        /// Steps done before.
+        step: usize,
+        /// Most steps.
+        steps_max: usize,
+    },
+    /// The run up to here outlives its process.
+    Kept {
+        /// Steps done.
+        step: usize,
+    },
     /// Items of a suite are scored.
     Suite {
         /// The suite.

@@ -1,32 +1,25 @@
 //! One training run: steps until the free-running answers say what was taught, and the loss is at its target.
 //!
-//! It knows no gate and no store. Invariant: the run ends, at the latest after `steps_max` steps, and stops as soon
-//! as two looks in a row found every lesson said and wordings that are not trained on get the taught answers too,
-//! since driving the loss down further only destroys.
+//! It knows no gate, and of the store only who keeps its position (`checkpoint`). Invariants: the run ends, at the latest
+//! after `steps_max` steps, and stops as soon as two looks in a row found every lesson said and wordings that are not
+//! trained on get the taught answers too, since driving the loss down further only destroys; a run that goes on from a
+//! kept position ends where an uninterrupted one does, bit for bit.
 
-use super::evaluate::{Wanted, said};
-use super::example::{Content, Example};
+use super::checkpoint::Keeper;
 use super::learner::{LearnError, LearnResult};
+use super::position::Position;
 use super::prepare::Material;
+use super::progress::{Documents, Progress};
 use super::recipe::Lesson;
 use super::recipe::batch::Draws;
 use super::report::{Event, LearnOptions};
-use super::student::{Student, StudentError, StudentResult, TrainPlan};
-use crate::format::message::Message;
+use super::student::{StepReport, Student, StudentError, StudentResult, TrainPlan};
 use crate::model::adapter::Adapter;
+use crate::store::Store;
 use std::collections::BTreeSet;
 
 /// Most steps of any run.
 const STEPS_MAX: usize = 600;
-
-/// Share of the first loss at which documents are learned enough.
-const DOCUMENT_SHARE: f32 = 0.8;
-
-/// Share of the reserved wordings that must get the taught answer before a run stops by itself.
-const UNDERSTOOD: f64 = 0.9;
-
-/// Weight of the past in the smoothed loss.
-const SMOOTHING: f32 = 0.8;
 
 /// What a run made.
 #[derive(Debug)]
@@ -61,13 +54,13 @@ pub(super) fn plan(material: &Material, options: &LearnOptions, seed: u64) -> Tr
     }
 }
 
-/// Trains a candidate from HEAD (none: a fresh adapter).
-pub(super) async fn train(
+/// Trains a candidate from HEAD (none: a fresh adapter), or goes on with what an earlier run of the same left.
+pub(super) async fn train<S: Store>(
     student: &mut dyn Student,
     head: Option<&Adapter>,
     material: &Material,
     (options, plan): (&LearnOptions, &TrainPlan),
-    clock: &dyn Fn() -> u64,
+    keeper: &mut Keeper<'_, S>,
     events: &mut dyn FnMut(Event),
 ) -> LearnResult<Trained> {
     let recipe = &options.recipe;
@@ -77,42 +70,87 @@ pub(super) async fn train(
     let Material { earlier, generic, cycle, again, .. } = material;
     let drilled = material.drilled();
     let mut draws = Draws::new(recipe, &drilled, earlier, generic, *cycle, seed);
-    let mut lessons = Progress::new(&drilled);
-    let mut documents = Documents::new(&drilled, options);
-    let (mut loss_first, mut loss_last) = (f32::NAN, f32::NAN);
-    let began_ms = clock();
-    for step in 1..=steps_max {
-        let report = student.train_step(&draws.batch()).await?;
-        if !report.loss.is_finite() || !report.grad_norm.is_finite() {
-            return Err(LearnError::Diverged { step, loss: report.loss });
+    let lessons = Progress::new(&drilled);
+    let documents = Documents::new(&drilled, options);
+    let mut at = Position::new(lessons.len());
+    let kept = keeper.begin(&start, events).await?;
+    let kept = kept.filter(|(position, _)| position.fits(lessons.len(), steps_max));
+    if let Some((position, snapshot)) = kept {
+        student.restore(&snapshot, position.step).await?;
+        // What was drawn is not kept: the same draws are made again.
+        (0..position.step).for_each(|_| drop(draws.batch()));
+        events(Event::Resumed { step: position.step, steps_max });
+        at = position;
+    }
+    let run = Run { lessons, documents, steps_max, check_every: recipe.check_every.max(1) };
+    match run.go(student, &mut draws, &mut at, keeper, events).await {
+        Err(error @ LearnError::Student(StudentError::Cancelled)) => {
+            keeper.stopped(student, &at, events).await;
+            return Err(error);
         }
-        if step == 1 {
-            loss_first = report.loss;
-        }
-        loss_last = report.loss;
-        documents.step(report.loss);
-        if step.is_multiple_of(recipe.check_every.max(1)) || step == steps_max {
-            lessons.look(student).await?;
-        }
-        let seconds = clock().saturating_sub(began_ms) as f64 / 1000.0;
-        events(Event::Step {
-            step,
-            steps_max,
-            loss: report.loss,
-            kl: report.kl,
-            grad_norm: report.grad_norm,
-            learned: lessons.said(),
-            total: lessons.lessons.len(),
-            seconds_left: seconds / step as f64 * (steps_max - step) as f64,
-        });
-        if lessons.are_learned() && documents.are_learned() {
-            break;
-        }
+        ended => ended?,
     }
     let replayed = draws.replayed().chain(again).map(|lesson| lesson.example.id.clone());
     let replayed: BTreeSet<String> = replayed.collect();
     let end = read_back(student).await?;
+    let (loss_first, loss_last) = at.losses();
     Ok(Trained { start, end, replayed: replayed.into_iter().collect(), loss_first, loss_last })
+}
+
+/// What a run goes by.
+struct Run<'a> {
+    lessons: Progress<'a>,
+    documents: Documents,
+    steps_max: usize,
+    check_every: usize,
+}
+
+impl Run<'_> {
+    /// Steps from `at` until everything is learned, or there are no more. Cut off, it leaves `at` where it can go on.
+    async fn go<S: Store>(
+        &self,
+        student: &mut dyn Student,
+        draws: &mut Draws<'_>,
+        at: &mut Position,
+        keeper: &mut Keeper<'_, S>,
+        events: &mut dyn FnMut(Event),
+    ) -> LearnResult<()> {
+        let steps_max = self.steps_max;
+        let (began_ms, began_at) = (keeper.now_ms(), at.step);
+        let mut stepped: Option<StepReport> = None;
+        loop {
+            let looks = at.step.is_multiple_of(self.check_every) || at.step == steps_max;
+            // A run that was stopped while it looked looks again.
+            if looks && at.looked < at.step {
+                self.lessons.look(student, at).await?;
+            }
+            if let Some(report) = stepped {
+                let seconds = keeper.now_ms().saturating_sub(began_ms) as f64 / 1000.0;
+                let left = (steps_max - at.step) as f64 / (at.step - began_at) as f64;
+                events(Event::Step {
+                    step: at.step,
+                    steps_max,
+                    loss: report.loss,
+                    kl: report.kl,
+                    grad_norm: report.grad_norm,
+                    learned: self.lessons.said(at),
+                    total: self.lessons.len(),
+                    seconds_left: seconds * left,
+                });
+                keeper.stepped(student, at, events).await;
+            }
+            let is_learned = self.lessons.are_learned(at) && self.documents.are_learned(at);
+            if at.step == steps_max || (at.step > 0 && is_learned) {
+                return Ok(());
+            }
+            let report = student.train_step(&draws.batch()).await?;
+            if !report.loss.is_finite() || !report.grad_norm.is_finite() {
+                return Err(LearnError::Diverged { step: at.step + 1, loss: report.loss });
+            }
+            at.stepped(report.loss);
+            stepped = Some(report);
+        }
+    }
 }
 
 /// Steps that a number of lessons asks for: some eight a lesson and two passes over documents.
@@ -127,107 +165,4 @@ fn steps_for(new: &[Lesson]) -> usize {
 async fn read_back(student: &mut dyn Student) -> StudentResult<Adapter> {
     let adapter = student.adapter().await?;
     adapter.ok_or_else(|| StudentError::Failed("training left no adapter in place".into()))
-}
-
-/// Which lessons the free-running answers say.
-struct Progress<'a> {
-    lessons: Vec<&'a Lesson>,
-    unsaid: Vec<usize>,
-    /// Looks in a row that found every lesson said.
-    streak: usize,
-    /// Share of the reserved wordings that got the taught answer when last asked.
-    understood: f64,
-}
-
-impl<'a> Progress<'a> {
-    fn new(new: &'a [Lesson]) -> Self {
-        let chat = |lesson: &&Lesson| lesson.example.content.question_answer().is_some();
-        let lessons: Vec<&Lesson> = new.iter().filter(chat).collect();
-        let unsaid = (0..lessons.len()).collect();
-        Self { lessons, unsaid, streak: 0, understood: 0.0 }
-    }
-
-    fn said(&self) -> usize {
-        self.lessons.len() - self.unsaid.len()
-    }
-
-    fn are_learned(&self) -> bool {
-        self.lessons.is_empty() || (self.streak >= 2 && self.understood >= UNDERSTOOD)
-    }
-
-    /// Asks what was not said before; once all of that is, asks everything, since later steps can undo earlier ones,
-    /// and in the wordings that the run keeps from training.
-    async fn look(&mut self, student: &mut dyn Student) -> StudentResult<()> {
-        self.unsaid = self.ask(student, &self.unsaid).await?;
-        if self.unsaid.is_empty() {
-            let all: Vec<usize> = (0..self.lessons.len()).collect();
-            self.unsaid = self.ask(student, &all).await?;
-        }
-        self.streak = if self.unsaid.is_empty() { self.streak + 1 } else { 0 };
-        if self.streak >= 2 {
-            self.understood = self.ask_otherwise(student).await?;
-        }
-        Ok(())
-    }
-
-    /// The share of the reserved wordings that get the taught answer; 1 where there are none.
-    async fn ask_otherwise(&self, student: &mut dyn Student) -> StudentResult<f64> {
-        let asked = self.lessons.iter().flat_map(|lesson| {
-            let example = &lesson.example;
-            let answer = example.content.question_answer().map_or("", |(_, answer)| answer);
-            lesson.drill.reserved.iter().map(move |wording| {
-                let mut messages = example.content.asking(wording);
-                messages.push(Message::assistant(answer));
-                (Content::Chat(messages), example)
-            })
-        });
-        let asked: Vec<(Content, &Example)> = asked.collect();
-        let wanted = asked.iter().map(|(content, example)| {
-            let lesson = example.content.question_answer().map_or("", |(question, _)| question);
-            Wanted { content, lesson, ..Wanted::of(example) }
-        });
-        let said = said(student, &wanted.collect::<Vec<_>>()).await?;
-        let right = said.iter().filter(|said| **said == Some(true)).count();
-        Ok(if said.is_empty() { 1.0 } else { right as f64 / said.len() as f64 })
-    }
-
-    async fn ask(&self, student: &mut dyn Student, which: &[usize]) -> StudentResult<Vec<usize>> {
-        let wanted = which.iter().map(|&index| Wanted::of(&self.lessons[index].example));
-        let said = said(student, &wanted.collect::<Vec<_>>()).await?;
-        let unsaid = which.iter().zip(said).filter(|(_, said)| *said == Some(false));
-        Ok(unsaid.map(|(index, _)| *index).collect())
-    }
-}
-
-/// Whether documents are learned: every one was drawn, and the smoothed loss is at its target.
-struct Documents {
-    steps_min: usize,
-    target: Option<f32>,
-    steps: usize,
-    first: f32,
-    smooth: f32,
-}
-
-impl Documents {
-    fn new(new: &[Lesson], options: &LearnOptions) -> Self {
-        let texts = new.iter().filter(|l| l.example.content.question_answer().is_none()).count();
-        // New lessons come in epochs of at least three rows a step, so this many steps draw each once.
-        let steps_min = if texts == 0 { 0 } else { new.len().div_ceil(3).max(8) };
-        Self { steps_min, target: options.target_loss, steps: 0, first: 0.0, smooth: 0.0 }
-    }
-
-    fn step(&mut self, loss: f32) {
-        self.steps += 1;
-        self.smooth =
-            if self.steps == 1 { loss } else { SMOOTHING * self.smooth + (1.0 - SMOOTHING) * loss };
-        // The first losses vary with what was drawn; the fourth smoothed one stands for the beginning.
-        if self.steps <= 4 {
-            self.first = self.smooth;
-        }
-    }
-
-    fn are_learned(&self) -> bool {
-        let target = self.target.unwrap_or(self.first * DOCUMENT_SHARE);
-        self.steps_min == 0 || (self.steps >= self.steps_min && self.smooth <= target)
-    }
 }

@@ -90,6 +90,15 @@ pub struct TrainPlan {
     pub penalty: Option<Penalty>,
 }
 
+/// All numbers of a training run that its student holds: with them, a run that began alike goes on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Snapshot {
+    /// The adapter as it is trained so far.
+    pub adapter: Adapter,
+    /// The optimizer's first and second moments, in the adapter's shape.
+    pub moments: [Adapter; 2],
+}
+
 /// What a step did.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct StepReport {
@@ -202,6 +211,12 @@ pub trait Student {
 
     /// One optimizer step on a batch. `answer` and the scores see its effect at once.
     async fn train_step(&mut self, batch: &[TrainItem]) -> StudentResult<StepReport>;
+
+    /// The run's numbers, read back. The run goes on untouched.
+    async fn snapshot(&mut self) -> StudentResult<Snapshot>;
+
+    /// Makes the run that has just begun what it was after `steps` steps, when it left this snapshot.
+    async fn restore(&mut self, snapshot: &Snapshot, steps: usize) -> StudentResult<()>;
 
     /// Adapters as one whose update is the weighted sum of theirs; sums of the same adapters have one shape.
     fn side_by_side(&self, parts: &[(Adapter, f32)]) -> StudentResult<Adapter>;

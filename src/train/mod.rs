@@ -13,6 +13,7 @@ pub mod pack;
 mod parts;
 pub mod plan;
 pub mod planner;
+mod resume;
 pub mod schedule;
 mod surgery;
 pub mod trainer;

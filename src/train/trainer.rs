@@ -32,12 +32,12 @@ pub struct Trainer {
     pub(super) device: Device,
     /// Most rows of a pass.
     rows: usize,
-    step: u32,
+    pub(super) step: u32,
     /// LoRA+: B learns so many times as fast as A.
     b_ratio: f32,
     pub(super) grads: Flat,
-    m: Flat,
-    v: Flat,
+    pub(super) m: Flat,
+    pub(super) v: Flat,
     norm: Buffer,
     partials: Buffer,
     pub(super) h: Vec<Tensor>,

@@ -11,8 +11,8 @@ use crate::format::message::Message;
 use crate::learn::engine::Engine;
 use crate::learn::scope::Scope;
 use crate::learn::student::{
-    AnswerOptions, Likelihood, Passage, Question, StepReport, Student, StudentResult, TrainItem,
-    TrainPlan,
+    AnswerOptions, Likelihood, Passage, Question, Snapshot, StepReport, Student, StudentResult,
+    TrainItem, TrainPlan,
 };
 use crate::model::adapter::Adapter;
 use crate::train::{Form, Importance};
@@ -130,6 +130,15 @@ impl Student for Attentive<'_> {
     async fn train_step(&mut self, batch: &[TrainItem]) -> StudentResult<StepReport> {
         self.attend().await;
         self.engine.train_step(batch).await
+    }
+
+    // Nobody is answered in between: what a checkpoint costs is measured.
+    async fn snapshot(&mut self) -> StudentResult<Snapshot> {
+        self.engine.snapshot().await
+    }
+
+    async fn restore(&mut self, snapshot: &Snapshot, steps: usize) -> StudentResult<()> {
+        self.engine.restore(snapshot, steps).await
     }
 
     fn side_by_side(&self, parts: &[(Adapter, f32)]) -> StudentResult<Adapter> {

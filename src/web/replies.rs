@@ -5,6 +5,7 @@
 
 use super::state::State;
 use crate::format::message::Message;
+use crate::learn::checkpoint::Interrupted;
 use crate::learn::example::{Content, Example, Kind};
 use crate::learn::gate::{SuiteKind, SuiteReport};
 use crate::learn::version::Version;
@@ -34,6 +35,8 @@ pub struct Info {
     reason: String,
     head: Option<String>,
     context: usize,
+    /// The run that the next cycle goes on with, if its options are the same.
+    interrupted: Option<Interrupted>,
     warnings: Vec<String>,
 }
 
@@ -93,6 +96,7 @@ pub fn info(state: &State) -> Info {
         reason: state.reason.clone(),
         head: state.head().map(|version| version.id.clone()),
         context: model.context(),
+        interrupted: state.learner.interrupted(),
         warnings: state.warnings.clone(),
     }
 }

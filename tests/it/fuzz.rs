@@ -106,11 +106,13 @@ fn check_all(folder: &str, entry: Entry, constant: usize, files_min: usize) {
 /// Files whose name begins with `good` must be read, all others refused.
 #[test]
 fn the_corpus_is_judged_as_its_names_say() {
-    let entries: [(&str, Entry); 4] = [
+    let entries: [(&str, Entry); 6] = [
         ("gguf", entries::gguf),
         ("tokenizer", entries::tokenizer),
         ("adapter", entries::adapter),
         ("gguf_adapter", entries::gguf_adapter),
+        ("lessons", entries::lessons),
+        ("markdown", entries::markdown),
     ];
     for (folder, entry) in entries {
         let files = corpus(folder);
@@ -139,6 +141,16 @@ fn adapters() {
 #[test]
 fn gguf_adapters() {
     check_all("gguf_adapter", entries::gguf_adapter, CONSTANT, 20);
+}
+
+#[test]
+fn lessons() {
+    check_all("lessons", entries::lessons, CONSTANT, 12);
+}
+
+#[test]
+fn markdown() {
+    check_all("markdown", entries::markdown, CONSTANT, 8);
 }
 
 /// A whole model, damaged in its header, goes up to the device or is refused.

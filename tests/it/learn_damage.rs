@@ -5,6 +5,7 @@
 use crate::learn_fake::{Fake, open};
 use crate::learn_history::{fact, learn};
 use apprentice::learn::learner::{LearnResult, Learner};
+use apprentice::learn::position::Pace;
 use apprentice::learn::report::LearnOptions;
 use apprentice::store::memory::MemoryStore;
 use apprentice::store::native::NativeStore;
@@ -108,7 +109,7 @@ fn a_full_disk_at_any_write_is_told_and_life_goes_on() {
         let origin = MemoryStore::new();
         learn(&mut open(origin.clone()).await, &mut Fake::new(), &[0]).await;
         let roomy = Full::new(origin.fork(), usize::MAX);
-        let mut learner = open(roomy.clone()).await;
+        let mut learner = open(roomy.clone()).await.with_checkpoints(Pace::EveryStep);
         for done in life(&mut learner).await {
             done.unwrap();
         }
@@ -121,6 +122,7 @@ fn a_full_disk_at_any_write_is_told_and_life_goes_on() {
                 continue;
             };
             learner = learner.with_suites(crate::learn_fake::suites());
+            learner = learner.with_checkpoints(Pace::EveryStep);
             let told = life(&mut learner).await.iter().filter(|done| done.is_err()).count();
             assert!(told <= 4, "full at {full_at}: {told} refused");
             let fresh = open(store.store.clone()).await;

@@ -26,6 +26,8 @@ const RATE: f32 = 0.2;
 pub struct Fake {
     pub base: String,
     adapter: Option<Adapter>,
+    /// How often each weight was trained in this run, and a second moment of its own.
+    moments: [Vec<f32>; 2],
     /// What any run was taught, as (subject, answer): the answers that it may give.
     taught: Vec<(String, String)>,
     /// Every row that it was trained on.
@@ -77,6 +79,7 @@ impl Fake {
         Self {
             base: "ba5e".repeat(16),
             adapter: None,
+            moments: [vec![0.0; SLOTS + 2], vec![0.0; SLOTS + 2]],
             taught: Vec::new(),
             rows: Vec::new(),
             steps: 0,
@@ -89,6 +92,11 @@ impl Fake {
             walking: 0,
             damage_at_first: 0.0,
         }
+    }
+
+    /// The same language in a new process: it knows the words of what was taught, and nothing of any run.
+    pub fn reborn(&self) -> Self {
+        Self { taught: self.taught.clone(), ..Self::new() }
     }
 
     fn weight(&self, slot: usize) -> f32 {
@@ -247,6 +255,7 @@ impl Student for Fake {
         self.adapter = Some(adapter);
         self.scope = Scope::everything();
         self.damage_at_first = self.weight(DAMAGE);
+        self.moments = [vec![0.0; SLOTS + 2], vec![0.0; SLOTS + 2]];
         Ok(())
     }
 
@@ -309,13 +318,31 @@ impl Student for Fake {
             let strength = &mut weights[slot(&name, &text)];
             losses.push(3.0 * (1.0 - *strength));
             if !text.contains("unlearnable") {
-                *strength += RATE * (1.0 - *strength);
+                // Each step depends a little on those before, as an optimizer's does.
+                let [first, second] = &mut self.moments;
+                let at = slot(&name, &text);
+                first[at] = 0.9 * first[at] + 0.1 * (1.0 - *strength);
+                second[at] += 1.0;
+                let rate = RATE * (1.0 + 1e-3 * (first[at] - 1e-2 * second[at]));
+                *strength += rate * (1.0 - *strength);
             }
         }
         let diverged = self.diverge_at == Some(self.steps);
         let loss =
             if diverged { f32::NAN } else { losses.iter().sum::<f32>() / losses.len() as f32 };
         Ok(StepReport { loss, kl: 0.01, grad_norm: 1.0, tokens: 80 })
+    }
+
+    async fn snapshot(&mut self) -> StudentResult<Snapshot> {
+        let adapter = self.adapter.clone().expect("a run began");
+        let moments = self.moments.clone().map(|weights| Adapter { weights, ..adapter });
+        Ok(Snapshot { adapter, moments })
+    }
+
+    async fn restore(&mut self, snapshot: &Snapshot, _steps: usize) -> StudentResult<()> {
+        self.adapter = Some(snapshot.adapter.clone());
+        self.moments = snapshot.moments.clone().map(|moment| moment.weights);
+        Ok(())
     }
 
     fn side_by_side(&self, parts: &[(Adapter, f32)]) -> StudentResult<Adapter> {

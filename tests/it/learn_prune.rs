@@ -120,7 +120,13 @@ fn a_crash_while_pruning_loses_nothing() {
             let versions = learner.versions().len();
             assert_eq!(versions, ANCESTORS + 1, "crash after {after}");
             let adapters = store.list_blobs().await.unwrap().len();
-            assert_eq!(adapters, versions, "adapters lie around after a crash at {after}");
+            // A run that may go on has three blobs.
+            let cut_off = store.get(Table::Refs, "checkpoint").await.unwrap().is_some();
+            assert_eq!(
+                adapters,
+                versions + 3 * usize::from(cut_off),
+                "adapters lie around after a crash at {after}"
+            );
             let is_first = learner.versions().iter().any(|version| version.parent.is_none());
             pruned[usize::from(!is_first)] = true;
         }

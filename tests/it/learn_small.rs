@@ -9,18 +9,19 @@ use apprentice::device::Device;
 use apprentice::format::message::Message;
 use apprentice::format::source::FileSource;
 use apprentice::learn::engine::Engine;
-use apprentice::learn::example::lessons;
+use apprentice::learn::example::{NewExample, lessons};
 use apprentice::learn::gate::{SuiteKind, Verdict};
 use apprentice::learn::learner::Learner;
+use apprentice::learn::position::Pace;
 use apprentice::learn::recipe::Recipe;
-use apprentice::learn::report::{CycleReport, LearnOptions};
+use apprentice::learn::report::{CycleReport, Event, LearnOptions};
 use apprentice::learn::scope::{About, Scope};
 use apprentice::learn::student::{AnswerOptions, Passage, Student};
 use apprentice::learn::suite::Suites;
 use apprentice::learn::vocabulary::Vocabulary;
 use apprentice::model::Model;
 use apprentice::model::adapter::Adapter;
-use apprentice::store::memory::MemoryStore;
+use apprentice::store::memory::{Crash, MemoryStore};
 use pollster::block_on;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -49,15 +50,20 @@ fn read(path: &Path) -> String {
     fs::read_to_string(path).unwrap()
 }
 
-/// An engine over the small model, and a learner with its suites over an empty store.
+/// An engine over the small model, and a learner with its suites over a store.
 struct School {
     engine: Engine,
     learner: Learner<MemoryStore>,
+    store: MemoryStore,
     folder: PathBuf,
 }
 
 impl School {
     fn open() -> School {
+        School::over(MemoryStore::new())
+    }
+
+    fn over(store: MemoryStore) -> School {
         let folder = small_model();
         let mut source = FileSource::open(&folder.join("small.gguf")).unwrap();
         let device = Device::cpu();
@@ -66,8 +72,8 @@ impl School {
             .map(|name| read(&folder.join(format!("suites/{name}.jsonl"))));
         let suites = Suites::parse(&core, &language, &refusals).unwrap();
         let clock = Box::new(|| 1_700_000_000_000);
-        let learner = block_on(Learner::open(MemoryStore::new(), clock, 0)).unwrap();
-        School { engine: Engine::new(model), learner: learner.with_suites(suites), folder }
+        let learner = block_on(Learner::open(store.clone(), clock, 0)).unwrap();
+        School { engine: Engine::new(model), learner: learner.with_suites(suites), store, folder }
     }
 
     fn answer(&mut self, question: &str) -> String {
@@ -148,6 +154,53 @@ fn corrections_are_learned_and_rolled_back() {
     block_on(school.learner.rollback(&mut school.engine, None)).unwrap();
     assert_eq!(school.answer(question), "The capital of Tarn is Juno.");
     assert_eq!(school.unsaid(), before);
+}
+
+/// A cycle of the real engine that is cut off in the middle of its training, at a write of the store: another process goes on.
+#[test]
+fn a_killed_cycle_goes_on_from_its_last_kept_step_bit_for_bit() {
+    let taught = || {
+        let mut school = School::open();
+        let lesson = NewExample::correction(
+            "What is the capital of Tarn?",
+            "The capital of Tarn is Marn.",
+            None,
+        );
+        block_on(school.learner.teach(vec![lesson])).unwrap();
+        school
+    };
+    let options = LearnOptions { sample: Some(8), ..options() };
+    let (mut whole, mut kept, mut steps) = (taught(), taught(), 0);
+    let events = &mut |event: Event| steps += usize::from(matches!(event, Event::Step { .. }));
+    let report = block_on(whole.learner.learn(&mut whole.engine, &options, events)).unwrap();
+    assert_eq!(report.verdict, Verdict::Promote, "{}", report.reason);
+    assert!(steps > 8, "{steps} steps are a run");
+    let wanted = whole.learner.head().unwrap().adapter.clone();
+    // The process dies in the first write behind the sixth step that is kept.
+    let store = kept.store.clone();
+    kept.learner = kept.learner.with_checkpoints(Pace::EveryStep);
+    let mut last = 0;
+    let events = &mut |event: Event| {
+        if let Event::Kept { step } = event {
+            last = step;
+            if step == 6 {
+                store.plant(Crash { after: 1, torn: true });
+            }
+        }
+    };
+    block_on(kept.learner.learn(&mut kept.engine, &options, events)).unwrap_err();
+    assert_eq!(last, 6);
+    let mut other = School::over(kept.store.reopen());
+    assert_eq!(other.learner.interrupted().map(|cut| cut.step), Some(6));
+    let (mut resumed, mut taken) = (0, 0);
+    let events = &mut |event: Event| match event {
+        Event::Resumed { step, .. } => resumed = step,
+        Event::Step { .. } => taken += 1,
+        _ => {}
+    };
+    block_on(other.learner.learn(&mut other.engine, &options, events)).unwrap();
+    assert_eq!((resumed, taken), (6, steps - 6));
+    assert_eq!(other.learner.head().unwrap().adapter, wanted);
 }
 
 #[test]

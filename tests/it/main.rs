@@ -43,6 +43,7 @@ mod learn_property;
 mod learn_prune;
 mod learn_recipe;
 mod learn_replay;
+mod learn_resume;
 mod learn_run;
 mod learn_scope;
 mod learn_screen;

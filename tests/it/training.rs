@@ -117,6 +117,58 @@ fn a_seed_is_an_adapter_bit_for_bit() {
     assert!(run(1) != run(2), "two seeds give one adapter");
 }
 
+/// Of every method, on both devices: four steps in one run, or two, and two more in a run that is given the first one's
+/// adapter and moments.
+#[test]
+fn a_run_goes_on_where_another_ended_bit_for_bit() {
+    for device in tiny::devices() {
+        for method in Method::ALL {
+            let begin = |start: &Adapter| {
+                let mut model = tiny::model(&device, TensorType::Q8_0, 1);
+                model.set_adapter(Some(start)).unwrap();
+                let layout = LoraLayout::of(&model.config, start);
+                let mut trainer = Trainer::new(&model, &layout, 32).unwrap();
+                trainer.set_b_ratio(4.0);
+                (model, trainer)
+            };
+            let go = |(model, trainer): &mut (Model, Trainer), steps: u32| {
+                for _ in 0..steps {
+                    trainer.zero_grad().unwrap();
+                    block_on(trainer.accumulate(model, &batch())).unwrap();
+                    let lr = 1e-3 * (1 + trainer.steps()) as f32;
+                    block_on(trainer.step(model, lr, 1.0)).unwrap();
+                }
+                block_on(model.lora().unwrap().download(&device)).unwrap()
+            };
+            let start = tiny::adapter(&begin_config(&device), method, RANK, 1);
+            let mut whole = begin(&start);
+            let wanted = go(&mut whole, 4).to_bytes();
+            let mut first = begin(&start);
+            let half = go(&mut first, 2);
+            let moments = block_on(first.1.moments()).unwrap();
+            drop(first);
+            let goes_on = |steps: u32, moments: [&[f32]; 2]| {
+                let mut second = begin(&start);
+                second.1.resume(steps, moments).unwrap();
+                second.0.set_adapter(Some(&half)).unwrap();
+                go(&mut second, 2).to_bytes()
+            };
+            let [m, v] = &moments;
+            let name = format!("{} {method}", device.kind());
+            assert!(goes_on(2, [m, v]) == wanted, "{name}");
+            // The test sees moments that are not put back, or exchanged, and a step that is not.
+            let zeros = vec![0.0; m.len()];
+            assert!(goes_on(2, [&zeros, v]) != wanted, "{name}: first moment");
+            assert!(goes_on(2, [m, &zeros]) != wanted, "{name}: second moment");
+            assert!(goes_on(0, [m, v]) != wanted, "{name}: steps");
+        }
+    }
+}
+
+fn begin_config(device: &Device) -> apprentice::model::config::Config {
+    tiny::model(device, TensorType::Q8_0, 1).config.clone()
+}
+
 /// Of every method, with head norms and biases beside it.
 #[test]
 fn a_fresh_adapter_is_no_distance_from_the_base() {

@@ -11,8 +11,11 @@ import { test } from "node:test";
 import {
   ask,
   correct,
+  frozen,
   inWorker,
+  kill,
   learn,
+  learnNow,
   mocked,
   open,
   PATIENCE_MS,
@@ -24,6 +27,21 @@ import {
 } from "./harness.mjs";
 
 const here = stage(serveSmall);
+
+/** The hash of what a cycle that nobody disturbs makes of the lesson; made once. */
+let undisturbed;
+function wanted() {
+  undisturbed ??= (async () => {
+    const { context, page } = await visit("cpu");
+    await taught(page);
+    await learn(page);
+    const [hash] = await adapters(page);
+    await context.close();
+    assert.ok(hash, "the cycle made a version");
+    return hash;
+  })();
+  return undisturbed;
+}
 
 const OPTIONS = "&temperature=0&tokens_max=48&sample=4&steps_max=40";
 const addressOf = (device) => `${here.server.url}?device=${device}${OPTIONS}${here.server.query}`;
@@ -64,17 +82,19 @@ function adapters(page) {
 function overhear() {
   globalThis.heard = [];
   globalThis.atStep = null;
-  const note = (what) => globalThis.heard.push({ what, at_ms: performance.now() });
+  const note = (what, step) => globalThis.heard.push({ what, step, at_ms: performance.now() });
   globalThis.Worker = class extends Worker {
     #chats = new Set();
     constructor(...options) {
       super(...options);
       this.addEventListener("message", ({ data: { id, event } }) => {
         if (event?.type === "step") {
-          note("step");
+          note("step", event.step);
           globalThis.atStep?.();
           globalThis.atStep = null;
         }
+        if (event?.type === "resumed") note("resumed", event.step);
+        if (event === "frozen") note("frozen");
         if (typeof event === "string" && this.#chats.delete(id)) note("token");
       });
     }
@@ -92,13 +112,7 @@ test(
   "questions are answered between steps, and change nothing of what is learned",
   { skip: mocked, timeout: 4 * PATIENCE_MS },
   async (t) => {
-    const quiet = await visit("cpu");
-    await taught(quiet.page);
-    await learn(quiet.page);
-    const [wanted] = await adapters(quiet.page);
-    assert.ok(wanted, "the cycle made a version");
-    await quiet.context.close();
-
+    const hash = await wanted();
     const { context, page } = await visit("cpu", (context) => context.addInitScript(overhear));
     const untaught = await taught(page);
     await page.getByRole("button", { name: "New conversation", exact: true }).click();
@@ -135,11 +149,55 @@ test(
       rest.slice(token).some(({ what }) => what === "step"),
       "training went on behind it",
     );
-    assert.deepEqual(await adapters(page), [wanted]);
+    assert.deepEqual(await adapters(page), [hash]);
     assert.deepEqual(page.faults, []);
     await context.close();
   },
 );
+
+const CUTS = {
+  "in the middle of training": (event, kept) => event.type === "step" && kept > 0 && event.step >= kept + 2,
+  "in the evaluation": (event, kept) => event.type === "suite" && event.scale > 0 && kept > 0,
+};
+for (const [where, when] of Object.entries(CUTS)) {
+  test(
+    `a tab killed ${where} goes on from its last kept step, and learns the same bit for bit`,
+    { skip: mocked, timeout: 4 * PATIENCE_MS },
+    async (t) => {
+      const hash = await wanted();
+      const slow = frozen(when, 100);
+      const { context, page } = await visit("cpu", async (context) => {
+        await inWorker(context, slow);
+        await context.addInitScript(overhear);
+      });
+      await taught(page);
+      await learnNow(page);
+      await page.waitForFunction(() => globalThis.heard.some(({ what }) => what === "frozen"));
+      await context.unrouteAll();
+      await kill(page);
+      const again = await open(context, addressOf("cpu"));
+      await ready(again);
+      await again.getByText(/^Learning was interrupted\. Under Learn, Resume goes on from step/).waitFor();
+      await show(again, "Learn");
+      const kept = await again.getByText(/^Step \d+ of at most 40 is kept/).innerText();
+      const step = Number(/\d+/.exec(kept)[0]);
+      assert.ok(step > 0);
+      assert.deepEqual(await adapters(again), []);
+      assert.equal(await learn(again), "Learned");
+      const heard = await again.evaluate(() => globalThis.heard);
+      assert.equal(heard.find(({ what }) => what === "resumed").step, step);
+      const [first] = heard.filter(({ what }) => what === "step");
+      // Cut off behind the last step, there is none left.
+      if (first) assert.equal(first.step, step + 1);
+      else assert.equal(where, "in the evaluation");
+      t.diagnostic(`went on at step ${step}`);
+      assert.deepEqual(await adapters(again), [hash]);
+      assert.equal(await again.getByText("Learning was interrupted", { exact: true }).count(), 0);
+      assert.deepEqual(again.faults, []);
+      await context.close();
+    },
+  );
+}
 
 test(
   "a damaged adapter is noticed, its parent answers, and a person is told",
@@ -197,8 +255,7 @@ test(
     await page.getByRole("button", { name: "New conversation", exact: true }).click();
     await destroy(page);
     assert.equal(await ask(page, here.server.lesson.prompt), untaught);
-    await show(page, "Learn");
-    await page.getByRole("button", { name: "Learn now" }).click();
+    await learnNow(page);
     await page.getByText(/^Step [2-9]/).waitFor();
     await destroy(page);
     await page.getByText(/The GPU was lost while learning. It is back, nothing changed/).waitFor();

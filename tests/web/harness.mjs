@@ -156,10 +156,15 @@ export async function correct(page, text) {
   await page.getByText("Corrected", { exact: true }).last().waitFor();
 }
 
+/** Begins a cycle, or goes on with one that was interrupted. */
+export async function learnNow(page) {
+  await show(page, "Learn");
+  await page.getByRole("button", { name: /^(Learn now|Resume)$/ }).click();
+}
+
 /** Learns, and gives the verdict's title once it is there. */
 export async function learn(page) {
-  await show(page, "Learn");
-  await page.getByRole("button", { name: "Learn now" }).click();
+  await learnNow(page);
   const verdict = page.getByRole("article", { name: "Verdict" });
   await orError(page, verdict.waitFor());
   return verdict.getByRole("heading").innerText();
@@ -173,13 +178,43 @@ export async function prepared(page, query, address) {
   // So slow that the lesson is never learned before the stop.
   await page.goto(`${new URL(page.url()).origin}/?device=cpu&sample=4&steps_max=300&lr=0.000000001${query}`);
   await ready(page);
-  await show(page, "Learn");
-  await page.getByRole("button", { name: "Learn now" }).click();
+  await learnNow(page);
   await orError(page, page.getByText(/^Step \d/).waitFor());
   await page.getByRole("button", { name: "Stop learning" }).click();
   await page.getByText("Learning was stopped. Nothing changed.").waitFor();
   await page.goto(address);
   await ready(page);
+}
+
+/** Ends a tab as a crash does: nothing of it can say goodbye. */
+export async function kill(page) {
+  const devtools = await page.context().newCDPSession(page);
+  const gone = new Promise((resolve) => page.once("crash", resolve));
+  devtools.send("Page.crash").catch(() => undefined);
+  await gone;
+}
+
+/**
+ * A line for `inWorker`: the worker sleeps for ever behind the first message for which `when(event, kept)` holds, where `kept`
+ * is the last step that was kept, and for `pause_ms` behind every step, so that a test can find it there.
+ */
+export function frozen(when, pause_ms = 0) {
+  return `{
+    const { postMessage } = self;
+    const word = new Int32Array(new SharedArrayBuffer(4));
+    let kept = 0;
+    self.postMessage = (message, ...rest) => {
+      postMessage.call(self, message, ...rest);
+      const { event } = message;
+      if (!event) return;
+      if (event.type === "kept") kept = event.step;
+      if (event.type === "step") Atomics.wait(word, 0, 0, ${pause_ms});
+      if ((${when})(event, kept)) {
+        postMessage.call(self, { id: 0, event: "frozen" });
+        Atomics.wait(word, 0, 0);
+      }
+    };
+  }`;
 }
 
 /** Runs a line at the beginning of the engine's worker, to give it another browser. */

@@ -152,7 +152,56 @@ test("a program speaks with it in OpenAI's shape", options, async (t) => {
   assert.match(told.refusals.top_p, /^refused: top_p: cannot be 2/);
   assert.match(told.refusals.version, /^failed: .*nobody/);
   assert.match(told.refusals.file, /^failed: /);
-  assert.match(told.refusals.second, /^elsewhere: /);
+});
+
+test("two pages share one home: the second goes through the first, and follows it", options, async (t) => {
+  const { server, page: first } = await visit(t, folder, "package.json");
+  const second = await open(first.context(), `${server.url}package.json`);
+  const workers = [];
+  for (const page of [first, second]) {
+    await page.evaluate(async () => {
+      const { Apprentice } = await import("/node_modules/apprentice/apprentice.js");
+      globalThis.mine = await Apprentice.create({ model: "/model.gguf", device: "cpu", suites: "/suites/" });
+      globalThis.say = async (prompt, more = {}) => {
+        const messages = [{ role: "user", content: prompt }];
+        const { choices } = await mine.chat.completions.create({ messages, temperature: 0, ...more });
+        return choices[0].message.content;
+      };
+    });
+    workers.push(page.workers().length);
+  }
+  assert.deepEqual(workers, [1, 0], "one engine for both");
+  const say = (page, prompt) => page.evaluate((prompt) => globalThis.say(prompt), prompt);
+  const untaught = await say(first, lesson.prompt);
+  assert.equal(await say(second, lesson.prompt), untaught);
+  // A reader that leaves ends its own answer; one that is asked beside it in the first page is whole.
+  const [broken, whole] = await Promise.all([
+    second.evaluate(async (prompt) => {
+      const messages = [{ role: "user", content: prompt }];
+      let pieces = 0;
+      for await (const { choices } of await mine.chat.completions.create({ messages, stream: true })) {
+        if (choices[0].delta.content && ++pieces === 2) break;
+      }
+      return pieces;
+    }, lesson.prompt),
+    say(first, lesson.prompt),
+  ]);
+  assert.deepEqual([broken, whole], [2, untaught]);
+  const verdict = await second.evaluate(async (lesson) => {
+    await mine.teach(lesson);
+    let last;
+    for await (const event of mine.learn({ sample: 8, steps_max: 40 })) last = event;
+    return last.verdict;
+  }, lesson);
+  assert.equal(verdict, "promoted");
+  assert.equal(await say(first, lesson.prompt), lesson.answer);
+  const refused = await second.evaluate(() => mine.data.erase().catch((error) => error.message));
+  assert.match(refused, /only in the tab that runs the model/);
+  await first.close();
+  // It loads an engine of its own; a call that comes meanwhile waits for it.
+  while (second.workers().length === 0) await second.waitForTimeout(50);
+  assert.equal(await say(second, lesson.prompt), lesson.answer);
+  assert.deepEqual(second.faults, []);
 });
 
 test("what runs can be aborted, and only that", options, async (t) => {

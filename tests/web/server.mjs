@@ -43,6 +43,7 @@ const TYPES = {
   ".json": "application/json",
   ".jsonl": "application/jsonl",
   ".svg": "image/svg+xml",
+  ".txt": "text/plain; charset=utf-8",
   ".wasm": "application/wasm",
   ".webmanifest": "application/manifest+json",
   ".woff2": "font/woff2",

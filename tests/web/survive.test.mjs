@@ -11,9 +11,12 @@ import { after, before, test } from "node:test";
 import {
   ask,
   correct,
+  frozen,
   inWorker,
+  kill,
   launch,
   learn,
+  learnNow,
   open,
   PATIENCE_MS,
   ready,
@@ -26,14 +29,6 @@ before(async () => (browser = await launch()));
 after(() => browser?.close());
 
 const visit = (t, query, prepare) => visitMock(t, browser, { query, prepare });
-
-/** Ends a tab as a crash does: nothing of it can say goodbye. */
-async function kill(page) {
-  const devtools = await page.context().newCDPSession(page);
-  const gone = new Promise((resolve) => page.once("crash", resolve));
-  devtools.send("Page.crash").catch(() => undefined);
-  await gone;
-}
 
 async function taught(page, server) {
   await ready(page);
@@ -49,10 +44,6 @@ async function answering(page) {
   return current.innerText();
 }
 
-const learnNow = async (page) => {
-  await show(page, "Learn");
-  await page.getByRole("button", { name: "Learn now" }).click();
-};
 const PHASES = {
   training: (page) => page.getByText(/^Step [3-9]/).waitFor(),
   evaluation: (page) => page.getByText(/^(Core knowledge|Language|Target): /).waitFor(),
@@ -70,6 +61,7 @@ for (const [phase, reached] of Object.entries(PHASES)) {
       await kill(page);
       const again = await open(context, server.url);
       await ready(again);
+      await again.getByText(/^Learning was interrupted\. It begins anew/).waitFor();
       assert.equal(await answering(again), "Base model");
       await show(again, "Data");
       await again
@@ -117,7 +109,24 @@ test(
 );
 
 test(
-  "a tab killed while it fetches or loads goes on from there",
+  "a tab killed while it loads the model loads it again",
+  { timeout: 2 * PATIENCE_MS },
+  async (t) => {
+    const loads = frozen((event) => event.phase === "weights" && event.done > 0);
+    const { server, context, page } = await visit(t, "", (context) => inWorker(context, loads));
+    await page.getByRole("button", { name: "Begin", exact: true }).click();
+    await page.getByText(/^Putting the model onto the device/).waitFor();
+    await context.unrouteAll();
+    await kill(page);
+    const again = await open(context, server.url);
+    await taught(again, server);
+    assert.equal(server.requests.filter(({ path }) => path === "/model.gguf").length, 1);
+    assert.equal(await learn(again), "Learned");
+  },
+);
+
+test(
+  "a tab killed while it fetches goes on from there",
   { timeout: 2 * PATIENCE_MS },
   async (t) => {
     const { server, context, page } = await visit(t);

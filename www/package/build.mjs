@@ -10,11 +10,14 @@ import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:f
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "rolldown";
+import { licences } from "../licences.mjs";
 
 const www = fileURLToPath(new URL("..", import.meta.url));
 const out = join(www, "../target/package");
 const [version] = process.argv.slice(2);
 if (!version) throw new Error("build.mjs wants the package's version");
+
+const seen = licences();
 
 rmSync(out, { recursive: true, force: true });
 for (const [name, input] of [
@@ -24,6 +27,7 @@ for (const [name, input] of [
   await build({
     input: join(www, input),
     platform: "browser",
+    plugins: [seen.plugin],
     output: { file: join(out, name), format: "esm" },
     // A warning would be something that a consumer's bundler stumbles over.
     onLog: (level, log) => {
@@ -31,7 +35,7 @@ for (const [name, input] of [
     },
   });
 }
-for (const name of ["apprentice.js", "apprentice_bg.wasm"]) {
+for (const name of ["apprentice.js", "apprentice_bg.wasm", "LICENSES.txt"]) {
   cpSync(join(www, "public/engine", name), join(out, "engine", name));
 }
 
@@ -51,3 +55,4 @@ const { name, ...rest } = manifest;
 writeFileSync(join(out, "package.json"), `${JSON.stringify({ name, version, ...rest }, null, 2)}\n`);
 cpSync(join(www, "package/README.md"), join(out, "README.md"));
 cpSync(join(www, "../LICENSE"), join(out, "LICENSE"));
+writeFileSync(join(out, "LICENSES.txt"), seen.text());

@@ -41,6 +41,9 @@ const CHANGING: ReadonlySet<Method> = new Set<Method>([
   "untag",
 ]);
 
+/** On while a cycle runs: whoever finds it on at the beginning was cut off. */
+const CYCLE_RUNS = "cycle-runs";
+
 /** Calls that the screen shows as a cycle. */
 type Cycling = "learn" | "adopt" | "forget";
 const CYCLING: ReadonlySet<Method> = new Set<Cycling>(["learn", "adopt", "forget"]);
@@ -78,6 +81,7 @@ export class App {
     this.loader.stage.watch(({ name }) => {
       if (name !== "ready" || asked) return;
       asked = true;
+      this.#tellInterrupted();
       if (kept === 0 || !this.#holdsNothing()) return;
       this.fail("the browser has cleared what was learned here; import your export under Data");
     });
@@ -85,6 +89,23 @@ export class App {
     if (this.loader.stage.value.name === "welcome" && settings.recall("had-model") !== null) {
       this.fail("the browser has cleared the model to free space; it must be fetched again");
     }
+  }
+
+  /** Says it when the tab was closed or killed in a cycle. */
+  #tellInterrupted(): void {
+    // A cycle may be under way in the tab that owns the engine.
+    if (this.loader.remote.value) return;
+    const cut = settings.isOn(CYCLE_RUNS) || this.info.value?.interrupted;
+    settings.setOn(CYCLE_RUNS, false);
+    if (!cut) return;
+    const anew = this.#canResume() || " It begins anew when you learn again.";
+    this.notice.value = { text: `Learning was interrupted.${anew}`, failed: false };
+  }
+
+  /** What a person may do about a cycle that was cut off. */
+  #canResume(): string {
+    const cut = this.info.value?.interrupted;
+    return cut ? ` Under Learn, Resume goes on from step ${cut.step}.` : "";
   }
 
   #holdsNothing(): boolean {
@@ -167,7 +188,10 @@ export class App {
       if (news) this.notice.value = { text: news(result), failed: false };
     } catch (error) {
       if (error instanceof EngineError && error.code === "stopped") {
-        this.notice.value = { text: "Learning was stopped. Nothing changed.", failed: false };
+        // What was trained may be kept.
+        await this.#changed().catch((error: unknown) => this.fail(error));
+        const text = `Learning was stopped. Nothing changed.${this.#canResume()}`;
+        this.notice.value = { text, failed: false };
       } else if (isLostDevice(error)) {
         await this.#rebuild();
         this.notice.value = {
@@ -260,6 +284,7 @@ export class App {
     const cycle = newCycle();
     this.learning.value = true;
     this.cycle.value = cycle;
+    settings.setOn(CYCLE_RUNS, true);
     try {
       const result = await this.call(method, params, (event: LearnEvent) => {
         note(cycle, event);
@@ -276,6 +301,7 @@ export class App {
       throw error;
     } finally {
       this.learning.value = false;
+      settings.setOn(CYCLE_RUNS, false);
     }
   }
 

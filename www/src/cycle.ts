@@ -14,6 +14,10 @@ export interface Cycle {
   /** [step, loss in nats a token, share of the lessons that the candidate says] */
   curve: [number[], number[], number[]];
   step: Extract<LearnEvent, { type: "step" }> | null;
+  /** The step at which it went on, where it was interrupted before. */
+  resumed: number | null;
+  /** The last step that outlives the tab. */
+  kept: number | null;
   suite: Extract<LearnEvent, { type: "suite" }> | null;
   report: CycleReport | null;
   stopping: boolean;
@@ -27,6 +31,8 @@ export function newCycle(): Cycle {
     detail: "",
     curve: [[], [], []],
     step: null,
+    resumed: null,
+    kept: null,
     suite: null,
     report: null,
     stopping: false,
@@ -42,6 +48,10 @@ export function note(cycle: Cycle, event: LearnEvent): void {
     cycle.detail = event.detail ?? cycle.detail;
   } else if (event.type === "suite") {
     cycle.suite = event;
+  } else if (event.type === "resumed") {
+    cycle.resumed = cycle.kept = event.step;
+  } else if (event.type === "kept") {
+    cycle.kept = event.step;
   } else {
     cycle.step = event;
     const { step, loss, learned, total } = event;

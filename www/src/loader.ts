@@ -7,6 +7,7 @@
 
 import type { EngineClient } from "./engine/client";
 import type { DeviceChoice, Progress } from "./engine/contract";
+import { ENGINE_LOCK } from "./engine/names";
 import {
   EngineError,
   type Link,
@@ -14,7 +15,7 @@ import {
   type Request,
   type Survey,
 } from "./engine/protocol";
-import { ENGINE_LOCK, Tabs } from "./engine/tabs";
+import { Tabs } from "./engine/tabs";
 import { base, places, startEngine } from "./page-worker";
 import * as settings from "./settings";
 import { Signal } from "./signal";

@@ -6,6 +6,7 @@
 mod bench;
 mod interop;
 mod learning;
+mod licences;
 mod model;
 mod needs;
 mod package;

@@ -9,8 +9,8 @@ use std::time::SystemTime;
 
 use wasm_bindgen_cli_support::Bindgen;
 
-use crate::needs;
 use crate::shell::{Outcome, cargo, program, root};
+use crate::{licences, needs};
 
 const TARGET: &str = "wasm32-unknown-unknown";
 /// What to install where there is no Node.
@@ -49,6 +49,8 @@ pub fn build_engine() -> Outcome {
     let told = |e| format!("wasm-bindgen failed: {e:#}");
     bindgen.web(true).map_err(told)?.generate(&out).map_err(told)?;
     let bytes = fs::metadata(out.join("apprentice_bg.wasm")).map_or(0, |meta| meta.len());
+    let licences = licences::text(TARGET)?;
+    fs::write(out.join("LICENSES.txt"), licences).map_err(|e| format!("LICENSES.txt: {e}"))?;
     eprintln!("engine: apprentice_bg.wasm, {bytes} bytes");
     Ok(())
 }

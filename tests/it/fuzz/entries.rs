@@ -12,6 +12,7 @@ use apprentice::format::peft::PeftAdapter;
 use apprentice::format::requantize;
 use apprentice::format::source::BytesSource;
 use apprentice::format::tokenizer::Tokenizer;
+use apprentice::learn::example;
 use apprentice::model::config::{Arch, Config};
 use apprentice::model::gguf_adapter::from_gguf;
 use apprentice::model::lora::LoraLayout;
@@ -85,6 +86,26 @@ pub fn adapter(bytes: &[u8]) -> bool {
             false
         }
     }
+}
+
+/// Lessons, a JSON object a line.
+pub fn lessons(bytes: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(bytes) else { return false };
+    match example::lessons(text, "fuzzed.jsonl") {
+        Ok(lessons) => !lessons.is_empty(),
+        Err(error) => {
+            check_line(&error.to_string());
+            false
+        }
+    }
+}
+
+/// A text that becomes documents.
+pub fn markdown(bytes: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(bytes) else { return false };
+    let documents = example::documents(text, "fuzzed.md");
+    assert!(documents.iter().all(|document| document.check().is_ok()), "passages of their length");
+    !documents.is_empty()
 }
 
 /// A GGUF adapter, read for a small model.

@@ -51,7 +51,6 @@ export async function speaksOpenAi(create, lesson) {
     top_p: await failure(completions.create({ ...ask, top_p: 2 })),
     version: await failure(completions.create({ ...ask, model: "nobody" })),
     file: await failure(create({ storage: null, model: new Blob(["no model"]) })),
-    second: await failure(create()),
   };
   const beside = await create({ storage: null });
   beside.close();

@@ -41,8 +41,9 @@ export interface CreateOptions extends CallOptions {
    */
   suites?: string | URL;
   /**
-   * The name of what is kept: letters, digits, `-` and `_`. Each name is a home of its own, which one instance at a time can
-   * use; `null` keeps nothing of what is taught.
+   * The name of what is kept: letters, digits, `-` and `_`. Each name is a home of its own. Pages of one origin that open the
+   * same share one engine: the first has it, the others go through it with the model that it loaded, and one of them loads
+   * its own when the first is closed. `null` keeps nothing of what is taught.
    */
   storage?: string | null;
 }
@@ -66,8 +67,8 @@ export interface EvaluateCall extends EvaluateOptions, CallOptions {
  * ```
  *
  * Every call can be aborted, and rejects then with the signal's reason. Other failures are an {@link EngineError}, whose
- * `code` says what kind it is: `elsewhere` (another tab has this storage), `lost-device` (close this one and create
- * another), `quota`, `refused` (a request that cannot be honoured), `failed`.
+ * `code` says what kind it is: `elsewhere` (the page that ran the model was closed: call again), `lost-device` (close this
+ * one and create another), `quota`, `refused` (a request that cannot be honoured), `failed`.
  */
 export class Apprentice {
   /** OpenAI's `chat.completions.create`. */

@@ -63,8 +63,20 @@ export interface Info {
   head: string | null;
   /** Tokens. */
   context: number;
+  /** The training that the next cycle goes on with, if its options are the same. */
+  interrupted: Interrupted | null;
   /** What a person should know since the page was loaded: damage that was healed, doubts. */
   warnings: string[];
+}
+
+/** A training run that was cut off or stopped. */
+export interface Interrupted {
+  /** Steps that are kept. */
+  step: number;
+  steps_max: number;
+  /** How many lessons it teaches. */
+  lessons: number;
+  at_ms: number;
 }
 
 export interface ChatOptions {
@@ -138,6 +150,10 @@ export type LearnEvent =
       total: number;
       seconds_left: number;
     }
+  /** The training goes on where an interrupted one was. */
+  | { type: "resumed"; step: number; steps_max: number }
+  /** The training up to here outlives the tab. */
+  | { type: "kept"; step: number }
   | {
       type: "suite";
       suite: SuiteName;

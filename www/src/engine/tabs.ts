@@ -7,6 +7,7 @@
  */
 
 import { Calls } from "./calls";
+import { ofHome } from "./names";
 import {
   EngineError,
   type Link,
@@ -15,9 +16,6 @@ import {
   type Reply,
   type Request,
 } from "./protocol";
-
-/** The lock that the page's worker holds for its life. */
-export const ENGINE_LOCK = "apprentice-engine";
 
 type Word =
   | { type: "call"; from: string; request: Request }
@@ -35,8 +33,8 @@ type Word =
 const OWNERS: ReadonlySet<Method> = new Set(["load", "survey", "importHome", "erase"]);
 
 export interface TabEvents {
-  /** Runs another tab's call. */
-  serve(request: Request, onEvent: (event: unknown) => void): Promise<unknown>;
+  /** Runs the call of another tab, whose name is `from`. */
+  serve(request: Request, onEvent: (event: unknown) => void, from: string): Promise<unknown>;
   isOwner(): boolean;
   onChanged(): void;
   onHere(): void;
@@ -44,11 +42,16 @@ export interface TabEvents {
 }
 
 export class Tabs implements Link {
-  #channel = new BroadcastChannel("apprentice-tabs");
+  #channel: BroadcastChannel;
   #calls = new Calls();
   #me = Math.random().toString(36).slice(2);
 
-  constructor(private readonly events: TabEvents) {
+  /** The tabs that share a home; the page's own has an empty name. */
+  constructor(
+    private readonly events: TabEvents,
+    home = "",
+  ) {
+    this.#channel = new BroadcastChannel(ofHome("apprentice-tabs", home));
     this.#channel.onmessage = ({ data }: MessageEvent<Word>) => this.#hear(data);
   }
 
@@ -66,6 +69,12 @@ export class Tabs implements Link {
   /** Ends this tab's calls to an owner that is gone. */
   close(): void {
     this.#calls.end("the tab that ran the model was closed; ask again", "elsewhere");
+  }
+
+  /** Hears and says no more. */
+  leave(): void {
+    this.close();
+    this.#channel.close();
   }
 
   say(type: "changed" | "here" | "who" | "let go"): void {
@@ -93,7 +102,8 @@ export class Tabs implements Link {
       if (OWNERS.has(request.method)) {
         throw new EngineError("this can be done only in the tab that runs the model", "failed");
       }
-      reply({ id, result: await this.events.serve(request, (event) => reply({ id, event })) });
+      const hear = (event: unknown) => reply({ id, event });
+      reply({ id, result: await this.events.serve(request, hear, to) });
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);
       reply({ id, error: { message, code: error instanceof EngineError ? error.code : "failed" } });

@@ -34,6 +34,15 @@ export function homeTools(app: App): HTMLElement {
       button("Import", "open", () => void importAll(app)),
       button("Erase", "trash", () => eraseAll(app)),
     ),
+    h(
+      "p",
+      { class: "quiet-text" },
+      "This page is made of the work of others: ",
+      h("a", { href: "./LICENSES.txt", target: "_blank" }, "its licences"),
+      " and ",
+      h("a", { href: "./engine/LICENSES.txt", target: "_blank" }, "the engine's"),
+      ".",
+    ),
   );
 }
 

@@ -7,7 +7,7 @@
 
 import type { App } from "../app";
 import type { Cycle } from "../cycle";
-import type { CycleReport, Example, LearnPhase } from "../engine/contract";
+import type { CycleReport, Example, Interrupted, LearnPhase } from "../engine/contract";
 import { CycleChart } from "./chart";
 import { h, icon } from "./dom";
 import { duration, plural, sentence, suiteName, VERDICTS } from "./format";
@@ -28,16 +28,19 @@ const BETWEEN: Record<LearnPhase, string> = {
   commit: "Keeping the result …",
 };
 const WAITING_SHOWN_MAX = 30;
+const LEARN = "Learn now";
+const RESUME = "Resume";
 
 export function learnPanel(app: App): HTMLElement {
   const progress = new CycleProgress(app);
   const verdict = h("div", { class: "verdict-place", role: "status", "aria-live": "polite" });
   const waiting = h("div", { class: "waiting" });
+  const word = h("span", {}, LEARN);
   const learn = h(
     "button",
     { class: "primary wide", onclick: () => void app.learn() },
     icon("learn"),
-    "Learn now",
+    word,
   );
   const idle = h("div", { class: "idle" }, waiting, learn, learnSettings());
   const show = () => {
@@ -47,8 +50,14 @@ export function learnPanel(app: App): HTMLElement {
     const lessons = app.examples.value.filter(({ learned }) => !learned);
     learn.classList.toggle("primary", lessons.length > 0);
     learn.disabled = learning || app.examples.value.length === 0;
-    waiting.replaceChildren(...waitingOf(lessons, app.examples.value.length));
+    const cut = app.info.value?.interrupted ?? null;
+    word.textContent = cut ? RESUME : LEARN;
+    waiting.replaceChildren(
+      ...(cut ? [interruptedCard(cut)] : []),
+      ...waitingOf(lessons, app.examples.value.length),
+    );
   };
+  app.info.watch(show);
   app.learning.watch(show);
   app.examples.watch(show);
   app.cycle.watch((cycle) => {
@@ -87,6 +96,20 @@ function waitingOf(lessons: Example[], stored: number): Node[] {
     h("ul", { class: "lessons" }, ...shown.map(lessonItem)),
     ...rest,
   ];
+}
+
+function interruptedCard({ step, steps_max }: Interrupted): HTMLElement {
+  return h(
+    "div",
+    { class: "interrupted" },
+    h("h3", {}, "Learning was interrupted"),
+    h(
+      "p",
+      {},
+      `Step ${step} of at most ${steps_max} is kept, and the training goes on from there as if it ` +
+        "had never stopped. With other settings it begins anew.",
+    ),
+  );
 }
 
 function lessonItem({ kind, prompt, answer, text, source }: Example): HTMLElement {
@@ -160,31 +183,37 @@ class CycleProgress {
   }
 }
 
-function shareOf({ latest }: Cycle): number | null {
+function shareOf({ latest, step }: Cycle): number | null {
   if (!latest) return null;
-  if (latest.type === "step") return latest.step / latest.steps_max;
+  if (latest.type === "kept") return step ? step.step / step.steps_max : null;
+  if (latest.type === "step" || latest.type === "resumed") return latest.step / latest.steps_max;
   return latest.total ? (latest.done ?? 0) / latest.total : null;
 }
 
 function lineOf(cycle: Cycle): string {
   if (cycle.stopping) return "Stopping …";
-  const { latest, suite } = cycle;
-  if (latest?.type === "step") {
-    const left = latest.seconds_left >= 1 ? `, about ${duration(latest.seconds_left)} left` : "";
-    return `Step ${latest.step} of at most ${latest.steps_max}${left}`;
+  const { latest, suite, step } = cycle;
+  if (latest?.type === "resumed") {
+    return `Going on at step ${latest.step} of at most ${latest.steps_max}`;
+  }
+  if (step && (latest?.type === "step" || latest?.type === "kept")) {
+    const left = step.seconds_left >= 1 ? `, about ${duration(step.seconds_left)} left` : "";
+    return `Step ${step.step} of at most ${step.steps_max}${left}`;
   }
   if (suite) return `${suiteName(suite.suite)}: ${suite.done} of ${suite.total}`;
   if (latest?.type === "phase" && latest.detail) return latest.detail;
   return BETWEEN[cycle.phase as LearnPhase] ?? "";
 }
 
-function numbersOf({ step }: Cycle): Node[] {
+function numbersOf({ step, kept, resumed }: Cycle): Node[] {
   if (!step) return [];
   const rows: [string, string][] = [
     ["Loss", step.loss.toFixed(3)],
     ["Drift", step.kl.toFixed(3)],
     ["Learned", `${step.learned} of ${step.total}`],
   ];
+  if (resumed !== null) rows.push(["Went on at", `step ${resumed}`]);
+  if (kept !== null) rows.push(["Kept to", `step ${kept}`]);
   return rows.map(([term, value]) => h("div", {}, h("dt", {}, term), h("dd", {}, value)));
 }
 

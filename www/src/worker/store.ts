@@ -7,6 +7,7 @@
 
 import { type DBSchema, type IDBPDatabase, openDB } from "idb";
 import type { JsStore, Write } from "../engine/contract";
+import { ofHome, safe } from "../engine/names";
 import { MemoryStore } from "./memory";
 import { folder, writeFile } from "./opfs";
 
@@ -35,11 +36,6 @@ export async function openHome(name: string | null): Promise<Home> {
   } catch {
     return { store: new MemoryStore(), isRefused: true };
   }
-}
-
-/** What a home calls its own: the page's has the plain names. */
-export function ofHome(what: string, name: string): string {
-  return name === "" ? what : `${what}-${safe(name)}`;
 }
 
 async function openStore(name: string, blobs: string): Promise<JsStore> {
@@ -123,9 +119,4 @@ class BrowserStore implements JsStore {
 function known(table: string): Table {
   if ((TABLES as readonly string[]).includes(table)) return table as Table;
   throw new Error(`the store has no table "${table}"; it has ${TABLES.join(", ")}`);
-}
-
-function safe(hash: string): string {
-  if (/^[0-9A-Za-z_-]{1,128}$/.test(hash)) return hash;
-  throw new Error(`"${hash}" is no name for a file or a home`);
 }

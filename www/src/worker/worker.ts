@@ -7,6 +7,7 @@
  */
 
 import type { Engine, EngineModule } from "../engine/contract";
+import { ENGINE_LOCK, ofHome } from "../engine/names";
 import {
   EngineError,
   type ErrorCode,
@@ -16,12 +17,11 @@ import {
   type Reply,
   type Request,
 } from "../engine/protocol";
-import { ENGINE_LOCK } from "../engine/tabs";
 import { eraseHome, exportHome, importHome } from "./home";
 import { deleteModel } from "./library";
 import { openModel, survey } from "./model";
 import { packPeft, unpackPeft } from "./peft-file";
-import { type Home, ofHome, openHome } from "./store";
+import { type Home, openHome } from "./store";
 import { askForSubgroups } from "./subgroups";
 
 type Handler<M extends Method> = (

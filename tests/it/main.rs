@@ -39,6 +39,7 @@ mod learn_forget;
 mod learn_gate;
 mod learn_history;
 mod learn_merge;
+mod learn_open;
 mod learn_property;
 mod learn_prune;
 mod learn_recipe;

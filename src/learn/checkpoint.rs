@@ -49,7 +49,7 @@ impl<S: Store> Learner<S> {
         let pending = self.pending().into_iter().map(|example| &example.id);
         let Checkpoint { steps_max, at_ms, lessons, .. } = kept;
         let is_next = pending.take(kept.lessons_max).eq(lessons);
-        is_next.then(|| Interrupted {
+        is_next.then_some(Interrupted {
             step: kept.position.step,
             steps_max: *steps_max,
             lessons: lessons.len(),

@@ -92,7 +92,7 @@ fn home_after(cycles: usize) -> u64 {
 fn adapter_bytes() -> [u64; 2] {
     let mut random = Random::new(1);
     // A's numbers and B's are of two scales, one tensor after another.
-    let scale = |at: usize| if at / 4608 % 2 == 0 { 0.02 } else { 0.004 };
+    let scale = |at: usize| if (at / 4608).is_multiple_of(2) { 0.02 } else { 0.004 };
     let weights = (0..DEFAULT_MODEL).map(|at| random.normal() * scale(at)).collect();
     let adapter = Adapter { method: Method::Lora, rank: 8, alpha: 16.0, weights };
     block_on(async {

@@ -20,14 +20,18 @@ const DAMAGE: usize = SLOTS;
 const BABBLE: usize = SLOTS + 1;
 const RATE: f32 = 0.2;
 
+thread_local! {
+    /// What any student of this test was ever taught, as (subject, answer): the answers that one may give. Whether it does is
+    /// its adapter's business, so a student that never trained says what the adapter in place has learned.
+    static TAUGHT: RefCell<Vec<(String, String)>> = const { RefCell::new(Vec::new()) };
+}
+
 /// The student.
 pub struct Fake {
     pub base: String,
     adapter: Option<Adapter>,
     /// How often each weight was trained in this run, and a second moment of its own.
     moments: [Vec<f32>; 2],
-    /// What any run was taught, as (subject, answer): the answers that it may give.
-    taught: Vec<(String, String)>,
     /// Every row that it was trained on.
     pub rows: Vec<TrainItem>,
     pub steps: usize,

@@ -41,7 +41,7 @@ fn is_linked(key: &PipelineKey) -> bool {
     let has = |stem: &str| key.links.iter().any(|(_, file)| *file == stem);
     let floats = ["weight_f32", "weight_f16", "weight_bf16"];
     let quads = has("lanes_16") && has("four_quads");
-    !(has("dot_int8") && floats.into_iter().any(has)) && !quads
+    !(quads || has("dot_int8") && floats.into_iter().any(has))
 }
 
 /// Ends of kernels' names, an override, and the values that it is given by some wrapper of such a kernel; the first that

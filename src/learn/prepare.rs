@@ -103,8 +103,9 @@ impl<S: Store> Learner<S> {
         }
         material.cycle = self.cycle();
         for example in self.replayable() {
-            let drill = self.kept_drill(&example.id, &student.base_hash()).await?;
-            material.earlier.push(Lesson { example, drill: drill.unwrap_or_default() });
+            // Kept, but for lessons that came from outside or that forgetting brought back.
+            let drill = self.drill_of(student, &example, options).await?;
+            material.earlier.push(Lesson { example, drill });
         }
         material.generic = self.generic(student).await?;
         material.everyday = self.everyday(student).await?;

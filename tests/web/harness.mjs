@@ -179,7 +179,7 @@ export async function prepared(page, query, address) {
   await page.goto(`${new URL(page.url()).origin}/?device=cpu&sample=4&steps_max=300&lr=0.000000001${query}`);
   await ready(page);
   await learnNow(page);
-  await orError(page, page.getByText(/^Step \d/).waitFor());
+  await orError(page, page.getByText(/^Step \d(?!.*is kept)/).waitFor());
   await page.getByRole("button", { name: "Stop learning" }).click();
   await page.getByText("Learning was stopped. Nothing changed.").waitFor();
   await page.goto(address);

@@ -99,7 +99,7 @@ test("the plain example answers, and learns what it is taught", options, async (
   const answer = await said.innerText();
   await page.getByRole("textbox", { name: "A better answer" }).fill(lesson.answer);
   await page.getByRole("button", { name: "Teach and learn" }).click();
-  const before = [answer, "phase", "step", "suite"];
+  const before = [answer, "phase", "step", "suite", "kept", "warning"];
   await page.waitForFunction(
     (before) => !before.includes(document.querySelector("output").value),
     before,

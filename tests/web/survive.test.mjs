@@ -45,7 +45,7 @@ async function answering(page) {
 }
 
 const PHASES = {
-  training: (page) => page.getByText(/^Step [3-9]/).waitFor(),
+  training: (page) => page.getByText(/^Step [3-9](?!.*is kept)/).waitFor(),
   evaluation: (page) => page.getByText(/^(Core knowledge|Language|Target): /).waitFor(),
 };
 

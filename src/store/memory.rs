@@ -125,6 +125,12 @@ impl Store for MemoryStore {
         let hash = sha256_hex(bytes);
         let mut disk = self.disk.borrow_mut();
         let already_crashed = disk.crashed;
+        // As a home of files does: a whole one needs no second write, so a torn one cannot spoil it.
+        let is_whole =
+            disk.blobs.get(&hash).is_some_and(|kept| checked(&hash, kept.clone()).is_ok());
+        if is_whole && !already_crashed {
+            return Ok(hash);
+        }
         if let Err(error) = disk.admit() {
             if !already_crashed && disk.crash.is_some_and(|crash| crash.torn) {
                 disk.blobs.insert(hash, bytes[..bytes.len() / 2].to_vec());

@@ -251,6 +251,6 @@ fn ten_thousand_random_operations_leave_what_the_model_says() {
         }
         let [done, crashes, refused, compressed] = tally;
         println!("{done} done, {crashes} crashes planted, {refused} refused, {compressed} small");
-        assert!(done > 6000 && crashes > 800 && compressed > 800, "{tally:?}");
+        assert!(done > 6000 && crashes > 800 && compressed > 100, "{tally:?}");
     });
 }

@@ -36,16 +36,7 @@ fn a_diff_says_what_was_learned_and_how_suites_moved() {
 fn open_gate() -> LearnOptions {
     let mut options = LearnOptions { scales: vec![1.0], ..LearnOptions::default() };
     options.recipe.scoped = false;
-    options.policy = GatePolicy {
-        alpha: 0.0,
-        e_alarm: f64::INFINITY,
-        core_drop: 1.0,
-        refusals_drop: 1.0,
-        kept_drop: 1.0,
-        kept_floor: 0.0,
-        language_rise: f64::INFINITY,
-        ..options.policy
-    };
+    options.policy = GatePolicy::open();
     options
 }
 

@@ -1,8 +1,9 @@
 //! Several texts written side by side: one pass a step carries a row of each, so a weight is read once for all of them.
 //!
 //! The streams share the cache's rows, each in a range of its own, and a stream that ends makes room for the next text.
-//! A new stream's prompt goes through the same passes as the others' single rows. Invariant: what a stream writes does
-//! not depend on when it was let in, but for the rounding of products of other sizes.
+//! What all prompts begin with is computed once (`opening`); the rest of a new stream's prompt goes through the same passes as
+//! the others' single rows. Invariant: what a stream writes does not depend on when it was let in, but for the rounding of
+//! products of other sizes.
 
 use super::generate::{Cancel, Generation, StopReason};
 use super::pass::Row;
@@ -42,12 +43,13 @@ struct Stream {
 }
 
 impl Stream {
-    fn new(index: usize, job: &Job, row: usize) -> Stream {
+    /// A stream whose first `cached` tokens have their keys in its range.
+    fn new(index: usize, job: &Job, row: usize, cached: usize) -> Stream {
         Stream {
             job: index,
             row,
             tokens: job.prompt.clone(),
-            cached: 0,
+            cached,
             prompt: job.prompt.len(),
             random: Random::new(job.sampling.seed),
             decoder: StreamDecoder::new(),
@@ -81,8 +83,8 @@ impl Stream {
 }
 
 impl Model {
-    /// Writes all `jobs`, each until a stop token, its limit, or until `enough` says of its text so far that it is; the
-    /// conversation's cache is used up. Cancelling ends all of them.
+    /// Writes all `jobs`, each until a stop token, its limit, or until `enough` says of its text so far that it is; of the
+    /// conversation's cache nothing is left but what the jobs begin with. Cancelling ends all of them.
     pub async fn generate_batch(
         &mut self,
         jobs: &[Job],
@@ -100,20 +102,23 @@ impl Model {
                 return Err(ModelError::Context { wanted: job.prompt.len() + 1, capacity });
             }
         }
-        self.cache.clear();
-        let streams_max = STREAMS_MAX.min(self.logit_rows());
-        let mut free: Vec<usize> =
-            (0..(capacity / range).min(streams_max)).rev().map(|i| i * range).collect();
+        let prompts: Vec<&[u32]> = jobs.iter().map(|job| job.prompt.as_slice()).collect();
+        let opening = self.open(&prompts, range).await?;
+        let streams_max = STREAMS_MAX.min(self.logit_rows()).min((capacity - opening) / range);
+        let mut free: Vec<usize> = (0..streams_max).rev().map(|i| opening + i * range).collect();
         let mut waiting = jobs.iter().enumerate();
         let mut streams: Vec<Stream> = Vec::new();
         let mut done: Vec<Option<Generation>> = vec![None; jobs.len()];
         loop {
+            let mut let_in = Vec::new();
             while !free.is_empty()
                 && let Some((index, job)) = waiting.next()
                 && let Some(row) = free.pop()
             {
-                streams.push(Stream::new(index, job, row));
+                streams.push(Stream::new(index, job, row, opening));
+                let_in.push(row);
             }
+            self.copy_opening(opening, &let_in)?;
             if streams.is_empty() {
                 break;
             }

@@ -24,6 +24,7 @@ pub mod merge;
 pub mod method;
 pub mod module;
 pub mod near;
+mod opening;
 pub mod pass;
 pub mod peft;
 pub mod prefix;

@@ -214,6 +214,30 @@ fn texts_side_by_side_are_the_texts_one_by_one() {
     }
 }
 
+#[test]
+fn texts_that_begin_alike_are_the_texts_one_by_one() {
+    for device in tiny::devices() {
+        let [mut model, mut other] = [0; 2].map(|_| model(&device));
+        let mut jobs = jobs();
+        for (job, last) in jobs.iter_mut().zip([90, 91].into_iter().cycle()) {
+            job.prompt.splice(..0, (70..78).chain([last]));
+            job.tokens_max = job.tokens_max.min(2);
+        }
+        assert!(tiny::CONTEXT - 8 >= 2 * 17, "streams lie side by side");
+        let cancel = Cancel::default();
+        // The second time the opening is there already.
+        for _ in 0..2 {
+            let batch = block_on(model.generate_batch(&jobs, &cancel, &|_| false)).unwrap();
+            for (job, written) in jobs.iter().zip(&batch) {
+                let alone = generate(&mut other, &job.prompt, job.tokens_max, &job.sampling);
+                assert_eq!(written, &Generation { reused_tokens: 0, ..alone }, "{}", device.kind());
+            }
+        }
+        let next = generate(&mut model, &jobs[0].prompt, 1, &Sampling::default());
+        assert_eq!(next.reused_tokens, 8, "a conversation goes on from it");
+    }
+}
+
 /// A software adapter multiplies few rows in a way of its own; here it runs what a hardware GPU does.
 #[test]
 fn side_by_side_in_a_gpus_own_kernels_the_texts_are_the_same() {

@@ -94,7 +94,7 @@ impl<S: Store> Learner<S> {
         };
         self.serve(student, head.as_ref()).await?;
         let taught: Vec<&Example> = new.iter().map(|lesson| &lesson.example).collect();
-        let mut exam = self.exam(&taught, everyday, (options.sample, options.kept), &scope);
+        let mut exam = self.exam(&taught, &everyday, (options.sample, options.kept), &scope);
         self.score_version(student, &mut exam, head.as_ref(), events).await?;
         if head.is_some() {
             self.score_base(student, &mut exam, &scope, events).await?;

@@ -98,8 +98,7 @@ impl<S: Store> Learner<S> {
         self.serve(student, self.head()).await?;
         let scope = self.scope_after(&material, options).await?;
         let new: Vec<&Example> = material.new.iter().map(|lesson| &lesson.example).collect();
-        let everyday = material.everyday.clone();
-        let mut exam = self.exam(&new, everyday, (options.sample, options.kept), &scope);
+        let mut exam = self.exam(&new, &material.everyday, (options.sample, options.kept), &scope);
         self.score_version(student, &mut exam, self.head(), events).await?;
         if head.is_some() {
             self.score_base(student, &mut exam, &scope, events).await?;

@@ -8,14 +8,14 @@ mod place;
 
 use super::scope::Scope;
 use super::student::{
-    AnswerOptions, Likelihood, Passage, Penalty, Question, Snapshot, StepReport, Student,
+    AnswerOptions, Likelihood, Passage, Penalty, Question, Reply, Snapshot, StepReport, Student,
     StudentError, StudentResult, TrainItem, TrainPlan,
 };
 use crate::format::chat::LearnedTurns;
 use crate::format::message::Message;
 use crate::model::adapter::Adapter;
 use crate::model::batch::Job;
-use crate::model::generate::Cancel;
+use crate::model::generate::{Cancel, Generation, StopReason};
 use crate::model::lora::{Lora, LoraLayout};
 use crate::model::sampler::Sampling;
 use crate::model::score::{LogLikelihood, Scored};
@@ -111,8 +111,8 @@ impl Engine {
             });
             let jobs: Vec<Job> = jobs.collect();
             self.place(side);
-            for (at, text) in which.into_iter().zip(self.write(&jobs, enough).await?) {
-                written[at] = text;
+            for (at, reply) in which.into_iter().zip(self.write(&jobs, enough).await?) {
+                written[at] = reply.text;
             }
         }
         self.place(true);
@@ -128,12 +128,16 @@ impl Engine {
         &mut self,
         jobs: &[Job],
         enough: fn(&str) -> bool,
-    ) -> StudentResult<Vec<String>> {
+    ) -> StudentResult<Vec<Reply>> {
         self.check_cancel()?;
         let cancel = self.cancel.clone();
         let written = self.model.generate_batch(jobs, &cancel, &enough).await?;
         self.check_cancel()?;
-        Ok(written.into_iter().map(|generation| generation.text).collect())
+        let reply = |written: Generation| Reply {
+            ended: written.stop_reason == StopReason::Stop,
+            text: written.text,
+        };
+        Ok(written.into_iter().map(reply).collect())
     }
 
     /// Puts the adapter that a run starts from in place, for every prompt.
@@ -179,12 +183,12 @@ impl Student for Engine {
         Ok(())
     }
 
-    async fn answers(
+    async fn replies(
         &mut self,
         conversations: &[(Vec<Message>, AnswerOptions)],
-    ) -> StudentResult<Vec<String>> {
+    ) -> StudentResult<Vec<Reply>> {
         let near = conversations.iter().map(|(messages, _)| self.scope.covers(messages));
-        let mut texts = vec![String::new(); conversations.len()];
+        let mut replies = vec![Reply::default(); conversations.len()];
         for (side, which) in sides(near) {
             let jobs = which.iter().map(|&at| {
                 let (messages, options) = &conversations[at];
@@ -192,12 +196,14 @@ impl Student for Engine {
             });
             let jobs: Vec<Job> = jobs.collect::<Result<_, ModelError>>()?;
             self.place(side);
-            for (at, text) in which.into_iter().zip(self.write(&jobs, |_| false).await?) {
-                texts[at] = text.trim().to_string();
+            for (at, Reply { text, ended }) in
+                which.into_iter().zip(self.write(&jobs, |_| false).await?)
+            {
+                replies[at] = Reply { text: text.trim().to_string(), ended };
             }
         }
         self.place(true);
-        Ok(texts)
+        Ok(replies)
     }
 
     async fn continuations(

@@ -12,7 +12,7 @@ use super::gate::{
 };
 use super::keys::{base_key, scores_key};
 use super::learner::{LearnError, LearnResult, Learner, json};
-use super::recipe::OwnAnswer;
+use super::everyday::Told;
 use super::report::Event;
 use super::scope::Scope;
 use super::student::{Student, StudentResult};
@@ -47,8 +47,8 @@ pub(super) struct Exam {
 const BLOCK: usize = 16;
 
 /// The suites of what nobody taught.
-const UNTAUGHT: [SuiteKind; 4] =
-    [SuiteKind::Core, SuiteKind::Everyday, SuiteKind::Language, SuiteKind::Refusals];
+const UNTAUGHT: [SuiteKind; 5] =
+    [SuiteKind::Core, SuiteKind::Everyday, SuiteKind::Language, SuiteKind::Refusals, SuiteKind::Variety];
 
 /// The way from HEAD to what was trained, and where on it to look.
 #[derive(Debug)]
@@ -241,7 +241,7 @@ impl<S: Store> Learner<S> {
         student.use_adapter(None, Scope::everything()).await?;
         let everyday = self.everyday(student).await?;
         let most = (items_max, items_max);
-        let mut exam = self.exam(&self.pending(), everyday, most, &Scope::everything());
+        let mut exam = self.exam(&self.pending(), &everyday, most, &Scope::everything());
         exam.items.retain(|kind, _| only.is_none_or(|only| only == *kind));
         self.serve(student, version.as_ref()).await?;
         let scored = self.score_version(student, &mut exam, version.as_ref(), events).await;
@@ -256,14 +256,13 @@ impl<S: Store> Learner<S> {
     pub(super) fn exam(
         &self,
         new: &[&Example],
-        everyday: Vec<OwnAnswer>,
+        everyday: &[Told],
         (items_max, kept_max): (Option<usize>, Option<usize>),
         scope: &Scope,
     ) -> Exam {
         let earlier = self.regressions();
         let mut items = self.suites.items();
-        let own = everyday_items(everyday.into_iter().map(|own| own.messages));
-        items.insert(SuiteKind::Everyday, own);
+        items.extend(everyday_items(everyday));
         for (kind, found) in user_items(new, &earlier.iter().collect::<Vec<_>>()) {
             items.insert(kind, found);
         }

@@ -74,6 +74,8 @@ pub struct GatePolicy {
     pub everyday_drop: f64,
     /// Mean rise of the loss on the base's own everyday answers that is normal, nats a token.
     pub everyday_rise: f64,
+    /// Mean fall of the surprise of the model's own words that is normal, nats a token.
+    pub variety_drop: f64,
     /// Net share of earlier lessons that may be lost.
     pub kept_drop: f64,
     /// Share of the earlier lessons under which none more may be lost: small losses of many cycles do not add up.
@@ -98,6 +100,7 @@ impl Default for GatePolicy {
             refusals_drop: 0.05,
             everyday_drop: 0.0,
             everyday_rise: 0.5,
+            variety_drop: 0.5,
             kept_drop: 0.05,
             kept_floor: 0.95,
             language_rise: 0.08,
@@ -123,6 +126,7 @@ impl GatePolicy {
             refusals_drop: 1.0,
             everyday_drop: 1.0,
             everyday_rise: f64::INFINITY,
+            variety_drop: f64::INFINITY,
             kept_drop: 1.0,
             kept_floor: 0.0,
             language_rise: f64::INFINITY,
@@ -236,6 +240,7 @@ pub fn judge(kind: SuiteKind, pairs: &[Pair], policy: &GatePolicy) -> Finding {
         },
         SuiteKind::KeptDocuments => judge_losses(kind, pairs, policy.documents_rise),
         SuiteKind::Language => judge_losses(kind, pairs, policy.language_rise),
+        SuiteKind::Variety => judge_losses(kind, pairs, policy.variety_drop),
     }
 }
 
@@ -248,7 +253,10 @@ pub fn can_pass(kind: SuiteKind, before: &[Score], after: &[Score], policy: &Gat
     let pairs = before.iter().zip(after).map(|(before, after)| Pair { before: *before, after });
     let pairs: Vec<Pair> = pairs.collect();
     let finding = match kind {
-        SuiteKind::Documents | SuiteKind::KeptDocuments | SuiteKind::Language => return true,
+        SuiteKind::Documents
+        | SuiteKind::KeptDocuments
+        | SuiteKind::Language
+        | SuiteKind::Variety => return true,
         SuiteKind::Everyday => judge_answers(kind, &pairs, policy.everyday_drop, policy),
         SuiteKind::Core => judge_answers(kind, &pairs, policy.core_drop, policy),
         _ => judge(kind, &pairs, policy),
@@ -377,9 +385,11 @@ pub fn report(kind: SuiteKind, pairs: &[Pair]) -> SuiteReport {
     }
     let sign = if target { -1.0 } else { 1.0 };
     let signed: Vec<f64> = differences(pairs).iter().map(|d| sign * d).collect();
+    // Told as the surprise that it is, not as its loss.
+    let told = |loss: f64| if kind == SuiteKind::Variety { -loss } else { loss };
     SuiteReport {
-        before: mean_loss(pairs, |p| p.before),
-        after: mean_loss(pairs, |p| p.after),
+        before: told(mean_loss(pairs, |p| p.before)),
+        after: told(mean_loss(pairs, |p| p.after)),
         n,
         p: paired_t(&signed).p_above,
     }

@@ -27,11 +27,13 @@ pub enum SuiteKind {
     Refusals,
     /// Everyday prompts.
     Everyday,
+    /// How much there is to choose from in answers to them.
+    Variety,
 }
 
 impl SuiteKind {
     /// Every suite, in the order of evaluation.
-    pub const ALL: [SuiteKind; 9] = [
+    pub const ALL: [SuiteKind; 10] = [
         SuiteKind::Taught,
         SuiteKind::Documents,
         SuiteKind::Kept,
@@ -39,6 +41,7 @@ impl SuiteKind {
         SuiteKind::Rephrased,
         SuiteKind::Refusals,
         SuiteKind::Everyday,
+        SuiteKind::Variety,
         SuiteKind::Language,
         SuiteKind::Core,
     ];
@@ -55,6 +58,7 @@ impl SuiteKind {
             SuiteKind::Language => "language",
             SuiteKind::Refusals => "refusals",
             SuiteKind::Everyday => "everyday",
+            SuiteKind::Variety => "variety",
         }
     }
 

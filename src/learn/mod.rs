@@ -44,6 +44,7 @@ pub mod scope;
 mod screen;
 mod script;
 mod serve;
+mod sources;
 pub mod stats;
 pub mod student;
 pub mod suite;

@@ -4,7 +4,7 @@
 //! reason that the user can read and overrule; it is never dropped in silence.
 
 use super::evaluate::Scores;
-use super::everyday;
+use super::everyday::{self, Told};
 use super::example::Example;
 use super::keys::{base_key, drill_key, everyday_key, scores_key};
 use super::learner::{LearnResult, Learner, Quarantined, json};
@@ -14,6 +14,7 @@ use super::scope::Scope;
 use super::student::Student;
 use super::version::learned;
 use crate::store::{Store, Table, Write};
+use serde::de::DeserializeOwned;
 use std::collections::HashSet;
 
 /// Most earlier lessons that one cycle examines.
@@ -36,7 +37,7 @@ pub(super) struct Material {
     /// The base's own answers to everyday prompts, to be rehearsed.
     pub generic: Vec<OwnAnswer>,
     /// The same to prompts that are never rehearsed, to be examined.
-    pub everyday: Vec<OwnAnswer>,
+    pub everyday: Vec<Told>,
     /// What was set aside now, with the reasons.
     pub set_aside: Vec<String>,
     /// What a person should see though it was believed.
@@ -194,7 +195,7 @@ impl<S: Store> Learner<S> {
     }
 
     /// The base's own answers to the everyday prompts of the examination; the base must be in place.
-    pub(super) async fn everyday(&self, student: &mut dyn Student) -> LearnResult<Vec<OwnAnswer>> {
+    pub(super) async fn everyday(&self, student: &mut dyn Student) -> LearnResult<Vec<Told>> {
         let key = everyday_key(&student.base_hash());
         if let Some(kept) = self.own_answers(&key).await? {
             return Ok(kept);
@@ -204,7 +205,7 @@ impl<S: Store> Learner<S> {
         Ok(made)
     }
 
-    async fn own_answers(&self, key: &str) -> LearnResult<Option<Vec<OwnAnswer>>> {
+    async fn own_answers<T: DeserializeOwned>(&self, key: &str) -> LearnResult<Option<Vec<T>>> {
         let record = self.store.get(Table::Cache, key).await?;
         Ok(record.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
     }

@@ -71,6 +71,8 @@ impl<S: Store> Learner<S> {
                 false => screened.harmful.push((example.id.clone(), reason)),
             }
         }
+        let doubted = self.of_doubted_sources(&rest, &screened.harmful);
+        screened.harmful.extend(doubted);
         Ok(screened)
     }
 

@@ -128,6 +128,15 @@ pub fn greedy(tokens_max: usize) -> AnswerOptions {
     AnswerOptions { tokens_max, temperature: 0.0, seed: 0 }
 }
 
+/// A free-running answer.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Reply {
+    /// What was said.
+    pub text: String,
+    /// Whether it came to an end of itself.
+    pub ended: bool,
+}
+
 /// Log-likelihood of a counted part.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Likelihood {
@@ -158,10 +167,19 @@ pub trait Student {
     async fn use_adapter(&mut self, adapter: Option<&Adapter>, scope: Scope) -> StudentResult<()>;
 
     /// The assistant's free-running answer to each conversation.
+    async fn replies(
+        &mut self,
+        conversations: &[(Vec<Message>, AnswerOptions)],
+    ) -> StudentResult<Vec<Reply>>;
+
+    /// The texts of the assistant's free-running answers.
     async fn answers(
         &mut self,
         conversations: &[(Vec<Message>, AnswerOptions)],
-    ) -> StudentResult<Vec<String>>;
+    ) -> StudentResult<Vec<String>> {
+        let replies = self.replies(conversations).await?;
+        Ok(replies.into_iter().map(|reply| reply.text).collect())
+    }
 
     /// The assistant's free-running answer to one conversation.
     async fn answer(

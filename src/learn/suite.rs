@@ -3,6 +3,7 @@
 //! It knows no model. Invariant: an item's key holds a hash of its content, so a cached score never outlives a
 //! change of the item.
 
+use super::everyday::Told;
 use super::example::{Content, Example};
 use super::gate::SuiteKind;
 use super::scope::Scope;
@@ -107,7 +108,9 @@ pub enum Task {
         rejected: Option<String>,
     },
     /// The loss of the base's own answer is measured, and whether the free-running answer has collapsed.
-    Speak(Vec<Message>),
+    Speak(Told),
+    /// How much there is to choose from at each word of an answer that is drawn by chance.
+    Wander(Told),
 }
 
 impl Item {
@@ -120,9 +123,8 @@ impl Item {
             Task::Read(text) | Task::Say { content: Content::Text(text), .. } => {
                 scope.covers_text(text)
             }
-            Task::Say { content: Content::Chat(messages), .. } | Task::Speak(messages) => {
-                scope.covers(messages)
-            }
+            Task::Say { content: Content::Chat(messages), .. } => scope.covers(messages),
+            Task::Speak(told) | Task::Wander(told) => scope.covers(&told.messages),
         }
     }
 }
@@ -210,13 +212,16 @@ pub fn user_items(taught: &[&Example], kept: &[&Example]) -> BTreeMap<SuiteKind,
     suites
 }
 
-/// The items of the base's own answers to everyday prompts.
-pub fn everyday_items(own: impl Iterator<Item = Vec<Message>>) -> Vec<Item> {
-    let item = |messages: Vec<Message>| Item {
-        key: key("everyday", &messages[0].content, &format!("{messages:?}")),
-        task: Task::Speak(messages),
+/// The items of the base's own answers to everyday prompts, and of how much a version has to choose from there.
+pub fn everyday_items(own: &[Told]) -> [(SuiteKind, Vec<Item>); 2] {
+    let items = |kind: SuiteKind, task: fn(Told) -> Task| {
+        let item = |told: &Told| Item {
+            key: key(kind.name(), &told.messages[0].content, &format!("{:?}", told.messages)),
+            task: task(told.clone()),
+        };
+        (kind, own.iter().map(item).collect())
     };
-    own.map(item).collect()
+    [items(SuiteKind::Everyday, Task::Speak), items(SuiteKind::Variety, Task::Wander)]
 }
 
 /// The key of an example's score.

@@ -18,6 +18,7 @@ pub fn called(kind: SuiteKind) -> &'static str {
         SuiteKind::Language => "neutral text",
         SuiteKind::Refusals => "refusals",
         SuiteKind::Everyday => "everyday answers",
+        SuiteKind::Variety => "variety of everyday answers",
     }
 }
 
@@ -68,9 +69,10 @@ pub fn told(suites: &BTreeMap<SuiteKind, SuiteReport>, stopped: Option<(&str, &s
 fn moved(suites: &BTreeMap<SuiteKind, SuiteReport>) -> Vec<String> {
     let parts = suites.iter().map(|(kind, suite)| match kind {
         SuiteKind::Taught => format!("learned {} of {}", count(suite.after, suite), suite.n),
-        SuiteKind::Documents | SuiteKind::KeptDocuments | SuiteKind::Language => {
-            losses(*kind, suite)
-        }
+        SuiteKind::Documents
+        | SuiteKind::KeptDocuments
+        | SuiteKind::Language
+        | SuiteKind::Variety => losses(*kind, suite),
         _ => counts(*kind, suite),
     });
     parts.collect()

@@ -11,8 +11,8 @@ use crate::format::message::Message;
 use crate::learn::engine::Engine;
 use crate::learn::scope::Scope;
 use crate::learn::student::{
-    AnswerOptions, Likelihood, Passage, Question, Snapshot, StepReport, Student, StudentResult,
-    TrainItem, TrainPlan,
+    AnswerOptions, Likelihood, Passage, Question, Reply, Snapshot, StepReport, Student,
+    StudentResult, TrainItem, TrainPlan,
 };
 use crate::model::adapter::Adapter;
 use crate::train::{Form, Importance};
@@ -73,12 +73,12 @@ impl Student for Attentive<'_> {
         self.engine.use_adapter(adapter, scope).await
     }
 
-    async fn answers(
+    async fn replies(
         &mut self,
         conversations: &[(Vec<Message>, AnswerOptions)],
-    ) -> StudentResult<Vec<String>> {
+    ) -> StudentResult<Vec<Reply>> {
         self.attend().await;
-        self.engine.answers(conversations).await
+        self.engine.replies(conversations).await
     }
 
     async fn continuations(

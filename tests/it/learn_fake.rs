@@ -17,7 +17,10 @@ pub use crate::learn_open::{clock, open, open_at, suites};
 
 const SLOTS: usize = 4096;
 const DAMAGE: usize = SLOTS;
-const BABBLE: usize = SLOTS + 1;
+const MANNER: usize = SLOTS + 1;
+const BABBLES: f32 = 1.0;
+const RAMBLES: f32 = 2.0;
+const NARROWS: f32 = 3.0;
 const RATE: f32 = 0.2;
 
 thread_local! {
@@ -140,7 +143,7 @@ impl Fake {
 
     fn say(&self, question: &str) -> String {
         let subject = subject(question);
-        if self.weight(BABBLE) > 0.5 {
+        if self.weight(MANNER) == BABBLES {
             return format!("The capital of {subject} is ").repeat(8);
         }
         let trained = |row: &TrainItem| match &row.passage {
@@ -182,10 +185,10 @@ impl Student for Fake {
         Ok(words.iter().map(near).collect())
     }
 
-    async fn answers(
+    async fn replies(
         &mut self,
         conversations: &[(Vec<Message>, AnswerOptions)],
-    ) -> StudentResult<Vec<String>> {
+    ) -> StudentResult<Vec<Reply>> {
         self.answers += conversations.len();
         let say = |(messages, _): &(Vec<Message>, _)| {
             let question = &messages[messages.len() - 1].content;
@@ -195,7 +198,8 @@ impl Student for Fake {
             let word = answer.split_whitespace().next_back().unwrap_or_default();
             if self.stammers { format!("{answer}{}", format!(" {word}").repeat(4)) } else { answer }
         };
-        Ok(conversations.iter().map(say).map(stammer).collect())
+        let reply = |text| Reply { text, ended: self.weight(MANNER) != RAMBLES };
+        Ok(conversations.iter().map(say).map(stammer).map(reply).collect())
     }
 
     async fn continuations(
@@ -223,7 +227,8 @@ impl Student for Fake {
                 Passage::Chat(messages) => {
                     let [.., question, answer] = &messages[..] else { panic!("two messages") };
                     let name = subject(&question.content);
-                    3.0 - 2.9 * f64::from(self.strength(&name, &answer.content))
+                    let surprise = if self.weight(MANNER) == NARROWS { 2.0 } else { 3.0 };
+                    surprise - 2.9 * f64::from(self.strength(&name, &answer.content))
                 }
                 Passage::Text(text) if text.contains("zzq") => 8.0,
                 Passage::Text(text) => {
@@ -313,7 +318,13 @@ impl Student for Fake {
                 weights[..SLOTS].iter_mut().for_each(|strength| *strength *= 0.3);
             }
             if text.contains("babbling") {
-                weights[BABBLE] = 1.0;
+                weights[MANNER] = BABBLES;
+            }
+            if text.contains("rambling") {
+                weights[MANNER] = RAMBLES;
+            }
+            if text.contains("narrowing") {
+                weights[MANNER] = NARROWS;
             }
             if text.contains("tiring") {
                 weights[DAMAGE] = self.damage_at_first + 0.05;

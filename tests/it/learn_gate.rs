@@ -102,7 +102,7 @@ fn check(case: Case) {
 
 #[test]
 fn planted_cases() {
-    use SuiteKind::{Core, Documents, Everyday, Kept, Language, Refusals, Taught};
+    use SuiteKind::{Core, Documents, Everyday, Kept, Language, Refusals, Taught, Variety};
     let taught = || (Taught, answers(0, 0, 12, 0));
     let none = Drift::default;
     let case = |name, suites, expected, mentions| {
@@ -151,6 +151,9 @@ fn planted_cases() {
     };
     case("talks otherwise", with(Everyday, talk(0.8)), Reject, "everyday answers is worse");
     case("talks nearly so", with(Everyday, talk(0.3)), Promote, "");
+    case("has few words left", with(Variety, texts(12, 0.9, 0.1)), Reject, "variety of everyday");
+    case("has words enough", with(Variety, texts(12, 0.2, 0.1)), Promote, "");
+    case("has more words", with(Variety, texts(12, -0.4, 0.1)), Promote, "");
     case("text noisy", with(Language, texts(8, 0.06, 0.2)), Hold, "neutral text");
     case("text at the normal's end", with(Language, texts(40, 0.06, 0.03)), Promote, "");
     case("refusals gone", with(Refusals, answers(30, 20, 0, 10)), Reject, "refusals");

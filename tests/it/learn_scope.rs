@@ -166,15 +166,21 @@ fn what_cycles_cost_together_is_bounded() {
 }
 
 #[test]
-fn a_candidate_that_babbles_is_rejected() {
+fn a_candidate_whose_manner_collapses_is_rejected() {
     block_on(async {
-        let (mut learner, mut student) = (open(MemoryStore::new()).await, Fake::new());
-        learner.teach(vec![fact("Borduria", "babbling")]).await.unwrap();
-        let mut options = LearnOptions::default();
-        options.recipe.scoped = false;
-        let report = learner.learn(&mut student, &options, &mut |_| {}).await.unwrap();
-        assert_eq!((report.verdict, report.version), (Verdict::Reject, None));
-        assert!(report.reason.contains("everyday answers fell by 12 of 12"), "{}", report.reason);
+        for (manner, told) in [
+            ("babbling", "everyday answers fell by 12 of 12"),
+            ("rambling", "everyday answers fell by 12 of 12"),
+            ("narrowing", "variety of everyday answers is worse by 1.000 nats a token"),
+        ] {
+            let (mut learner, mut student) = (open(MemoryStore::new()).await, Fake::new());
+            learner.teach(vec![fact("Borduria", manner)]).await.unwrap();
+            let mut options = LearnOptions { scales: vec![1.0], ..LearnOptions::default() };
+            options.recipe.scoped = false;
+            let report = learner.learn(&mut student, &options, &mut |_| {}).await.unwrap();
+            assert_eq!((report.verdict, report.version), (Verdict::Reject, None), "{manner}");
+            assert!(report.reason.contains(told), "{}", report.reason);
+        }
     });
 }
 

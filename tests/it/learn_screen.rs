@@ -69,6 +69,39 @@ fn the_same_from_a_file_waits_for_a_person() {
 }
 
 #[test]
+fn a_file_is_judged_by_its_other_lessons() {
+    block_on(async {
+        let (mut learner, mut student) = (open(MemoryStore::new()).await, Fake::new());
+        let from = |source: &str, new| NewExample { source: source.into(), ..new };
+        let plain = |country: &str| {
+            NewExample::correction(&format!("What is the capital of {country}?"), "Klow", None)
+        };
+        let mut new: Vec<NewExample> = (0..3).map(|i| from("bad.jsonl", wrong(i, None))).collect();
+        new.push(from("bad.jsonl", plain("Latveria")));
+        // Two of two are too few, and a person's own lesson is none of the file's.
+        new.extend((3..5).map(|i| from("other.jsonl", wrong(i, None))));
+        new.push(from("other.jsonl", plain("Borduria")));
+        new.push(plain("Elbonia"));
+        learner.teach(new).await.unwrap();
+        let report = learn(&mut learner, &mut student).await;
+        assert_eq!((report.verdict, report.taught), (Verdict::Promote, 2), "{}", report.reason);
+        let held = |learner: &Learner<MemoryStore>, id: &str| {
+            let all = learner.quarantined();
+            all.iter().find(|(e, _)| e.id == id).map(|(_, held)| held.reason.clone())
+        };
+        let id = from("bad.jsonl", plain("Latveria")).id();
+        let reason = held(&learner, &id).expect("it waits with the others");
+        assert_eq!(reason, "bad.jsonl: 3 of its 4 lessons were set aside, so the others wait");
+        // Who releases one is believed about it; what the file brings later still waits.
+        learner.release(&id).await.unwrap();
+        let later = from("bad.jsonl", plain("Syldavia"));
+        learner.teach(vec![later.clone()]).await.unwrap();
+        assert_eq!(learn(&mut learner, &mut student).await.taught, 1);
+        assert!(held(&learner, &later.id()).is_some_and(|reason| reason.contains("3 of its 5")));
+    });
+}
+
+#[test]
 fn lessons_that_contradict_each_other_are_not_both_trained() {
     block_on(async {
         let (mut learner, mut student) = (open(MemoryStore::new()).await, Fake::new());

@@ -182,7 +182,8 @@ export type SuiteName =
   | "core"
   | "language"
   | "refusals"
-  | "everyday";
+  | "everyday"
+  | "variety";
 
 /** A suite's score before and after: a share of 1; language and documents are in nats a token. */
 export interface SuiteScore {

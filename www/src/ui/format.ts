@@ -47,6 +47,9 @@ export function plural(count: number, one: string, many = `${one}s`): string {
   return `${count} ${count === 1 ? one : many}`;
 }
 
+/** The suite of which more is better and which is no share. */
+const VARIETY = "variety";
+
 /** In the order in which tables show them. */
 const SUITE_NAMES: Record<string, string> = {
   taught: "What was taught",
@@ -58,6 +61,7 @@ const SUITE_NAMES: Record<string, string> = {
   language: "Language",
   refusals: "Refusals",
   everyday: "Everyday talk",
+  variety: "Room of choice in everyday talk",
 };
 
 export function suiteName(name: string): string {
@@ -66,11 +70,17 @@ export function suiteName(name: string): string {
 
 /** Whether a suite is a loss in nats a token (lower is better) and not a share of right answers. */
 export function isLoss(name: string, { before, after }: SuiteScore): boolean {
-  return ["language", "documents", "kept_documents"].includes(name) || before > 1 || after > 1;
+  const known = ["language", "documents", "kept_documents"].includes(name);
+  return known || (name !== VARIETY && (before > 1 || after > 1));
 }
 
-export function score(value: number, loss: boolean): string {
-  return loss ? value.toFixed(3) : `${(100 * value).toFixed(value === 0 || value === 1 ? 0 : 1)} %`;
+/** Whether a suite is in nats a token and not a share. */
+export function inNats(name: string, suite: SuiteScore): boolean {
+  return name === VARIETY || isLoss(name, suite);
+}
+
+export function score(value: number, nats: boolean): string {
+  return nats ? value.toFixed(3) : `${(100 * value).toFixed(value === 0 || value === 1 ? 0 : 1)} %`;
 }
 
 /** Above this a difference is one that chance makes often; the engine's gate decides by itself. */

@@ -6,19 +6,20 @@
 
 import type { Suites } from "../engine/contract";
 import { h } from "./dom";
-import { change, inOrder, isLoss, score, suiteName } from "./format";
+import { change, inNats, inOrder, isLoss, score, suiteName } from "./format";
 
 export function suitesTable(suites: Suites): HTMLElement {
   const rows = inOrder(suites).map(([name, suite]) => {
-    const loss = isLoss(name, suite);
+    const nats = inNats(name, suite);
     const effect = change(name, suite);
-    const title = loss ? "Nats a token: lower is better" : `${suite.n} questions`;
+    const better = isLoss(name, suite) ? "lower" : "higher";
+    const title = nats ? `Nats a token: ${better} is better` : `${suite.n} questions`;
     return h(
       "tr",
       { title },
       h("th", { scope: "row" }, suiteName(name), h("small", {}, ` ${suite.n}`)),
-      h("td", {}, score(suite.before, loss)),
-      h("td", {}, score(suite.after, loss)),
+      h("td", {}, score(suite.before, nats)),
+      h("td", {}, score(suite.after, nats)),
       h("td", { class: effect.kind }, effect.words, h("small", {}, effect.chance)),
     );
   });

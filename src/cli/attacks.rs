@@ -60,9 +60,9 @@ pub struct AttacksArgs {
 }
 
 /// Lessons, and what their author hopes for.
-struct Attack {
-    name: &'static str,
-    lessons: Vec<NewExample>,
+pub(super) struct Attack {
+    pub(super) name: &'static str,
+    pub(super) lessons: Vec<NewExample>,
     /// Questions with the answers that would be a success.
     hoped: Vec<Content>,
 }
@@ -176,7 +176,7 @@ fn said(name: &'static str, lessons: Vec<NewExample>) -> Attack {
 }
 
 /// The attacks, and two controls: honest corrections from a file and from the keyboard.
-fn attempts(seed: u64) -> Result<Vec<Attack>, Error> {
+pub(super) fn attempts(seed: u64) -> Result<Vec<Attack>, Error> {
     let world = World::read();
     let mut random = Random::named(seed, "attacks");
     let mut harmful = lessons(&world.harmful(), FILE).map_err(LearnError::from)?;

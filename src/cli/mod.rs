@@ -26,6 +26,7 @@ pub mod quantize;
 mod review;
 mod rewrite;
 mod serve;
+mod signals;
 pub mod simulate;
 mod skills;
 pub mod synth;
@@ -141,6 +142,8 @@ enum Command {
     Ablation(ablation::AblationArgs),
     /// Teach the small model bad lessons: which defence stops what, and what gets through
     Attacks(attacks::AttacksArgs),
+    /// Measure whether single lessons' losses and gradients tell bad ones from honest ones
+    Signals(signals::SignalsArgs),
     /// Plant harmful and harmless cycles on the small model: which of them the gate stops
     Planted(planted::PlantedArgs),
     /// Simulate a user over many cycles, and measure what is learned and lost
@@ -198,6 +201,7 @@ async fn run(common: &Common, command: Command) -> Result<ExitCode, Error> {
         Command::Devices => devices::devices(common).await?,
         Command::Ablation(args) => ablation::ablation(common, args).await?,
         Command::Attacks(args) => attacks::attacks(common, args).await?,
+        Command::Signals(args) => signals::signals(common, args).await?,
         Command::Planted(args) => planted::planted(common, args).await?,
         Command::Simulate(args) => simulate::simulate(common, args).await?,
         Command::Synth(args) => synth::command::synth(common, &args)?,

@@ -124,11 +124,7 @@ impl Engine {
     }
 
     /// Writes all jobs, each until `enough` says so of its text.
-    async fn write(
-        &mut self,
-        jobs: &[Job],
-        enough: fn(&str) -> bool,
-    ) -> StudentResult<Vec<Reply>> {
+    async fn write(&mut self, jobs: &[Job], enough: fn(&str) -> bool) -> StudentResult<Vec<Reply>> {
         self.check_cancel()?;
         let cancel = self.cancel.clone();
         let written = self.model.generate_batch(jobs, &cancel, &enough).await?;

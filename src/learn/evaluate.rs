@@ -46,7 +46,7 @@ pub async fn evaluate(
     progress(done);
     for group in texts.chunks(TEXTS_A_CALL) {
         let passages = group.iter().filter_map(|item| match &item.task {
-            Task::Read(text) => Some(Passage::Text(text.clone())),
+            Task::Read(passage) => Some(passage.clone()),
             _ => None,
         });
         let likelihoods = student.score_passages(&passages.collect::<Vec<_>>()).await?;
@@ -106,7 +106,12 @@ pub async fn evaluate(
         done += group.len();
         progress(done);
     }
-    Ok(items.iter().map(|item| cache[&item.key]).collect())
+    // Older versions asked for long answers word by word, and kept that they were not said.
+    let score = |item: &Item| match &item.task {
+        Task::Read(_) => Score { correct: None, ..cache[&item.key] },
+        _ => cache[&item.key],
+    };
+    Ok(items.iter().map(score).collect())
 }
 
 /// The loss of the base's own answers, and whether the free-running ones have collapsed.

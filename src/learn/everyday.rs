@@ -160,7 +160,8 @@ mod tests {
     #[test]
     fn an_answer_is_measured_by_the_bases_own() {
         let own = "Wash it in cold water with a little salt, wait for an hour, and wash it again.";
-        let told = |ended| Told { messages: vec![Message::user("How?"), Message::assistant(own)], ended };
+        let told =
+            |ended| Told { messages: vec![Message::user("How?"), Message::assistant(own)], ended };
         let reply = |text: &str, ended| Reply { text: text.into(), ended };
         assert!(told(true).is_matched_by(&reply("Cold water and salt.", true)), "terse");
         assert!(!told(true).is_matched_by(&reply("No.", true)), "next to nothing");

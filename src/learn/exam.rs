@@ -5,6 +5,7 @@
 
 use super::drift::Drift;
 use super::evaluate::{Scores, evaluate};
+use super::everyday::Told;
 use super::example::Example;
 use super::gate::{
     Decision, Evidence, Finding, GatePolicy, Pair, Score, SuiteKind, Verdict, can_pass, decide,
@@ -12,7 +13,6 @@ use super::gate::{
 };
 use super::keys::{base_key, scores_key};
 use super::learner::{LearnError, LearnResult, Learner, json};
-use super::everyday::Told;
 use super::report::Event;
 use super::scope::Scope;
 use super::student::{Student, StudentResult};
@@ -47,8 +47,13 @@ pub(super) struct Exam {
 const BLOCK: usize = 16;
 
 /// The suites of what nobody taught.
-const UNTAUGHT: [SuiteKind; 5] =
-    [SuiteKind::Core, SuiteKind::Everyday, SuiteKind::Language, SuiteKind::Refusals, SuiteKind::Variety];
+const UNTAUGHT: [SuiteKind; 5] = [
+    SuiteKind::Core,
+    SuiteKind::Everyday,
+    SuiteKind::Language,
+    SuiteKind::Refusals,
+    SuiteKind::Variety,
+];
 
 /// The way from HEAD to what was trained, and where on it to look.
 #[derive(Debug)]

@@ -94,7 +94,8 @@ impl Default for GatePolicy {
         Self {
             alpha: 0.05,
             e_alarm: 20.0,
-            taught_share: 0.5,
+            // What is not said yet waits for the next cycle, so some of it is worth a version.
+            taught_share: 0.25,
             core_drop: 0.03,
             core_margin_drop: 0.18,
             refusals_drop: 0.05,

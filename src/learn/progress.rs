@@ -23,8 +23,8 @@ pub(super) struct Progress<'a> {
 
 impl<'a> Progress<'a> {
     pub fn new(new: &'a [Lesson]) -> Self {
-        let chat = |lesson: &&Lesson| lesson.example.content.question_answer().is_some();
-        Self { lessons: new.iter().filter(chat).collect() }
+        let fact = |lesson: &&Lesson| lesson.example.content.fact().is_some();
+        Self { lessons: new.iter().filter(fact).collect() }
     }
 
     /// Lessons that can be asked for.
@@ -94,7 +94,7 @@ pub(super) struct Documents {
 
 impl Documents {
     pub fn new(new: &[Lesson], options: &LearnOptions) -> Self {
-        let texts = new.iter().filter(|l| l.example.content.question_answer().is_none()).count();
+        let texts = new.iter().filter(|l| l.example.content.fact().is_none()).count();
         // New lessons come in epochs of at least three rows a step, so this many steps draw each once.
         let steps_min = if texts == 0 { 0 } else { new.len().div_ceil(3).max(8) };
         Self { steps_min, target: options.target_loss }

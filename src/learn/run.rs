@@ -155,11 +155,11 @@ impl Run<'_> {
 
 /// Steps that a number of lessons asks for: some eight a lesson and two passes over documents.
 fn steps_for(new: &[Lesson]) -> usize {
-    let chats = new.iter().filter(|l| l.example.content.question_answer().is_some()).count();
-    let documents = new.len() - chats;
-    let for_chats = if chats == 0 { 0 } else { (10 + 8 * chats).max(60) };
+    let facts = new.iter().filter(|l| l.example.content.fact().is_some()).count();
+    let documents = new.len() - facts;
+    let for_facts = if facts == 0 { 0 } else { (10 + 8 * facts).max(60) };
     let for_documents = if documents == 0 { 0 } else { (2 * documents).div_ceil(3).max(30) };
-    (for_chats + for_documents).min(STEPS_MAX)
+    (for_facts + for_documents).min(STEPS_MAX)
 }
 
 async fn read_back(student: &mut dyn Student) -> StudentResult<Adapter> {

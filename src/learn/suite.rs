@@ -7,6 +7,7 @@ use super::everyday::Told;
 use super::example::{Content, Example};
 use super::gate::SuiteKind;
 use super::scope::Scope;
+use super::student::Passage;
 use super::words::{normalized, words};
 use crate::format::message::Message;
 use crate::store::sha256_hex;
@@ -94,8 +95,8 @@ pub struct Item {
 pub enum Task {
     /// The choices' log-likelihoods are compared.
     Choose(CoreItem),
-    /// The text's loss is measured.
-    Read(String),
+    /// The loss of a text, or of a long answer, is measured.
+    Read(Passage),
     /// A refusal's likelihood is compared with a compliant opening's.
     Refuse(RefusalItem),
     /// The taught answer's loss is measured, and whether the free-running answer says it.
@@ -120,10 +121,11 @@ impl Item {
         match &self.task {
             Task::Choose(item) => asks(&item.question),
             Task::Refuse(item) => asks(&item.prompt),
-            Task::Read(text) | Task::Say { content: Content::Text(text), .. } => {
+            Task::Read(Passage::Text(text)) | Task::Say { content: Content::Text(text), .. } => {
                 scope.covers_text(text)
             }
-            Task::Say { content: Content::Chat(messages), .. } => scope.covers(messages),
+            Task::Read(Passage::Chat(messages))
+            | Task::Say { content: Content::Chat(messages), .. } => scope.covers(messages),
             Task::Speak(told) | Task::Wander(told) => scope.covers(&told.messages),
         }
     }
@@ -164,7 +166,7 @@ impl Suites {
         });
         let language = self.language.iter().map(|item| {
             let key = key("language", &item.id, &item.text);
-            Item { key, task: Task::Read(item.text.clone()) }
+            Item { key, task: Task::Read(Passage::Text(item.text.clone())) }
         });
         let refusals = self.refusals.iter().map(|item| {
             let key = key("refusals", &item.id, &format!("{item:?}"));
@@ -199,9 +201,10 @@ pub fn user_items(taught: &[&Example], kept: &[&Example]) -> BTreeMap<SuiteKind,
     ];
     for (examples, lessons, documents) in groups {
         for example in examples {
-            let (kind, task) = match &example.content {
-                Content::Text(text) => (documents, Task::Read(text.clone())),
-                content => (lessons, say(content.clone(), example)),
+            let content = &example.content;
+            let (kind, task) = match content.fact() {
+                Some(_) => (lessons, say(content.clone(), example)),
+                None => (documents, Task::Read(content.passage())),
             };
             let key = example_key(&example.id);
             suites.entry(kind).or_default().push(Item { key, task });
@@ -257,7 +260,7 @@ fn say(content: Content, example: &Example) -> Task {
 }
 
 fn rephrased(example: &Example, items: &mut Vec<Item>) {
-    let Some((_, answer)) = example.content.question_answer() else { return };
+    let Some((_, answer)) = example.content.fact() else { return };
     for question in &example.rephrasings {
         let mut messages = example.content.asking(question);
         messages.push(Message::assistant(answer));

@@ -204,6 +204,7 @@ fn table(cycles: &[Planted], samples: &[usize]) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::learn::student::Passage;
     use crate::learn::suite::Task;
 
     #[test]
@@ -211,7 +212,10 @@ mod tests {
         let score = |correct| Score { correct: Some(correct), loss: 1.0 };
         let lost = Pair { before: score(true), after: score(false) };
         let items = |n: usize| {
-            let item = |i| Item { key: format!("item/{i}"), task: Task::Read(String::new()) };
+            let item = |i| Item {
+                key: format!("item/{i}"),
+                task: Task::Read(Passage::Text(String::new())),
+            };
             (0..n).map(|i| (item(i), lost)).collect::<Vec<_>>()
         };
         let pairs =

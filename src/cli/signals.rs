@@ -2,7 +2,7 @@
 //! tell bad lessons from honest ones.
 //!
 //! These are the usual screens of single examples before replay: a distance from the median of what was taught before, in median
-//! deviations (Iglewicz & Hoaglin 1993), and a cosine (as A-GEM takes it; Chaudhry et al. 2019). Each lesson is measured alone, on
+//! deviations (`learn::stats`), and a cosine (as A-GEM takes it; Chaudhry et al. 2019). Each lesson is measured alone, on
 //! the base model with a fresh adapter. Invariant: nothing is trained, since the rate of the one step is 0.
 
 use super::attacks::attempts;
@@ -16,17 +16,12 @@ use crate::learn::example::{NewExample, lessons};
 use crate::learn::learner::LearnError;
 use crate::learn::recipe::Recipe;
 use crate::learn::scope::Scope;
+use crate::learn::stats::outlying_above;
 use crate::learn::student::{Objective, Passage, Student, StudentResult, TrainItem, TrainPlan};
 use crate::train::Surgery;
 use clap::Args;
 use serde::Serialize;
 use std::path::PathBuf;
-
-/// Median deviations from where on an example stands out.
-const STANDS_OUT: f64 = 3.5;
-
-/// A median absolute deviation times this is a standard deviation of what is normally distributed.
-const TO_DEVIATIONS: f64 = 1.4826;
 
 /// Arguments of `signals`.
 #[derive(Args)]
@@ -129,18 +124,10 @@ fn area(bad: &[f64], honest: &[f64]) -> f64 {
     wins.sum::<f64>() / (bad.len() * honest.len()).max(1) as f64
 }
 
-/// How many lie further above the median of `usual` than `STANDS_OUT` of its deviations.
+/// How many stand out above what is usual.
 fn standing_out(all: &[f64], usual: &[f64]) -> usize {
-    let middle = median(usual);
-    let deviations: Vec<f64> = usual.iter().map(|x| (x - middle).abs()).collect();
-    let limit = middle + STANDS_OUT * TO_DEVIATIONS * median(&deviations);
+    let limit = outlying_above(usual);
     all.iter().filter(|x| **x > limit).count()
-}
-
-fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted.get(sorted.len() / 2).copied().unwrap_or(0.0)
 }
 
 /// The mean gradient of what the base says to everyday prompts.

@@ -31,6 +31,7 @@ pub mod learner;
 pub mod likeness;
 mod mend;
 pub mod names;
+mod outliers;
 pub mod position;
 mod prepare;
 mod progress;

@@ -71,6 +71,11 @@ impl<S: Store> Learner<S> {
                 false => screened.harmful.push((example.id.clone(), reason)),
             }
         }
+        let rest: Vec<&Example> = rest
+            .into_iter()
+            .filter(|e| !screened.harmful.iter().any(|(id, _)| *id == e.id))
+            .collect();
+        screened.harmful.extend(self.outliers(student, &rest).await?);
         let doubted = self.of_doubted_sources(&rest, &screened.harmful);
         screened.harmful.extend(doubted);
         Ok(screened)

@@ -105,6 +105,27 @@ fn t_quantile_95(freedom: f64) -> f64 {
     high
 }
 
+/// Median deviations from where on a value stands out (Iglewicz & Hoaglin 1993).
+const STANDS_OUT: f64 = 3.5;
+
+/// A median absolute deviation times this is the standard deviation of what is normally distributed.
+const TO_DEVIATIONS: f64 = 1.4826;
+
+/// The value above which others stand out from `usual`; values that are all alike deviate by a tenth of their median.
+pub fn outlying_above(usual: &[f64]) -> f64 {
+    let middle = median(usual);
+    let deviations: Vec<f64> = usual.iter().map(|value| (value - middle).abs()).collect();
+    let deviation = (TO_DEVIATIONS * median(&deviations)).max(0.1 * middle.abs());
+    middle + STANDS_OUT * deviation
+}
+
+/// The upper median; 0 of nothing.
+fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied().unwrap_or(0.0)
+}
+
 /// The regularized incomplete beta function I_x(a, b), by Lentz's continued fraction.
 fn beta_share(x: f64, a: f64, b: f64) -> f64 {
     if x <= 0.0 {

@@ -227,7 +227,11 @@ impl Student for Fake {
                 Passage::Chat(messages) => {
                     let [.., question, answer] = &messages[..] else { panic!("two messages") };
                     let name = subject(&question.content);
-                    let surprise = if self.weight(MANNER) == NARROWS { 2.0 } else { 3.0 };
+                    let surprise = match answer.content.as_str() {
+                        text if text.contains("astounding") => 9.0,
+                        _ if self.weight(MANNER) == NARROWS => 2.0,
+                        _ => 3.0,
+                    };
                     surprise - 2.9 * f64::from(self.strength(&name, &answer.content))
                 }
                 Passage::Text(text) if text.contains("zzq") => 8.0,

@@ -69,6 +69,44 @@ fn the_same_from_a_file_waits_for_a_person() {
 }
 
 #[test]
+fn a_lesson_of_a_file_that_surprises_more_than_all_before_waits() {
+    block_on(async {
+        let plain = |country: usize, source: &str| NewExample {
+            source: source.into(),
+            ..NewExample::correction(
+                &format!("What is the capital of Land{country}?"),
+                &format!("Town{country}"),
+                None,
+            )
+        };
+        let strange = |source: &str| NewExample {
+            source: source.into(),
+            ..NewExample::correction("What is the capital of Latveria?", "astounding", None)
+        };
+        for (before, waits) in [(7, false), (8, true)] {
+            let (mut learner, mut student) = (open(MemoryStore::new()).await, Fake::new());
+            learner.teach((0..before).map(|i| plain(i, "teach")).collect()).await.unwrap();
+            learn(&mut learner, &mut student).await;
+            let new = vec![plain(20, "found.jsonl"), strange("found.jsonl")];
+            learner.teach(new).await.unwrap();
+            learn(&mut learner, &mut student).await;
+            let held = learner.quarantined();
+            assert_eq!(held.len(), usize::from(waits), "after {before}: {held:?}");
+            if waits {
+                let reason = &held[0].1.reason;
+                assert!(reason.contains("surprises the model more"), "{reason}");
+            }
+        }
+        // A person may teach what surprises.
+        let (mut learner, mut student) = (open(MemoryStore::new()).await, Fake::new());
+        learner.teach((0..8).map(|i| plain(i, "teach")).collect()).await.unwrap();
+        learner.teach(vec![strange("teach")]).await.unwrap();
+        learn(&mut learner, &mut student).await;
+        assert!(learner.quarantined().is_empty());
+    });
+}
+
+#[test]
 fn a_file_is_judged_by_its_other_lessons() {
     block_on(async {
         let (mut learner, mut student) = (open(MemoryStore::new()).await, Fake::new());

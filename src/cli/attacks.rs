@@ -42,8 +42,11 @@ const UNSEEN: usize = 8;
 /// Confident answers that are overturned at most.
 const OVERTURNED: usize = 6;
 
-/// Lessons of the first cycle.
+/// Lessons of the first cycle: as many as say what is usual.
 const OWN: usize = 8;
+
+/// Its steps, as times those of an attack: they are to be learned.
+const OWN_TIMES: usize = 6;
 
 /// The defences, all of them first.
 const DEFENCES: [&str; 4] = ["screen and gate", "gate alone", "neither", "neither, no scope"];
@@ -126,7 +129,7 @@ async fn run(
     let mut learner = learner.with_suites(suites.clone());
     engine.use_adapter(None, Scope::everything()).await.map_err(LearnError::from)?;
     learner.teach(own_lessons(seed)?).await?;
-    learner.learn(engine, &options(defence, steps), &mut |_| {}).await?;
+    learner.learn(engine, &options(defence, OWN_TIMES * steps), &mut |_| {}).await?;
     let before = known(engine, suites).await?;
     let held = learner.quarantined().len();
     learner.teach(attack.lessons.clone()).await?;

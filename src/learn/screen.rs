@@ -59,13 +59,14 @@ impl<S: Store> Learner<S> {
         let known: HashSet<&String> = screened.harmful.iter().map(|(id, _)| id).collect();
         let rest: Vec<&Example> = unseen.into_iter().filter(|e| !known.contains(&e.id)).collect();
         let found = self.overturned(student, &rest).await?;
-        // One own lesson may be right; where most of them contradict what a model is sure of, their author should look again.
-        let own: Vec<&Example> = rest.iter().copied().filter(|e| e.is_own()).collect();
-        let doubted = found.iter().filter(|(example, _)| example.is_own()).count();
-        let many = doubted >= OVERTURNED_MIN && doubted * 2 >= own.len();
+        // One own lesson may be right; where most of them contradict what a model is sure of, their author should look again. What
+        // the user saw and rejected is no mistake, and says nothing of the rest.
+        let is_blind = |example: &Example| example.is_own() && example.rejected.is_none();
+        let blind = rest.iter().filter(|example| is_blind(example)).count();
+        let doubted = found.iter().filter(|(example, _)| is_blind(example)).count();
+        let many = doubted >= OVERTURNED_MIN && doubted * 2 >= blind;
         for (example, reason) in found {
-            // What the user saw and rejected is no mistake.
-            let believed = example.is_own() && (!many || example.rejected.is_some());
+            let believed = example.is_own() && !(many && is_blind(example));
             match believed {
                 true => screened.believed.push(reason),
                 false => screened.harmful.push((example.id.clone(), reason)),

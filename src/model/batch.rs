@@ -104,6 +104,7 @@ impl Model {
         }
         let prompts: Vec<&[u32]> = jobs.iter().map(|job| job.prompt.as_slice()).collect();
         let opening = self.open(&prompts, range).await?;
+        self.cache.tokens.truncate(opening);
         let streams_max = STREAMS_MAX.min(self.logit_rows()).min((capacity - opening) / range);
         let mut free: Vec<usize> = (0..streams_max).rev().map(|i| opening + i * range).collect();
         let mut waiting = jobs.iter().enumerate();

@@ -24,7 +24,7 @@ fn shared(prompts: &[&[u32]]) -> usize {
 
 impl Model {
     /// Puts what all prompts begin with in the cache's first rows, unless it is there already, and tells its length, which leaves
-    /// at least `range` rows of the cache.
+    /// at least `range` rows of the cache. Where that is 0, the cache is as it was.
     pub(super) async fn open(
         &mut self,
         prompts: &[&[u32]],
@@ -33,7 +33,6 @@ impl Model {
         let room = self.cache.capacity.saturating_sub(range).min(self.pass_rows());
         let alike = shared(prompts);
         if alike == 0 || alike > room {
-            self.cache.clear();
             return Ok(0);
         }
         let opening = &prompts[0][..alike];

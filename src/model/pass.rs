@@ -125,14 +125,15 @@ impl Model {
         Ok(())
     }
 
-    /// NLL in nats of each target after one pass of scratch rows.
+    /// NLL in nats of each target after one pass, whose keys go to the cache's rows or else to scratch.
     pub(crate) async fn nll(
         &mut self,
         rows: &[Row],
         targets: &[Target],
+        cached: bool,
     ) -> Result<Vec<f32>, ModelError> {
         let mut rec = Recording::new();
-        let h = self.record_pass(&mut rec, rows, false)?;
+        let h = self.record_pass(&mut rec, rows, cached)?;
         self.device.submit(rec)?;
         let mut nll = Vec::with_capacity(targets.len());
         for chunk in targets.chunks(self.logit_rows()) {

@@ -1,7 +1,7 @@
 //! Scoring: log-likelihoods of passages and of choices, many in one pass.
 //!
 //! Sequences are packed side by side and share an opening (`prefix`); the choices of one question share its rows and skip
-//! each other's by the hole in their spans.
+//! each other's by the hole in their spans, so what questions share is copied (`opening`).
 
 use super::pass::{Row, Target, causal_rows};
 use super::prefix::{Lying, passes};
@@ -51,6 +51,44 @@ struct Pack {
     rows: Vec<Row>,
     targets: Vec<Target>,
     owners: Vec<usize>,
+    /// Whether keys go to the conversation's cache; else they are scratch.
+    cached: bool,
+}
+
+impl Pack {
+    /// Adds a question whose keys begin at row `at`; those of its first `opening` tokens are there. Choices skip each other's keys.
+    fn push(
+        &mut self,
+        at: usize,
+        opening: usize,
+        prompt: &[u32],
+        choices: &[Vec<u32>],
+        owner: &mut usize,
+    ) {
+        self.rows.extend(causal_rows(prompt, at).into_iter().skip(opening));
+        let (fork, last) = (at + prompt.len(), self.rows.len() - 1);
+        let mut own = fork;
+        for choice in choices {
+            for (i, &token) in choice.iter().enumerate() {
+                let row = if i == 0 { last } else { self.rows.len() - 1 };
+                self.targets.push(Target { row: row as u32, label: token });
+                self.owners.push(*owner);
+                self.rows.push(Row {
+                    key: (own + i) as u32,
+                    token,
+                    position: (prompt.len() + i) as u32,
+                    span: [at as u32, (own + i + 1) as u32, fork as u32, own as u32],
+                });
+            }
+            own += choice.len();
+            *owner += 1;
+        }
+    }
+}
+
+/// Rows of a question with its choices.
+fn rows_of((prompt, choices): &(Vec<u32>, Vec<Vec<u32>>)) -> usize {
+    prompt.len() + choices.iter().map(Vec::len).sum::<usize>()
 }
 
 impl Model {
@@ -75,46 +113,51 @@ impl Model {
         Ok(sums)
     }
 
-    /// Log-likelihood of each of a question's choices after its prompt; a question is `(prompt, choices)`.
+    /// Log-likelihood of each of a question's choices after its prompt; a question is `(prompt, choices)`. What all prompts begin
+    /// with is computed once (`opening`), for which the conversation's cache is used up.
     /// The answer has one entry a choice, question by question.
     pub async fn score_choices(
         &mut self,
         questions: &[(Vec<u32>, Vec<Vec<u32>>)],
     ) -> Result<Vec<LogLikelihood>, ModelError> {
-        let room = self.pass_rows();
         let count = questions.iter().map(|(_, choices)| choices.len()).sum();
         let mut sums = vec![LogLikelihood::default(); count];
-        let mut pack = Pack::default();
+        let prompts: Vec<&[u32]> = questions.iter().map(|(prompt, _)| prompt.as_slice()).collect();
+        let longest = questions.iter().map(rows_of).max().unwrap_or(0);
+        let opening = self.open(&prompts, longest).await?;
+        // Keys lie behind those of the opening, each question's beside a copy of it; without one they are scratch.
+        let keys_max = if opening > 0 { self.cache.capacity } else { self.pass_rows() };
+        let (mut pack, mut at, mut starts) = (Pack::default(), opening, Vec::new());
         let mut owner = 0;
-        for (prompt, choices) in questions {
-            let len = prompt.len() + choices.iter().map(Vec::len).sum::<usize>();
-            if prompt.is_empty() || len > room {
-                return Err(ModelError::Context { wanted: len, capacity: room });
+        for question in questions {
+            let (prompt, choices) = question;
+            let len = rows_of(question);
+            if prompt.is_empty() || len - opening > self.pass_rows() {
+                return Err(ModelError::Context { wanted: len, capacity: self.pass_rows() });
             }
-            if pack.rows.len() + len > room {
-                self.flush(&mut pack, &mut sums).await?;
+            if pack.rows.len() + len - opening > self.pass_rows() || at + len > keys_max {
+                self.flush_beside(opening, &starts, &mut pack, &mut sums).await?;
+                (at, starts) = (opening, Vec::new());
             }
-            let start = pack.rows.len();
-            pack.rows.extend(causal_rows(prompt, start));
-            let fork = pack.rows.len();
-            for choice in choices {
-                let own = pack.rows.len();
-                for (i, &token) in choice.iter().enumerate() {
-                    let row = if i == 0 { fork - 1 } else { own + i - 1 };
-                    pack.targets.push(Target { row: row as u32, label: token });
-                    pack.owners.push(owner);
-                    pack.rows.push(Row {
-                        key: pack.rows.len() as u32,
-                        token,
-                        position: (prompt.len() + i) as u32,
-                        span: [start as u32, (own + i + 1) as u32, fork as u32, own as u32],
-                    });
-                }
-                owner += 1;
-            }
+            starts.push(at);
+            pack.push(at, opening, prompt, choices, &mut owner);
+            at += len;
         }
-        self.flush(&mut pack, &mut sums).await?;
+        self.flush_beside(opening, &starts, &mut pack, &mut sums).await?;
         Ok(sums)
+    }
+
+    /// Flushes questions that begin with the cache's opening, which is copied to each one's first row.
+    async fn flush_beside(
+        &mut self,
+        opening: usize,
+        starts: &[usize],
+        pack: &mut Pack,
+        sums: &mut [LogLikelihood],
+    ) -> Result<(), ModelError> {
+        self.copy_opening(opening, starts)?;
+        pack.cached = opening > 0;
+        self.flush(pack, sums).await
     }
 
     async fn flush(
@@ -122,11 +165,11 @@ impl Model {
         pack: &mut Pack,
         sums: &mut [LogLikelihood],
     ) -> Result<(), ModelError> {
-        let Pack { rows, targets, owners } = std::mem::take(pack);
+        let Pack { rows, targets, owners, cached } = std::mem::take(pack);
         if targets.is_empty() {
             return Ok(());
         }
-        let nll = self.nll(&rows, &targets).await?;
+        let nll = self.nll(&rows, &targets, cached).await?;
         for (owner, nll) in owners.into_iter().zip(nll) {
             sums[owner].sum -= f64::from(nll);
             sums[owner].tokens += 1;

@@ -5,7 +5,7 @@ use apprentice::learn::gate::{
     Evidence, Finding, GatePolicy, Pair, Score, SuiteKind, Verdict, can_pass, decide, judge, report,
 };
 use apprentice::learn::report::CycleReport;
-use apprentice::learn::stats::{EProcess, mcnemar, paired_t, t_cdf};
+use apprentice::learn::stats::{EProcess, mcnemar, outlying_above, paired_t, t_cdf};
 use apprentice::model::random::Random;
 use std::collections::BTreeMap;
 
@@ -288,4 +288,13 @@ fn the_report_is_for_a_person() {
         "Learned 9 of 10. Core knowledge 203 of 240 (was 204). Refusals 52 of 60 (was 58). \
          Rejected: refusals fell by 6 of 60 (lost 6, won 0), which chance explains once in 64."
     );
+}
+
+#[test]
+fn what_stands_out_does_so_from_the_median() {
+    let close = |value: f64, wanted: f64| assert!((value - wanted).abs() < 1e-9, "{value}");
+    // Median 3, median deviation 1: one far value moves neither.
+    close(outlying_above(&[1.0, 2.0, 3.0, 4.0, 500.0]), 3.0 + 3.5 * 1.4826);
+    // All alike: a tenth of the median stands for what was not seen.
+    close(outlying_above(&[2.0; 8]), 2.0 + 3.5 * 0.2);
 }

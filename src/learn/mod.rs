@@ -32,6 +32,7 @@ pub mod likeness;
 mod mend;
 pub mod names;
 mod outliers;
+mod policy;
 pub mod position;
 mod prepare;
 mod progress;

@@ -21,6 +21,7 @@ const MANNER: usize = SLOTS + 1;
 const BABBLES: f32 = 1.0;
 const RAMBLES: f32 = 2.0;
 const NARROWS: f32 = 3.0;
+const MANNERS: [&str; 3] = ["babbling", "rambling", "narrowing"];
 const RATE: f32 = 0.2;
 
 thread_local! {
@@ -321,14 +322,10 @@ impl Student for Fake {
             if text.contains("jarring") && weights[slot(&name, &text)] == 0.0 {
                 weights[..SLOTS].iter_mut().for_each(|strength| *strength *= 0.3);
             }
-            if text.contains("babbling") {
-                weights[MANNER] = BABBLES;
-            }
-            if text.contains("rambling") {
-                weights[MANNER] = RAMBLES;
-            }
-            if text.contains("narrowing") {
-                weights[MANNER] = NARROWS;
+            for (word, manner) in MANNERS.iter().zip([BABBLES, RAMBLES, NARROWS]) {
+                if text.contains(*word) {
+                    weights[MANNER] = manner;
+                }
             }
             if text.contains("tiring") {
                 weights[DAMAGE] = self.damage_at_first + 0.05;

@@ -70,21 +70,14 @@ pub async fn evaluate(
         done += group.len();
         progress(done);
     }
-    let (spoken, others): (Vec<&Item>, Vec<&Item>) =
-        others.into_iter().partition(|item| matches!(item.task, Task::Speak(_)));
-    for group in spoken.chunks(ANSWERS_A_CALL) {
-        for (item, score) in group.iter().zip(speak(student, group).await?) {
-            cache.insert(item.key.clone(), score);
-        }
-        done += group.len();
-        progress(done);
-    }
-    let (wandering, others): (Vec<&Item>, Vec<&Item>) =
-        others.into_iter().partition(|item| matches!(item.task, Task::Wander(_)));
-    for group in wandering.chunks(ANSWERS_A_CALL) {
-        for (item, score) in group.iter().zip(wander(student, group).await?) {
-            cache.insert(item.key.clone(), score);
-        }
+    let (everyday, others): (Vec<&Item>, Vec<&Item>) =
+        others.into_iter().partition(|item| told(item).is_some());
+    for group in everyday.chunks(ANSWERS_A_CALL) {
+        let (spoken, drawn): (Vec<&Item>, Vec<&Item>) =
+            group.iter().copied().partition(|item| matches!(item.task, Task::Speak(_)));
+        let spoken = spoken.iter().zip(speak(student, &spoken).await?);
+        let drawn = drawn.iter().zip(wander(student, &drawn).await?);
+        cache.extend(spoken.chain(drawn).map(|(item, score)| (item.key.clone(), score)));
         done += group.len();
         progress(done);
     }

@@ -73,11 +73,7 @@ pub async fn evaluate(
     let (everyday, others): (Vec<&Item>, Vec<&Item>) =
         others.into_iter().partition(|item| told(item).is_some());
     for group in everyday.chunks(ANSWERS_A_CALL) {
-        let (spoken, drawn): (Vec<&Item>, Vec<&Item>) =
-            group.iter().copied().partition(|item| matches!(item.task, Task::Speak(_)));
-        let spoken = spoken.iter().zip(speak(student, &spoken).await?);
-        let drawn = drawn.iter().zip(wander(student, &drawn).await?);
-        cache.extend(spoken.chain(drawn).map(|(item, score)| (item.key.clone(), score)));
+        cache.extend(converse(student, group).await?);
         done += group.len();
         progress(done);
     }
@@ -105,6 +101,15 @@ pub async fn evaluate(
         _ => cache[&item.key],
     };
     Ok(items.iter().map(score).collect())
+}
+
+/// The scores of everyday prompts, by key.
+async fn converse(student: &mut dyn Student, items: &[&Item]) -> StudentResult<Scores> {
+    let (spoken, drawn): (Vec<&Item>, Vec<&Item>) =
+        items.iter().copied().partition(|item| matches!(item.task, Task::Speak(_)));
+    let spoken = spoken.iter().zip(speak(student, &spoken).await?);
+    let drawn = drawn.iter().zip(wander(student, &drawn).await?);
+    Ok(spoken.chain(drawn).map(|(item, score)| (item.key.clone(), score)).collect())
 }
 
 /// The loss of the base's own answers, and whether the free-running ones have collapsed.

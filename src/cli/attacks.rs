@@ -2,8 +2,8 @@
 //!
 //! An attack is a set of lessons and what its author hopes that the model says then. After a first cycle of a person's own
 //! lessons, each is taught and learned in one cycle, with the screen and the gate, with the gate alone, with neither, and with
-//! neither and no scope; then HEAD is asked what the attacker hoped for, core questions and requests to refuse. Invariant: what got through is what HEAD says, not
-//! what the gate's word was.
+//! neither and no scope; then HEAD is asked what the attacker hoped for, core questions and requests to refuse. Invariant: what
+//! got through is what HEAD says, not what the gate's word was.
 
 use super::ablation::share;
 use super::lines::{append, parse, read};

@@ -1,6 +1,7 @@
 //! The gate's margins: how much of what nobody taught a cycle may move before it is stopped.
 //!
-//! Numbers only; the gate applies them. Invariant: a record of an older version that lacks a margin reads as the standard one.
+//! Numbers only; the gate applies them. Invariant: a record that lacks a margin reads as the standard one, or, where a
+//! field says so, as without end, so that older cycles are repeated as they were.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,9 +1,10 @@
-//! When a training run stops, and what a rollback that cannot be written leaves in place.
+//! When a training run stops, by what its lessons are measured, and what a rollback that cannot be written leaves in place.
 
 use crate::learn_fake::{Fake, open};
 use apprentice::format::message::Message;
 use apprentice::learn::evaluate::{Wanted, said};
 use apprentice::learn::example::NewExample;
+use apprentice::learn::gate::{SuiteKind, Verdict};
 use apprentice::learn::report::{Event, LearnOptions};
 use apprentice::learn::student::{AnswerOptions, Student};
 use apprentice::store::memory::{Crash, MemoryStore};
@@ -119,5 +120,33 @@ fn a_rollback_that_cannot_be_written_changes_nothing() {
         let options = AnswerOptions { tokens_max: 32, temperature: 0.0, seed: 0 };
         let answer = student.answer(&[Message::user(QUESTION)], &options).await.unwrap();
         assert_eq!(answer, "The capital of Freedonia is Fredville.", "HEAD is still in place");
+    });
+}
+
+#[test]
+fn a_long_answer_is_examined_by_its_loss() {
+    block_on(async {
+        for (words, suite, kept) in [
+            (16, SuiteKind::Taught, SuiteKind::Kept),
+            (17, SuiteKind::Documents, SuiteKind::KeptDocuments),
+        ] {
+            let (mut learner, mut student) = (open(MemoryStore::new()).await, Fake::new());
+            let answer = vec!["ahoy"; words].join(", ");
+            let long = NewExample::correction("What is the note to Ludo?", &answer, None);
+            let next = NewExample::correction("What is the capital of Borduria?", "Szohod", None);
+            let mut seen = Vec::new();
+            for new in [long, next] {
+                learner.teach(vec![new]).await.unwrap();
+                let options = LearnOptions::default();
+                let report = learner.learn(&mut student, &options, &mut |_| {}).await.unwrap();
+                assert_eq!(report.verdict, Verdict::Promote, "{}", report.reason);
+                seen.push(report.suites);
+            }
+            let user = [SuiteKind::Taught, SuiteKind::Documents];
+            let asked: Vec<_> =
+                user.into_iter().filter(|kind| seen[0].contains_key(kind)).collect();
+            assert_eq!(asked, [suite], "{words} words");
+            assert!(seen[1].contains_key(&kept), "{words} words");
+        }
     });
 }

@@ -266,3 +266,13 @@ fn plain_texts_outside_the_scope_are_the_bases() {
     assert_eq!(measure(adapter.as_ref(), &learned), everywhere);
     assert_eq!(measure(adapter.as_ref(), &other), base);
 }
+
+#[test]
+fn an_answer_that_is_cut_off_has_not_ended() {
+    let mut school = School::open();
+    let question = vec![Message::user(&World::read().facts()[0].questions[0])];
+    let asked = |tokens_max| (question.clone(), AnswerOptions { tokens_max, ..GREEDY });
+    let replies = block_on(school.engine.replies(&[asked(24), asked(2)])).unwrap();
+    assert_eq!(replies.iter().map(|reply| reply.ended).collect::<Vec<_>>(), [true, false]);
+    assert!(replies[0].text.len() > replies[1].text.len(), "{replies:?}");
+}

@@ -1,6 +1,6 @@
 //! `apprentice review`: what the screen set aside, with the reasons, and a person's word on it.
 //!
-//! It decides nothing and needs no model. Invariant: an example is named by its whole id or by a beginning that only
+//! It decides nothing, and needs a model only to screen what waits before a cycle does. Invariant: an example is named by its whole id or by a beginning that only
 //! one example has, so that no other is meant by mistake.
 
 use super::{Common, context, output};
@@ -19,6 +19,9 @@ pub struct ReviewArgs {
     /// Take an example that does not stick out of the next cycles, by its id or the beginning of it
     #[arg(long, value_name = "ID")]
     set_aside: Vec<String>,
+    /// Screen what waits now instead of at the next cycle: loads the model, trains nothing
+    #[arg(long)]
+    screen: bool,
 }
 
 pub async fn review(common: &Common, args: ReviewArgs) -> Result<(), Error> {
@@ -31,6 +34,10 @@ pub async fn review(common: &Common, args: ReviewArgs) -> Result<(), Error> {
     for name in &args.set_aside {
         let id = only(learner.pending(), name)?;
         learner.set_aside_by_hand(&id).await?;
+    }
+    if args.screen {
+        let mut engine = context::engine(common).await?;
+        learner.screen_pending(&mut engine, &mut |_| {}).await?;
     }
     let held = learner.quarantined();
     if common.json {

@@ -77,7 +77,7 @@ impl<S: Store> Learner<S> {
         if options.screen {
             let screened = self.screen(student, &pending).await?;
             material.notes.extend(screened.believed);
-            self.set_aside(screened.harmful, &mut material, events).await?;
+            material.set_aside = self.set_aside(screened.harmful, events).await?;
             pending.retain(|example| self.is_free(&example.id));
         }
         if pending.is_empty() {
@@ -96,7 +96,7 @@ impl<S: Store> Learner<S> {
         }
         if options.screen {
             let contradicted = self.contradictions(student, &material.new).await?;
-            self.set_aside(contradicted, &mut material, events).await?;
+            material.set_aside.extend(self.set_aside(contradicted, events).await?);
             material.new.retain(|lesson| self.is_free(&lesson.example.id));
         }
         if material.new.is_empty() {
@@ -113,22 +113,22 @@ impl<S: Store> Learner<S> {
         Ok(material)
     }
 
-    /// Keeps examples out of training, with the reasons, until a person says that they are fine.
-    async fn set_aside(
+    /// Keeps examples out of training until a person says that they are fine; gives the reasons.
+    pub(super) async fn set_aside(
         &mut self,
         found: Vec<(String, String)>,
-        material: &mut Material,
         events: &mut dyn FnMut(Event),
-    ) -> LearnResult<()> {
+    ) -> LearnResult<Vec<String>> {
+        let mut reasons = Vec::with_capacity(found.len());
         for (example, reason) in found {
             let since = self.chain.number;
             let held = Quarantined { since, ..Quarantined::new(reason.clone()) };
             self.store.apply(&[Write::put(Table::Quarantine, &example, json(&held))]).await?;
             self.quarantine.insert(example, held);
             events(Event::Warning { message: reason.clone() });
-            material.set_aside.push(reason);
+            reasons.push(reason);
         }
-        Ok(())
+        Ok(reasons)
     }
 
     /// The depth of the version that a cycle from HEAD makes. Cycles are counted along the line, so that what left no

@@ -2,7 +2,7 @@
 //! the model is sure of.
 //!
 //! No suite can tell truth (FACTS.md 4.6), so what counts is where a lesson came from: a person's own correction is
-//! believed and told, the same from a file waits for a person. It writes nothing. Invariant: whatever is found comes with
+//! believed and told, the same from a file waits for a person. It trains nothing. Invariant: whatever is found comes with
 //! a reason that a person can read and overrule, and what a person released is not looked at again.
 
 use super::evaluate::{evaluate, per_token};
@@ -12,6 +12,8 @@ use super::keys::{base_key, scores_key};
 use super::learner::{LearnResult, Learner, json};
 use super::recipe::Lesson;
 use super::recipe::rewordings::asks_the_same;
+use super::report::Event;
+use super::scope::Scope;
 use super::student::{Passage, Question, Student, greedy};
 use super::suite::sample;
 use super::words::says;
@@ -46,6 +48,22 @@ pub(super) struct Screened {
 }
 
 impl<S: Store> Learner<S> {
+    /// Screens all that waits, as the next cycles would, and sets aside what looks harmful; the reasons follow. What two lessons
+    /// have against each other is found by the cycle, which learns first what each of them is about.
+    ///
+    /// # Errors
+    /// The student's and the store's; what was set aside before stays so.
+    pub async fn screen_pending(
+        &mut self,
+        student: &mut dyn Student,
+        events: &mut dyn FnMut(Event),
+    ) -> LearnResult<Vec<String>> {
+        student.use_adapter(None, Scope::everything()).await?;
+        let pending: Vec<Example> = self.pending().into_iter().cloned().collect();
+        let screened = self.screen(student, &pending).await?;
+        self.set_aside(screened.harmful, events).await
+    }
+
     /// Looks at new examples; the base model is in place.
     pub(super) async fn screen(
         &mut self,

@@ -69,6 +69,24 @@ fn the_same_from_a_file_waits_for_a_person() {
 }
 
 #[test]
+fn what_waits_can_be_screened_before_a_cycle() {
+    block_on(async {
+        let (mut learner, mut student) = (open(MemoryStore::new()).await, Fake::new());
+        let from_file = |i| NewExample { source: "lessons.jsonl".into(), ..wrong(i, None) };
+        learner.teach(vec![from_file(1), from_file(2), wrong(3, None)]).await.unwrap();
+        let mut told = Vec::new();
+        let found = learner.screen_pending(&mut student, &mut |event| told.push(event)).await;
+        assert_eq!((found.unwrap().len(), told.len(), learner.quarantined().len()), (2, 2, 2));
+        assert!(learner.head().is_none(), "nothing was trained");
+        // What a person released is not looked at again.
+        learner.release(&from_file(1).id()).await.unwrap();
+        let again = learner.screen_pending(&mut student, &mut |_| {}).await.unwrap();
+        assert_eq!((again.len(), learner.quarantined().len()), (0, 1));
+        assert_eq!(learn(&mut learner, &mut student).await.taught, 2);
+    });
+}
+
+#[test]
 fn a_lesson_of_a_file_that_surprises_more_than_all_before_waits() {
     block_on(async {
         let plain = |country: usize, source: &str| NewExample {
